@@ -1,0 +1,221 @@
+"""The configuration: the single source of every setting, its default, its unit and its explanation.
+
+`config.yaml` and `workflow/schemas/config.schema.json` are generated from these models (`pipeline.config.generate`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ..parameters import CALIBRATED, check_values, lookup
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Gun(Section):
+    """Particle gun: straight through-going muons, used when `sample.file` is null."""
+
+    events: int = Field(12, ge=1, description="number of events")
+    tracks_per_event: int = Field(2, ge=1, description="muons in each event")
+    kinetic_energy_mev: Annotated[tuple[Positive, Positive], Field(description="range [MeV], drawn uniformly")] = (
+        800.0,
+        5000.0,
+    )
+    segment_length_cm: Positive = Field(0.5, description="length of one energy deposit along the track")
+
+
+class Sample(Section):
+    """Where the energy deposits come from."""
+
+    name: Name | None = Field(None, description="name of the result folder; null: the file's name, or `muon_gun`")
+    file: str | None = Field(None, description="edep-sim ROOT or HDF5 file; null: the particle gun below")
+    sensitive_detectors: tuple[str, ...] = Field(
+        (), description="detectors to read from an edep-sim ROOT file; empty: all, with a warning that lists them"
+    )
+    event_number: Literal["EventId", "entry"] = Field(
+        "EventId", description="event number in a ROOT file: its EventId, or the entry (as the 2022 converter did)"
+    )
+    gun: Gun = Gun()
+
+
+class Checks(Section):
+    """What to do with segments that fail a check; every drop and repair is counted and reported."""
+
+    inconsistent_length: Literal["refuse", "drop", "repair"] = Field(
+        "repair", description="dx differs from |end - start| by more than max(0.01 cm, 1 %); repair: dx and dEdx set"
+    )
+    zero_length: Literal["refuse", "drop"] = Field("drop", description="start and end coincide")
+    outside_volume: Literal["refuse", "drop"] = Field("drop", description="centre outside the active volume")
+    mostly_outside: Literal["refuse", "drop"] = Field("refuse", description="more than half of all segments outside")
+
+
+class Select(Section):
+    """Selection cuts (those of arXiv:2309.04639 by default); null switches a cut off."""
+
+    species: tuple[int, ...] = Field((), description="PDG codes to keep; empty: all")
+    max_abs_cos_drift: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        0.966, description="keep segments with |cos(angle to the drift)| below this"
+    )
+    track_anode_margin_cm: NotNegative | None = Field(
+        2.0, description="drop a track if any of its segment centres is this close to an anode (tested first)"
+    )
+    max_anode_distance_cm: Positive | None = Field(15.0, description="keep segments within this distance of an anode")
+    min_track_length_cm: NotNegative | None = Field(2.0, description="drop shorter tracks")
+    max_total_length_cm: Positive | None = Field(
+        600.0, description="keep whole tracks, in an order fixed by the seed, up to this summed length"
+    )
+    batch_length_cm: Positive = Field(100.0, description="length of a batch of whole tracks")
+
+
+class Detector(Section):
+    """Detector and physics models."""
+
+    file: str = Field("module0", description="name of a detector in pipeline/detector/files, or path of a YAML file")
+    recombination: Literal["birks", "box"] = Field("birks", description="recombination model")
+    response: Literal["parametrised"] = Field("parametrised", description="pixel response")
+
+
+class Noise(Section):
+    """Electronics noise of targets (forward-model noise terms)."""
+
+    enabled: bool = Field(False, description="add noise to the simulated targets")
+    reset_electrons: NotNegative = Field(900.0, description="drawn at the start and after every reset")
+    sampling_electrons: NotNegative = Field(500.0, description="drawn once per recorded hit")
+    discriminator_electrons: NotNegative = Field(0.0, description="white noise per clock tick on the discriminator")
+
+
+class Readout(Section):
+    """What the pixel readout writes."""
+
+    integer_adc: bool = Field(False, description="whole ADC counts and whole clock ticks, as real data")
+    noise: Noise = Noise()
+
+
+class Simulate(Section):
+    """How the forward model is computed."""
+
+    accuracy: Literal["default", "precise"] = Field("default", description="quadrature of the forward model")
+    dtype: Literal["float32", "float64"] = Field("float64", description="floating point of simulation and fit")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one, else CPU")
+    memory_limit_mib: Positive = Field(512.0, description="limit on the working memory of the forward model")
+    block_pairs: int = Field(
+        8192, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
+    )
+    threads: int = Field(2, ge=1, description="blocks computed at the same time (results do not depend on it)")
+
+
+class Targets(Section):
+    """True parameter points at which data are simulated."""
+
+    drawn: int = Field(2, ge=0, description="targets drawn uniformly from the table ranges of the six parameters")
+    seed: int = Field(1, ge=0, description="seed of the drawn targets")
+    named: dict[Name, dict[str, float]] = Field(
+        default_factory=dict, description="targets by name: {name: {parameter: value}}, others nominal"
+    )
+
+    @field_validator("named")
+    @classmethod
+    def _known(cls, named: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        return {name: check_values(values, f"targets.named.{name}") for name, values in named.items()}
+
+    @model_validator(mode="after")
+    def _some(self) -> Targets:
+        if not self.drawn and not self.named:
+            raise ValueError("no target: set targets.drawn to 1 or more, or name one in targets.named")
+        return self
+
+
+class Method(Section):
+    """One way to fit: a Levenberg-Marquardt fit to hit charges and times."""
+
+    optimiser: Literal["levenberg_marquardt"] = Field("levenberg_marquardt", description="optimiser")
+    free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
+    fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
+    initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")
+    max_iterations: int = Field(40, ge=1, description="at most this many accepted or rejected steps")
+    tolerance: Positive = Field(1e-10, description="converged when no parameter moves by more, relative to nominal")
+    charge_scale_adc: Positive = Field(1.0, description="unit of the charge residual [ADC]")
+    time_scale_us: Positive = Field(0.1, description="unit of the time residual [us]")
+    fair_scale: Positive = Field(20.0, description="Fair weight 1 / (1 + |r| / scale), in residual units")
+    max_unmatched_fraction: NotNegative = Field(
+        0.1, description="verdict: more hits than this without a partner and the fit is not called good"
+    )
+    starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
+
+    @field_validator("free")
+    @classmethod
+    def _names(cls, free: tuple[str, ...]) -> tuple[str, ...]:
+        for name in free:
+            lookup(name, "methods.*.free")
+        if len(set(free)) != len(free):
+            raise ValueError("a parameter is listed twice")
+        return free
+
+    @field_validator("fixed", "initial")
+    @classmethod
+    def _values(cls, values: dict[str, float]) -> dict[str, float]:
+        return check_values(values, "methods.*")
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Method:
+        for name in self.fixed:
+            if name in self.free:
+                raise ValueError(f"{name} is both free and fixed; take it out of one of the two")
+        return self
+
+
+class Scenario(Section):
+    """One named study of the workflow: which targets and methods it runs."""
+
+    targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
+    methods: tuple[Name, ...] = Field((), description="methods by name; empty: all")
+
+
+class Report(Section):
+    """The page."""
+
+    display_event: int | None = Field(None, description="event shown in 3-D; null: the one with most deposits")
+    title: str = Field("Detector calibration by differentiable simulation", description="headline of the page")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    schema_version: Literal[1] = Field(1, description="version of this layout")
+    seed: int = Field(1, ge=0, description="seed of everything random (targets have their own)")
+    results: str = Field("results", description="folder for everything the workflow writes")
+    scenario: Name = Field("closure", description="which of the scenarios below to run")
+    sample: Sample = Sample()
+    checks: Checks = Checks()
+    select: Select = Select()
+    detector: Detector = Detector()
+    readout: Readout = Readout()
+    simulate: Simulate = Simulate()
+    targets: Targets = Targets()
+    methods: dict[Name, Method] = Field(
+        default_factory=lambda: {"gauss_newton": Method()}, description="ways to fit, by name"
+    )
+    scenarios: dict[Name, Scenario] = Field(
+        default_factory=lambda: {"closure": Scenario()}, description="studies, by name"
+    )
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        if self.scenario not in self.scenarios:
+            raise ValueError(f"scenario {self.scenario!r} is not one of scenarios: {', '.join(self.scenarios)}")
+        for name, scenario in self.scenarios.items():
+            for method in scenario.methods:
+                if method not in self.methods:
+                    raise ValueError(f"scenarios.{name}.methods: no method {method!r} under methods")
+        return self

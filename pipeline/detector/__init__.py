@@ -1,0 +1,1 @@
+"""Physics of the detector as small pure functions: argon, geometry, response, readout."""

@@ -1,0 +1,130 @@
+"""The detector: drift volumes, pixel plane and readout constants, read from a file, never from code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..parameters import Parameter, register
+from ..tables import Bools, Floats, Ints, Segments
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+SHIFT_X = register(
+    Parameter("shift_x", "dx", "cm", 0.0, -0.1, 0.1, "shift of all deposits in x (anode plane)", minimum=-10, maximum=10)
+)
+SHIFT_Y = register(
+    Parameter("shift_y", "dy", "cm", 0.0, -0.1, 0.1, "shift of all deposits in y (anode plane)", minimum=-10, maximum=10)
+)
+SHIFT_Z = register(
+    Parameter("shift_z", "dz", "cm", 0.0, -0.3, 0.3, "shift of all deposits along the drift", minimum=-10, maximum=10)
+)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tpc(_Part):
+    """One drift volume between a cathode face and an anode [cm]."""
+
+    tpc: int = Field(ge=0)
+    z_anode: float
+    z_cathode: float
+
+
+class ReadoutConstants(_Part):
+    """Self-triggered charge readout: threshold [electrons], times [us], voltages [mV]."""
+
+    threshold: Positive
+    hold: Positive
+    clock: Positive
+    max_hits: int = Field(ge=1)
+    gain: Positive
+    pedestal: float
+    common_mode: float
+    reference: float
+    adc_counts: int = Field(ge=2)
+
+    def adc(self, charge: Floats) -> Floats:
+        """Real-valued ADC counts of `charge` [electrons], clipped to 0 ... adc_counts."""
+        volts = np.maximum(charge * self.gain + self.pedestal - self.common_mode, 0.0)
+        return np.minimum(volts * self.counts_per_mv, float(self.adc_counts))
+
+    @property
+    def counts_per_mv(self) -> float:
+        """ADC counts per mV."""
+        return self.adc_counts / (self.reference - self.common_mode)
+
+    @property
+    def counts_per_electron(self) -> float:
+        """ADC counts per electron."""
+        return self.gain * self.counts_per_mv
+
+
+class DetectorGeometry(_Part):
+    """A detector as described by its YAML file; lengths in cm, simulation frame."""
+
+    name: str
+    drift_axis: Literal["x", "z"]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    pixel_pitch: Positive
+    pixels: tuple[int, int]
+    tpcs: tuple[Tpc, ...] = Field(min_length=1)
+    response_start: Annotated[float, Field(ge=0)]
+    temperature: Positive
+    readout: ReadoutConstants
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DetectorGeometry:
+        for axis, (low, high), n in (("x", self.x_range, self.pixels[0]), ("y", self.y_range, self.pixels[1])):
+            if abs((high - low) / self.pixel_pitch - n) > 0.1:
+                raise ValueError(f"{axis}_range is not {n} pixels of {self.pixel_pitch} cm wide")
+        if [t.tpc for t in self.tpcs] != list(range(len(self.tpcs))):
+            raise ValueError("tpcs must be numbered 0, 1, ... in order")
+        return self
+
+    def tpc_of(self, position: Floats) -> Ints:
+        """Drift volume that holds each point `(n, 3)`; -1 outside all of them (`(n,)`)."""
+        x, y, z = position.T
+        found = np.full(len(position), -1, dtype=np.int64)
+        on_plane = (
+            (x >= self.x_range[0]) & (x <= self.x_range[1]) & (y >= self.y_range[0]) & (y <= self.y_range[1])
+        )
+        for t in self.tpcs:
+            low, high = sorted((t.z_anode, t.z_cathode))
+            found[on_plane & (z >= low) & (z <= high)] = t.tpc
+        return found
+
+    def active(self, segments: Segments) -> Bools:
+        """`(n,)` whether the centre of each segment lies within the outer bounds of the drift volumes."""
+        x, y, z = segments.centre.T
+        edges = [e for t in self.tpcs for e in (t.z_anode, t.z_cathode)]
+        return (
+            (x >= self.x_range[0]) & (x <= self.x_range[1])
+            & (y >= self.y_range[0]) & (y <= self.y_range[1])
+            & (z >= min(edges)) & (z <= max(edges))
+        )
+
+    def anode_distance(self, z: Floats) -> Floats:
+        """Distance [cm] of each drift coordinate to the nearest anode."""
+        return np.min(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1)
+
+    def channel(self, tpc: Ints, pixel_x: Ints, pixel_y: Ints) -> Ints:
+        """One number per pixel, increasing in (tpc, pixel_x, pixel_y)."""
+        return (tpc * self.pixels[0] + pixel_x) * self.pixels[1] + pixel_y
+
+    def pixel(self, channel: Ints) -> tuple[Ints, Ints, Ints]:
+        """Inverse of `channel`: tpc, pixel_x, pixel_y."""
+        rest, pixel_y = np.divmod(channel, self.pixels[1])
+        tpc, pixel_x = np.divmod(rest, self.pixels[0])
+        return tpc, pixel_x, pixel_y
+
+
+def geometry_from_mapping(content: Mapping[str, object]) -> DetectorGeometry:
+    """Check the content of a detector file; raises `pydantic.ValidationError`."""
+    return DetectorGeometry.model_validate(content)

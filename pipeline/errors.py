@@ -1,0 +1,38 @@
+"""Errors that are the user's to mend: one sentence each, never a traceback."""
+
+from __future__ import annotations
+
+
+class GradcalError(Exception):
+    """Base of every error that a command reports in one sentence and exit status 2.
+
+    The sentence says what is wrong, where (file, key, row), and what to do.
+    """
+
+
+class ConfigError(GradcalError):
+    """The configuration cannot be used."""
+
+
+class FileFormatError(GradcalError):
+    """A file is missing, truncated, foreign or lacks what is needed."""
+
+
+class SegmentError(GradcalError):
+    """The energy deposits in a file are unusable (numbers or geometry)."""
+
+
+class SelectionError(GradcalError):
+    """A selection leaves nothing to work on."""
+
+
+class ModelRangeError(GradcalError):
+    """Parameter values lie outside what the forward model can compute."""
+
+
+class MemoryLimitError(GradcalError):
+    """The work would need more memory than the configuration allows."""
+
+
+class FitError(GradcalError):
+    """A fit cannot be set up (nothing free, nothing matched, wrong names)."""

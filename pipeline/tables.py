@@ -1,0 +1,166 @@
+"""The data that flows between stages: frozen tables of NumPy arrays with documented shape and unit.
+
+Everything here is in the simulation frame: x, y on the anode plane, z along the drift.
+Files of segments hold the edep-sim frame; `pipeline.storage.segments` swaps the axes, once, on reading and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Straight pieces of ionising track.
+
+    Units: positions and `dx` in cm, `dE` in MeV, `dEdx` in MeV/cm, times in us.
+    Shapes: `(n,)`, and `(n, 3)` for `start`, `end` (columns x, y, z of the simulation frame).
+    `t0` is the time of the deposit.
+    """
+
+    event_id: Ints
+    vertex_id: Ints
+    segment_id: Ints
+    traj_id: Ints
+    pdg_id: Ints
+    start: Floats
+    end: Floats
+    t0: Floats
+    t0_start: Floats
+    t0_end: Floats
+    dE: Floats
+    dx: Floats
+    dEdx: Floats
+
+    def __len__(self) -> int:
+        return int(self.event_id.shape[0])
+
+    def take(self, index: npt.NDArray[Any]) -> Segments:
+        """The rows chosen by a boolean mask or an index array."""
+        return Segments(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def replace(self, **columns: npt.NDArray[Any]) -> Segments:
+        """A copy with some columns replaced."""
+        return Segments(**{f.name: columns.get(f.name, getattr(self, f.name)) for f in fields(self)})
+
+    @property
+    def length(self) -> Floats:
+        """`(n,)` distance from start to end [cm]."""
+        return np.linalg.norm(self.end - self.start, axis=1)
+
+    @property
+    def centre(self) -> Floats:
+        """`(n, 3)` mid-point [cm]."""
+        return 0.5 * (self.start + self.end)
+
+    def track_index(self) -> Ints:
+        """`(n,)` number of the (event, trajectory) each segment belongs to, 0 ... tracks - 1, in sorted order."""
+        pairs = np.stack([self.event_id, self.traj_id], axis=1)
+        return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @staticmethod
+    def concatenate(parts: list[Segments]) -> Segments:
+        """All rows of `parts`, in order."""
+        return Segments(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Segments)}
+        )
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What the pixel readout records, sorted by event, tpc, pixel_x, pixel_y, hit.
+
+    `x, y, z` [cm] pixel centre and drift coordinate at the velocity `drift_velocity` [cm/us]; `t` [us] crossing time
+    after the event's earliest deposit; `adc` counts; `charge` [electrons]. `hit` counts from 0 in each pixel.
+    `event_t0` maps event_id to the time [us] of that event's earliest deposit.
+    """
+
+    event_id: Ints
+    tpc: Ints
+    pixel_x: Ints
+    pixel_y: Ints
+    hit: Ints
+    x: Floats
+    y: Floats
+    z: Floats
+    t: Floats
+    adc: Floats
+    charge: Floats
+    drift_velocity: float
+    event_t0: Mapping[int, float]
+
+    COLUMNS = ("event_id", "tpc", "pixel_x", "pixel_y", "hit", "x", "y", "z", "t", "adc", "charge")
+
+    def __len__(self) -> int:
+        return int(self.event_id.shape[0])
+
+
+@dataclass(frozen=True)
+class Observables:
+    """What a fit compares: the same for a simulation and for data.
+
+    `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
+    `value_names`; `valid` `(n,)` is false for rows a fit must not use.
+    """
+
+    event: Ints
+    channel: Ints
+    order: Ints
+    values: Floats
+    value_names: tuple[str, ...]
+    valid: Bools
+
+    def __len__(self) -> int:
+        return int(self.event.shape[0])
+
+
+@dataclass(frozen=True)
+class CutStep:
+    """One line of a cut flow: what is left after the cut called `name`."""
+
+    name: str
+    description: str
+    events: int
+    tracks: int
+    segments: int
+    length_cm: float
+
+
+@dataclass(frozen=True)
+class FittedParameter:
+    """One parameter of a fit result; `uncertainty` and `target` are None where unknown."""
+
+    name: str
+    unit: str
+    initial: float
+    value: float
+    free: bool
+    uncertainty: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The outcome of one fit.
+
+    `history` has one array `(iterations + 1,)` per free parameter (physical units) and per diagnostic
+    (`objective`, `damping`, `matched`, `unmatched_model`, `unmatched_data`, `gradient`); `diagnostics` holds plain numbers.
+    """
+
+    status: str
+    converged: bool
+    method: str
+    parameters: tuple[FittedParameter, ...]
+    iterations: int
+    history: Mapping[str, Floats]
+    diagnostics: Mapping[str, float]
+    warnings: tuple[str, ...] = field(default=())
