@@ -82,7 +82,7 @@ class DetectorGeometry(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> DetectorGeometry:
         for axis, (low, high), n in (("x", self.x_range, self.pixels[0]), ("y", self.y_range, self.pixels[1])):
-            if abs((high - low) / self.pixel_pitch - n) > 0.1:
+            if abs((high - low) / self.pixel_pitch - n) > 0.5:
                 raise ValueError(f"{axis}_range is not {n} pixels of {self.pixel_pitch} cm wide")
         if [t.tpc for t in self.tpcs] != list(range(len(self.tpcs))):
             raise ValueError("tpcs must be numbered 0, 1, ... in order")
