@@ -25,8 +25,8 @@ class Section(BaseModel):
 class Gun(Section):
     """Particle gun: straight through-going muons, used when `sample.file` is null."""
 
-    events: int = Field(12, ge=1, description="number of events")
-    tracks_per_event: int = Field(2, ge=1, description="muons in each event")
+    events: int = Field(48, ge=1, description="number of events")
+    tracks_per_event: int = Field(5, ge=1, description="muons in each event")
     kinetic_energy_mev: Annotated[tuple[Positive, Positive], Field(description="range [MeV], drawn uniformly")] = (
         800.0,
         5000.0,
@@ -64,7 +64,7 @@ class Select(Section):
 
     species: tuple[int, ...] = Field((), description="PDG codes to keep; empty: all")
     max_abs_cos_drift: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        0.966, description="keep segments with |cos(angle to the drift)| below this"
+        0.966, description="keep tracks whose |cos(angle to the drift)|, first start to last end, is below this"
     )
     track_anode_margin_cm: NotNegative | None = Field(
         2.0, description="drop a track if any of its segment centres is this close to an anode (tested first)"

@@ -1,0 +1,29 @@
+"""Masses of particles, from the tables of the Particle Data Group."""
+
+from __future__ import annotations
+
+from functools import cache
+
+#: Mass of the electron [MeV], CODATA 2018.
+ELECTRON_MASS = 0.51099895
+
+#: Velocity of light [cm/us].
+LIGHT = 29979.2458
+
+
+@cache
+def mass(pdg_id: int) -> float:
+    """Mass [MeV] of the particle with this PDG code.
+
+    Raises `ValueError` where the code is unknown or the particle has no mass in the tables.
+    """
+    # The tables are read on first use only: importing them takes as long as the rest of a small command.
+    from particle import InvalidParticle, Particle, ParticleNotFound
+
+    try:
+        value = Particle.from_pdgid(pdg_id).mass
+    except (ParticleNotFound, InvalidParticle):
+        value = None
+    if value is None:
+        raise ValueError(f"no mass is known for PDG code {pdg_id}")
+    return float(value)
