@@ -1,0 +1,120 @@
+"""The command `gradcal`: finds the command that is asked for and turns every error into one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from .. import __version__
+from ..errors import GradcalError
+from ..names import nearest
+
+_NOT_COMMANDS = ("__init__", "__main__", "main", "common")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports a wrong command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def commands() -> dict[str, str]:
+    """Every command and its line of help, in alphabetical order; read from the sources so that nothing is imported."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in _NOT_COMMANDS:
+            found[path.stem] = _help(path)
+    return found
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `gradcal ARGUMENTS` (default: those of the process) and return its exit status.
+
+    0: done; 2: bad input or usage, said in one sentence; 130: interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    known = commands()
+    if not given or given[0] in ("-h", "--help"):
+        print(_overview(known))
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"gradcal {__version__}")
+        return 0
+    command = given[0]
+    if command not in known:
+        return _fail("gradcal", f"there is no command {command!r}; did you mean {nearest(command, known)!r}?")
+    return _run_command(command, known[command], given[1:])
+
+
+def _run_command(command: str, summary: str, arguments: Sequence[str]) -> int:
+    prog = f"gradcal {command}"
+    # A batch system ends jobs with SIGTERM: leave through the same door as Ctrl-C, so that temporary files go.
+    previous = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        module = importlib.import_module(f"{__package__}.{command}")
+        parser = Parser(prog=prog, description=summary, allow_abbrev=False)
+        module.add_arguments(parser)
+        module.main(parser.parse_args(arguments))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; nothing half-written is left.", file=sys.stderr)
+        return 130
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 2
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; give the interpreter somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _fail(prog, _sentence(error))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if os.environ.get("GRADCAL_DEBUG") == "1":
+        traceback.print_exception(error)
+    if isinstance(error, GradcalError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory of this machine does not suffice; lower simulate.memory_limit_mib."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}."
+    return (
+        f"a fault in this program ({type(error).__name__}: {error}); set GRADCAL_DEBUG=1 to see where, and report it."
+    )
+
+
+def _fail(prog: str, sentence: str) -> int:
+    print(f"{prog}: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _overview(known: dict[str, str]) -> str:
+    width = max(map(len, known))
+    lines = [f"  {name:<{width}}  {text}" for name, text in known.items()]
+    return "\n".join(
+        ["usage: gradcal COMMAND ...   (gradcal COMMAND --help explains one; gradcal --version)", "", *lines]
+    )
+
+
+def _help(path: Path) -> str:
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "HELP":
+            return str(ast.literal_eval(node.value))
+    return ""

@@ -1,0 +1,112 @@
+"""Sentences for what is wrong with a file of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..names import nearest
+from ..storage.yaml_text import Key
+
+_KINDS = {
+    "int_": "a whole number",
+    "float_": "a number",
+    "string_type": "text",
+    "bool_": "true or false",
+    "tuple_": "a list",
+    "dict_": "settings as `key: value`",
+    "model_": "settings as `key: value`",
+}
+
+_BOUNDS = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "a name of letters, digits, `_`, `.`, `-` that starts with a letter or digit",
+}
+
+
+def describe(error: ValidationError, model: type[BaseModel], place: Callable[[Key], str]) -> str:
+    """One sentence for a validation error of `model`; `place` gives file and line of a key."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    key = tuple(part for part in first["loc"] if part != "[key]")
+    sentence = f"{place(key)}: {_problem(first, key, model)}"
+    others = len(problems) - 1
+    return f"{sentence} ({others} more to mend after this one)" if others else sentence
+
+
+def _problem(error: ErrorDetails, key: Key, model: type[BaseModel]) -> str:
+    name, kind, context = dotted(key), error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{name} is not a setting; did you mean {_meant(key, model)}?"
+    if kind == "missing":
+        return f"{name} is missing; add it."
+    if kind in ("value_error", "assertion_error"):
+        reason = str(context["error"])
+        return reason if not name or reason.startswith(name) else f"{name}: {reason}"
+    if kind in ("too_short", "too_long"):
+        bound = context.get("min_length") if kind == "too_short" else context.get("max_length")
+        return f"{name} needs {bound} {'or more ' if kind == 'too_short' else ''}entries, not {_shown(error['input'])}."
+    if kind in _BOUNDS:
+        return f"{name} must be {_BOUNDS[kind].format(**context)}, not {_shown(error['input'])}."
+    for prefix, expected in _KINDS.items():
+        if kind.startswith(prefix):
+            return f"{name} must be {expected}, not {_shown(error['input'])}."
+    return f"{name} cannot be {_shown(error['input'])} ({error['msg'].lower()})."
+
+
+def dotted(key: Key) -> str:
+    """`select.batch_length_cm`; list entries as `tpcs[0].z_anode`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _meant(key: Key, model: type[BaseModel]) -> str:
+    """The setting that an unknown key most likely stands for: the same name elsewhere, or the most alike beside it."""
+    *above, wrong = (str(part) for part in key)
+    for found in _settings(model):
+        if found[-1] == wrong:
+            return dotted(found)
+    section: Any = model
+    for part in above:
+        section = _inner(section.model_fields[part].annotation if part in section.model_fields else section) or section
+    return dotted((*key[:-1], nearest(wrong, section.model_fields)))
+
+
+def _settings(model: type[BaseModel], above: Key = ()) -> Iterator[Key]:
+    """Every fixed setting below `model` (entries of named sections, like methods, have no fixed name)."""
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _settings(field.annotation, (*above, name))
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as `dict[Name, Method]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        if found := _inner(argument):
+            return found
+    return None
+
+
+def _shown(value: object) -> str:
+    """A value as the user wrote it, shortened."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, dict):
+        return "a set of keys" if value else "an empty set"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

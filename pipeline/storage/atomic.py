@@ -1,0 +1,60 @@
+"""Outputs that are either whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import FileFormatError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def atomic_output(path: Path | str) -> Iterator[Path]:
+    """Give a temporary name in the folder of `path`, renamed to `path` when the block ends and removed when it fails.
+
+    Missing folders are made. Raises `FileFormatError` if the folder cannot be written or the disk is full.
+    """
+    target = Path(path)
+    # The process number keeps two runs apart; the same folder keeps the rename atomic.
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        check_output(target)
+        with temporary.open("wb"):
+            pass
+    except OSError as error:
+        raise _refusal(target, error) from error
+    try:
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _refusal(target, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path | str) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises `FileFormatError` if `path` is a folder, or its folder cannot be made or written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise FileFormatError(f"{target} is a folder; give the name of a file to write.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(target, error) from error
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise FileFormatError(f"{target} cannot be written: no permission to write in {target.parent}; choose another.")
+
+
+def _refusal(target: Path, error: OSError) -> FileFormatError:
+    reason = (error.strerror or str(error)).lower()
+    return FileFormatError(f"{target} cannot be written ({reason}); choose another folder or make room.")

@@ -1,0 +1,125 @@
+"""Files of fit results: HDF5 with everything, and a short JSON beside it for people and scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import FileFormatError, FitError
+from ..tables import FitResult, FittedParameter
+from .atomic import atomic_output
+from .hdf5 import SCHEMA, check_kind, mark, open_hdf5
+from .provenance import Provenance, write_provenance
+
+_KIND = "fit"
+_TEXT = h5py.string_dtype()
+_PARAMETER = np.dtype(
+    [
+        ("name", _TEXT),
+        ("unit", _TEXT),
+        ("initial", "f8"),
+        ("value", "f8"),
+        ("free", "?"),
+        ("uncertainty", "f8"),
+        ("target", "f8"),
+    ]
+)
+
+
+def write_fit(path: Path | str, result: FitResult, provenance: Provenance) -> None:
+    """Write `OUT.h5` and `OUT.json` beside it.
+
+    The JSON lists the parameters that were free; the HDF5 file all, the history and the diagnostics, with NaN where an
+    uncertainty or a target is unknown. Raises `FitError` for values that are not finite.
+    """
+    text = json.dumps(_summary(path, result), indent=2, allow_nan=False) + "\n"
+    rows = [
+        (p.name, p.unit, p.initial, p.value, p.free, _or_nan(p.uncertainty), _or_nan(p.target))
+        for p in result.parameters
+    ]
+    with atomic_output(path) as temporary, atomic_output(Path(path).with_suffix(".json")) as beside:
+        with h5py.File(temporary, "w") as file:
+            mark(file, _KIND)
+            file.attrs["status"] = result.status
+            file.attrs["converged"] = result.converged
+            file.attrs["method"] = result.method
+            file.attrs["iterations"] = result.iterations
+            file.create_dataset("parameters", data=np.array(rows, dtype=_PARAMETER))
+            file.create_dataset("warnings", data=np.array(result.warnings, dtype=object), dtype=_TEXT)
+            history = file.create_group("history")
+            for name in sorted(result.history):
+                history.create_dataset(name, data=np.asarray(result.history[name], dtype=np.float64))
+            file.create_group("diagnostics").attrs.update(
+                {name: float(result.diagnostics[name]) for name in sorted(result.diagnostics)}
+            )
+            write_provenance(file, provenance)
+        beside.write_text(text, encoding="utf-8")
+
+
+def read_fit(path: Path | str) -> FitResult:
+    """Read what `write_fit` wrote; raises `FileFormatError` for other files."""
+    with open_hdf5(path) as file:
+        check_kind(file, _KIND)
+        try:
+            rows = file["parameters"][()]
+            return FitResult(
+                status=str(file.attrs["status"]),
+                converged=bool(file.attrs["converged"]),
+                method=str(file.attrs["method"]),
+                parameters=tuple(_parameter(row) for row in rows),
+                iterations=int(file.attrs["iterations"]),
+                history={name: dataset[()] for name, dataset in file["history"].items()},
+                diagnostics={name: float(value) for name, value in file["diagnostics"].attrs.items()},
+                warnings=tuple(text.decode() for text in file["warnings"][()]),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise FileFormatError(f"{path} lacks parts of a fit ({error}); make it again.") from error
+
+
+def _summary(path: Path | str, result: FitResult) -> dict[str, Any]:
+    for parameter in result.parameters:
+        if not (math.isfinite(parameter.initial) and math.isfinite(parameter.value)):
+            raise FitError(f"{path}: the fit gave {parameter.name} = {parameter.value}; try other start values.")
+    return {
+        "schema": SCHEMA,
+        "status": result.status,
+        "converged": result.converged,
+        "parameters": [
+            {
+                "name": p.name,
+                "unit": p.unit,
+                "initial": p.initial,
+                "value": p.value,
+                "uncertainty": p.uncertainty,
+                "target": p.target,
+            }
+            for p in result.parameters
+            if p.free
+        ],
+        "iterations": result.iterations,
+    }
+
+
+def _parameter(row: Any) -> FittedParameter:
+    return FittedParameter(
+        name=row["name"].decode(),
+        unit=row["unit"].decode(),
+        initial=float(row["initial"]),
+        value=float(row["value"]),
+        free=bool(row["free"]),
+        uncertainty=_or_none(row["uncertainty"]),
+        target=_or_none(row["target"]),
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

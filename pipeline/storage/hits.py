@@ -1,0 +1,88 @@
+"""Files of hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import FileFormatError
+from ..parameters import table
+from ..tables import Hits
+from .atomic import atomic_output
+from .hdf5 import check_kind, mark, open_hdf5, read_table, write_table
+from .provenance import Provenance, write_provenance
+
+_KIND = "hits"
+_TYPES = dict(zip(Hits.COLUMNS, ("i8", "i4", "i4", "i4", "i4", "f4", "f4", "f4", "f8", "f4", "f4"), strict=True))
+_UNITS = {"x": "cm", "y": "cm", "z": "cm", "t": "us", "adc": "counts", "charge": "electrons"}
+_EVENT_TYPES = {"event_id": "i8", "t0": "f8"}
+_EVENT_UNITS = {"t0": "us"}
+_KEY = ("event_id", "tpc", "pixel_x", "pixel_y", "hit")
+
+
+def write_hits(path: Path | str, hits: Hits, provenance: Provenance, attributes: Mapping[str, float | str]) -> None:
+    """Write hits, sorted by event, tpc, pixel_x, pixel_y, hit.
+
+    `attributes` that are names of calibration parameters are the values the hits were simulated with (see
+    `read_hits_truth`); others are kept as attributes of the table.
+    """
+    columns = {name: getattr(hits, name) for name in Hits.COLUMNS}
+    order = np.lexsort([columns[name] for name in reversed(_KEY)])
+    events = sorted(hits.event_t0)
+    parameters = {name: float(value) for name, value in attributes.items() if name in table()}
+    with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
+        mark(file, _KIND)
+        dataset = write_table(file, "hits", {n: c[order] for n, c in columns.items()}, _TYPES, _UNITS)
+        dataset.attrs["drift_velocity"] = float(hits.drift_velocity)
+        dataset.attrs["unit_drift_velocity"] = "cm/us"
+        dataset.attrs.update({name: value for name, value in attributes.items() if name not in parameters})
+        t0 = np.array([hits.event_t0[event] for event in events], dtype=np.float64)
+        write_table(file, "events", {"event_id": np.array(events, np.int64), "t0": t0}, _EVENT_TYPES, _EVENT_UNITS)
+        file.create_group("parameters").attrs.update(parameters)
+        write_provenance(file, provenance)
+
+
+def read_hits(path: Path | str) -> Hits:
+    """Read hits; raises `FileFormatError` for anything that `write_hits` does not write."""
+    with open_hdf5(path) as file:
+        check_kind(file, _KIND)
+        columns = read_table(file, "hits", _TYPES, _UNITS)
+        velocity = float(file["hits"].attrs.get("drift_velocity", np.nan))
+        events = read_table(file, "events", _EVENT_TYPES, _EVENT_UNITS)
+    _check_order(path, columns)
+    if not (np.isfinite(velocity) and velocity > 0):
+        raise FileFormatError(
+            f"{path}: hits has no drift_velocity [cm/us]; the meaning of z is unknown, make it again."
+        )
+    event_t0 = dict(zip(events["event_id"].tolist(), events["t0"].tolist(), strict=True))
+    unknown = np.setdiff1d(columns["event_id"], events["event_id"])
+    if len(unknown):
+        raise FileFormatError(f"{path}: event {unknown[0]} has hits but no time in events; make the file again.")
+    return Hits(**columns, drift_velocity=velocity, event_t0=event_t0)
+
+
+def read_hits_truth(path: Path | str) -> dict[str, float]:
+    """The parameter values that the hits were simulated with; empty if the file tells none."""
+    with open_hdf5(path) as file:
+        check_kind(file, _KIND)
+        if "parameters" not in file:
+            return {}
+        return {name: float(value) for name, value in file["parameters"].attrs.items()}
+
+
+def _check_order(path: Path | str, columns: Mapping[str, np.ndarray]) -> None:
+    key = np.stack([columns[name] for name in _KEY], axis=1)
+    negative = np.flatnonzero((key[:, 1:] < 0).any(axis=1))
+    if len(negative):
+        raise FileFormatError(f"{path}: row {negative[0]} of hits has a negative tpc, pixel or hit number.")
+    step = np.diff(key, axis=0)
+    # The first column in which neighbours differ must grow; no difference at all is a duplicate.
+    first = np.argmax(step != 0, axis=1)
+    wrong = np.flatnonzero(np.take_along_axis(step, first[:, None], axis=1)[:, 0] <= 0)
+    if len(wrong):
+        raise FileFormatError(
+            f"{path}: row {wrong[0] + 1} of hits is out of order or a repetition; sort by {', '.join(_KEY)}."
+        )

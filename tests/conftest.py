@@ -1,0 +1,30 @@
+"""What all tests share: where the shared data are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class SharedData:
+    """A folder of data; `shared_data / "name"` is a path, and a missing file fails the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __truediv__(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            pytest.fail(f"{self.folder} is there but holds no {name}")
+        return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> SharedData:
+    """The shared data: GRADCAL_DATA, or ../shared/data beside the repository; skips where there is no such folder."""
+    folder = Path(os.environ.get("GRADCAL_DATA") or ROOT / ".." / "shared" / "data").resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: {folder} does not exist (set GRADCAL_DATA)")
+    return SharedData(folder)
