@@ -1,0 +1,1 @@
+"""The differentiable forward model: from energy deposits to pixel hits, with their exact derivatives."""

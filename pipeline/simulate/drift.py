@@ -1,0 +1,76 @@
+"""From a piece of a deposit to the six quantities through which every parameter acts on a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..detector import argon
+from .plan import MIN_DIFFUSION_DISTANCE
+
+
+@dataclass(frozen=True)
+class Deposits:
+    """Pieces of deposits, `(n,)` each: `energy` [MeV], `dedx` [MeV/cm], `x`, `y` [cm] from the pixel centre,
+    `distance` [cm] to the anode, `delay` [us]."""
+
+    energy: Tensor
+    dedx: Tensor
+    x: Tensor
+    y: Tensor
+    distance: Tensor
+    delay: Tensor
+
+
+#: Names of the six quantities, in the order of `packets`.
+QUANTITIES = ("charge", "x", "y", "time", "sigma_transverse", "sigma_time")
+
+
+def packets(
+    deposits: Deposits, p: Mapping[str, Tensor], *, recombination: str, response_start: float, temperature: float
+) -> tuple[Tensor, ...]:
+    """Charge packets at the response's start plane: the tuple of `QUANTITIES`, `(n,)` each.
+
+    charge [electrons], x, y [cm], arrival time [us], transverse width [cm], width in time [us].
+    `p` holds parameter values, scalars or `(n,)`.
+    """
+    velocity = argon.drift_velocity(p["electric_field"], temperature)
+    distance = deposits.distance + p["shift_z"]
+    time = (distance - response_start) / velocity
+    spread = distance.clamp(min=MIN_DIFFUSION_DISTANCE) / velocity
+    escape = argon.RECOMBINATION[recombination](deposits.dedx, p)
+    charge = deposits.energy * argon.ELECTRONS_PER_MEV * escape * argon.survival(time, p)
+    return (
+        charge,
+        deposits.x + p["shift_x"],
+        deposits.y + p["shift_y"],
+        deposits.delay + time,
+        argon.diffusion_width(p["transverse_diffusion"], spread),
+        argon.diffusion_width(p["longitudinal_diffusion"], spread) / velocity,
+    )
+
+
+def packets_with_derivatives(
+    deposits: Deposits, values: Mapping[str, Tensor], free: tuple[str, ...], **model: object
+) -> tuple[tuple[Tensor, ...], list[list[Tensor | None]]]:
+    """Packets and, for each quantity and each free parameter, the derivative `(n,)` or None where it is zero.
+
+    Every quantity of a packet depends on the parameters of that packet alone, so giving each packet its own copy of a
+    parameter turns one backward pass per quantity into all derivatives of all packets at once.
+    """
+    n = deposits.energy.shape[0]
+    copies = {name: values[name].expand(n).clone().requires_grad_() for name in free}
+    with torch.enable_grad():
+        outputs = packets(deposits, {**values, **copies}, **model)  # type: ignore[arg-type]
+        rows: list[list[Tensor | None]] = []
+        for output in outputs:
+            if output.requires_grad and free:
+                rows.append(
+                    list(torch.autograd.grad(output.sum(), list(copies.values()), retain_graph=True, allow_unused=True))
+                )
+            else:
+                rows.append([None] * len(free))
+    return tuple(o.detach() for o in outputs), rows

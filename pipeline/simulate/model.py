@@ -1,0 +1,266 @@
+"""The forward model: parameters in, hits and their derivatives out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import parameters
+from ..detector import argon
+from ..detector.geometry import DetectorGeometry
+from ..errors import MemoryLimitError, ModelRangeError
+from ..tables import Floats, Ints, Segments
+from .accuracy import ACCURACY
+from .charge import ROWS_AT_ONCE, PixelCharges, pixel_charges
+from .drift import Deposits, packets, packets_with_derivatives
+from .plan import Plan, Reach, build_plan
+from .readout import PixelHits, Trigger, differentiate, read_out
+from .response_table import SIGMA_RANGE, response_table
+
+T = TypeVar("T")
+
+#: A plan holds this much more transverse width than the largest of the parameter table, then grows in such steps.
+_REACH_STEP = 1.15
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How the forward model is computed; the meaning of each is that of the config's `simulate` and `detector`."""
+
+    recombination: str = "birks"
+    response: str = "parametrised"
+    accuracy: str = "default"
+    dtype: torch.dtype = torch.float64
+    device: torch.device = torch.device("cpu")
+    block_pairs: int = 8192
+    threads: int = 2
+    memory_limit_mib: float = 512.0
+
+
+@dataclass(frozen=True)
+class SimulatedHits:
+    """Hits of a whole sample, sorted by event and channel and order, float64 NumPy arrays `(h,)`.
+
+    `time` [us] after the event's earliest deposit; `charge` [electrons]; `current` [electrons/us] at the crossing and the
+    derivatives `(h, P)` to the parameters `names` are there when they were asked for.
+    """
+
+    event: Ints
+    channel: Ints
+    order: Ints
+    time: Floats
+    charge: Floats
+    names: tuple[str, ...] = ()
+    current: Floats | None = None
+    d_charge: Floats | None = None
+    d_time: Floats | None = None
+
+
+NoiseSource = Callable[[Ints, Ints], tuple[Floats, Floats]]
+
+
+class ForwardModel:
+    """Hits of fixed deposits in a fixed detector as a function of the parameters.
+
+    The pairing of deposits and pixels is made once and kept; it is made again, wider, when parameters ask for more
+    transverse diffusion than it holds.
+    """
+
+    def __init__(self, segments: Segments, geometry: DetectorGeometry, settings: ModelSettings) -> None:
+        self.segments = segments
+        self.geometry = geometry
+        self.settings = settings
+        self.accuracy = ACCURACY[settings.accuracy]
+        # Blocks run side by side, one thread each: sums then do not depend on the number of threads.
+        torch.set_num_threads(1)
+        self.table = response_table(
+            settings.response, geometry.pixel_pitch, self.accuracy, settings.dtype, settings.device
+        )
+        self._plan: Plan | None = None
+        self._energy = self._tensor(segments.dE)
+        self._dedx = self._tensor(segments.dEdx)
+
+    def plan(self, values: Mapping[str, float]) -> Plan:
+        """The pairing of deposits and pixels, wide enough for these parameter values."""
+        width = _width(values, self.geometry.temperature)
+        shift = max(abs(values["shift_x"]), abs(values["shift_y"]))
+        if self._plan is None or not self._plan.reach.covers(width, shift):
+            table = parameters.table()
+            extreme = {
+                "transverse_diffusion": table["transverse_diffusion"].high,
+                "electric_field": table["electric_field"].low,
+            }
+            limit = _width({**values, **extreme}, self.geometry.temperature) * _REACH_STEP
+            while limit < width:
+                limit *= _REACH_STEP
+            reach = Reach(limit, 2 * shift)
+            nominal = _width(parameters.nominal_values(), self.geometry.temperature)
+            self._plan = build_plan(
+                self.segments, self.geometry, self.accuracy, reach,
+                nominal_width=nominal, block_pairs=self.settings.block_pairs,
+            )  # fmt: skip
+            self._check_memory(self._plan)
+        return self._plan
+
+    def hits(self, values: Mapping[str, float], noise: NoiseSource | None = None) -> SimulatedHits:
+        """Simulate at the parameter values (others nominal).
+
+        `noise(event, channel)` gives reset and sampling noise `(pixels, max_hits)` [electrons] of pixels.
+        Raises `ModelRangeError` where the values lie outside what the model can compute.
+        """
+        values = self._complete(values)
+        plan = self.plan(values)
+
+        def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
+            charges, _ = self._charges(plan, block, values, ())
+            trigger = self._trigger(plan, block, noise)
+            hits = read_out(charges, trigger)
+            return _as_columns(hits, block)
+
+        return self._collect(plan, self._map(run, plan.blocks), ())
+
+    def hits_with_derivatives(self, values: Mapping[str, float], names: tuple[str, ...]) -> SimulatedHits:
+        """As `hits`, noiseless, with exact derivatives to the parameters `names`."""
+        values = self._complete(values)
+        plan = self.plan(values)
+
+        def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
+            charges, trigger = self._charges(plan, block, values, names)
+            hits = read_out(charges, trigger)
+            d_charge, d_time, current = differentiate(charges, hits, trigger)
+            return (*_as_columns(hits, block), current, d_charge, d_time)
+
+        return self._collect(plan, self._map(run, plan.blocks), names)
+
+    def estimate_mib(self, plan: Plan) -> float:
+        """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
+
+        Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, and the rows of one
+        look-up; plus the plan and the tables. It depends on numbers of pairs, not on the angle of the tracks.
+        """
+        item = torch.finfo(self.settings.dtype).bits // 8
+        shapes = self.table.count
+        tents = (self.table.intervals + 1) ** 2
+        block = plan.largest_block
+        per_packet = 6 * tents + 8 * shapes + 60 + 6 * len(parameters.table())
+        rows = min(max(ROWS_AT_ONCE, self._largest_pixel(plan)), 20 * block)
+        per_row = 2 * 16 * shapes + 3 * 48 + 12 * shapes
+        workers = max(1, min(self.settings.threads, len(plan.blocks)))
+        working = workers * item * (block * per_packet + rows * per_row)
+        kept = 24 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
+        return (working + kept) / 2**20
+
+    def _check_memory(self, plan: Plan) -> None:
+        needed = self.estimate_mib(plan)
+        if needed > self.settings.memory_limit_mib:
+            raise MemoryLimitError(
+                f"simulating {self.segments.length.sum():.0f} cm of track needs about {needed:.0f} MiB, more than "
+                f"simulate.memory_limit_mib = {self.settings.memory_limit_mib:g}; raise it, lower simulate.block_pairs "
+                f"or simulate.threads, or select less."
+            )
+
+    def _largest_pixel(self, plan: Plan) -> int:
+        return int(np.diff(plan.first).max(initial=0))
+
+    def _complete(self, values: Mapping[str, float]) -> dict[str, float]:
+        full = {**parameters.nominal_values(), **values}
+        parameters.check_values(full, "forward model")
+        table = parameters.table()
+        velocity = float(argon.drift_velocity(torch.tensor(full["electric_field"]).double(), self.geometry.temperature))
+        drift = max(abs(t.z_anode - t.z_cathode) for t in self.geometry.tpcs)
+        spread = math.sqrt(2 * full["longitudinal_diffusion"] * drift / velocity) / velocity
+        if spread > SIGMA_RANGE[1]:
+            raise ModelRangeError(
+                f"longitudinal_diffusion = {full['longitudinal_diffusion']:g} at {full['electric_field']:g} kV/cm spreads "
+                f"arrival times over {spread:.2g} us, more than the {SIGMA_RANGE[1]:g} us that the response table holds; "
+                f"use values nearer to {table['longitudinal_diffusion'].nominal:g} cm2/us."
+            )
+        if _width(full, self.geometry.temperature) * math.sqrt(drift) > self.geometry.pixel_pitch * 10:
+            raise ModelRangeError(
+                f"transverse_diffusion = {full['transverse_diffusion']:g} spreads the charge over more than ten pixels; "
+                f"use values nearer to {table['transverse_diffusion'].nominal:g} cm2/us."
+            )
+        return full
+
+    def _charges(
+        self, plan: Plan, block: tuple[int, int], values: Mapping[str, float], names: tuple[str, ...]
+    ) -> tuple[PixelCharges, Trigger]:
+        a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
+        segment = torch.from_numpy(plan.segment[a:b]).long().to(self.settings.device)
+        deposits = Deposits(
+            energy=self._energy[segment] * self._tensor(plan.fraction[a:b]),
+            dedx=self._dedx[segment],
+            x=self._tensor(plan.x[a:b]),
+            y=self._tensor(plan.y[a:b]),
+            distance=self._tensor(plan.distance[a:b]),
+            delay=self._tensor(plan.delay[a:b]),
+        )
+        p = {name: self._tensor(np.float64(value)) for name, value in values.items()}
+        model = {
+            "recombination": self.settings.recombination,
+            "response_start": self.geometry.response_start,
+            "temperature": self.geometry.temperature,
+        }
+        first = torch.from_numpy(plan.first[block[0] : block[1] + 1] - a).to(self.settings.device)
+        if not names:
+            quantities = packets(deposits, p, **model)  # type: ignore[arg-type]
+            tangents = None
+        else:
+            quantities, rows = packets_with_derivatives(deposits, p, names, **model)
+            zero = torch.zeros_like(quantities[0])
+            tangents = torch.stack(
+                [torch.stack([zero if d is None else d for d in row], dim=1) for row in rows], dim=1
+            )
+        charges = pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
+        return charges, self._trigger(plan, block, None)
+
+    def _trigger(self, plan: Plan, block: tuple[int, int], noise: NoiseSource | None) -> Trigger:
+        readout = self.geometry.readout
+        reset = sampling = None
+        if noise is not None:
+            drawn = noise(plan.event[block[0] : block[1]], plan.channel[block[0] : block[1]])
+            reset, sampling = (self._tensor(d) for d in drawn)
+        return Trigger(readout.threshold, readout.hold, readout.clock, readout.max_hits, reset, sampling)
+
+    def _map(self, run: Callable[[tuple[int, int]], T], blocks: tuple[tuple[int, int], ...]) -> list[T]:
+        if self.settings.threads == 1 or len(blocks) < 2:
+            return [run(b) for b in blocks]
+        with ThreadPoolExecutor(self.settings.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(run, blocks))
+
+    def _collect(self, plan: Plan, parts: list[tuple[Tensor, ...]], names: tuple[str, ...]) -> SimulatedHits:
+        columns = [torch.cat(c).cpu().numpy() for c in zip(*parts, strict=True)] if parts else []
+        if not columns:
+            columns = [np.zeros(0, dtype=np.int64)] * 2 + [np.zeros(0)] * 2
+            columns += [np.zeros(0), np.zeros((0, len(names))), np.zeros((0, len(names)))] if names else []
+        pixel, order, time, charge, *rest = columns
+        extra = dict(zip(("current", "d_charge", "d_time"), (r.astype(np.float64) for r in rest), strict=True)) if rest else {}
+        return SimulatedHits(
+            event=plan.event[pixel],
+            channel=plan.channel[pixel],
+            order=order,
+            time=time.astype(np.float64) + plan.time[pixel],
+            charge=charge.astype(np.float64),
+            names=names,
+            **extra,
+        )
+
+    def _tensor(self, array: object) -> Tensor:
+        return torch.as_tensor(array, dtype=self.settings.dtype, device=self.settings.device)
+
+
+def _as_columns(hits: PixelHits, block: tuple[int, int]) -> tuple[Tensor, ...]:
+    return hits.pixel + block[0], hits.order, hits.time, hits.charge
+
+
+def _width(values: Mapping[str, float], temperature: float) -> float:
+    """sqrt(2 D_T / v) [sqrt(cm)]: transverse width per square root of drift distance."""
+    field = torch.tensor(values["electric_field"], dtype=torch.float64)
+    return math.sqrt(2 * values["transverse_diffusion"] / float(argon.drift_velocity(field, temperature)))

@@ -1,0 +1,92 @@
+"""Coarse waveforms of pixels on a clock grid: where to look for a crossing, never what is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .charge import PixelCharges, segment_sum
+from .response_table import ResponseTable
+
+#: Shapes used in the search; the exact charge decides afterwards.
+SEARCH_SHAPES = 6
+_SHORTEST = 64
+
+
+@dataclass(frozen=True)
+class Waveforms:
+    """Cumulative charge `(pixels, ticks)` of `pixel` `(pixels,)` at `start + i * step` [us]."""
+
+    pixel: Tensor
+    start: Tensor
+    step: float
+    charge: Tensor
+
+
+def windows(charges: PixelCharges, total: Tensor, threshold: float, step: float) -> tuple[Tensor, Tensor]:
+    """Start [us] and number of ticks of the time in which each pixel can cross the threshold.
+
+    The charge by a time is at most the total times the envelope of the response at the earliest packet.
+    """
+    counts = charges.first.diff()
+    table = charges.table
+    earliest = torch.segment_reduce(charges.time, "min", lengths=counts)
+    latest = torch.segment_reduce(charges.time, "max", lengths=counts)
+    widest = torch.segment_reduce(charges.sigma_time, "max", lengths=counts)
+    needed = (0.5 * threshold / total.clamp(min=threshold)).double().cpu().numpy()
+    first = table.kernel_time[np.minimum(np.searchsorted(table.envelope, needed), len(table.kernel_time) - 1)]
+    start = earliest + torch.as_tensor(first, dtype=total.dtype, device=total.device) - 5 * widest - step
+    end = latest + table.late + 5 * widest + 2 * step
+    return start, ((end - start) / step).ceil().long()
+
+
+def coarse_waveforms(
+    charges: PixelCharges, pixel: Tensor, start: Tensor, ticks: int, step: float
+) -> Waveforms:
+    """Waveforms of `pixel` from `start` [us], by Fourier transform.
+
+    Packets are shared between the two nearest ticks; the spread of arrival times is the pixel's mean.
+    """
+    counts = charges.first[pixel + 1] - charges.first[pixel]
+    n = torch.repeat_interleave(charges.first[pixel] - (counts.cumsum(0) - counts), counts)
+    rows = n + torch.arange(n.shape[0], device=n.device)
+    number = torch.repeat_interleave(torch.arange(pixel.shape[0], device=n.device), counts)
+    q = charges.charge[rows]
+    shapes = min(SEARCH_SHAPES, charges.table.count)
+    deposit = q[:, None] * charges.weights[rows, :shapes, 0]
+    place = ((charges.time[rows] - start[number]) / step).clamp(0, ticks - 2)
+    tick = place.floor()
+    upper = (place - tick)[:, None]
+    index = number * ticks + tick.long()
+    arrivals = torch.zeros(pixel.shape[0] * ticks, shapes, dtype=q.dtype, device=q.device)
+    arrivals.index_add_(0, index, deposit * (1 - upper))
+    arrivals.index_add_(0, index + 1, deposit * upper)
+    spectrum = torch.fft.rfft(arrivals.view(-1, ticks, shapes).transpose(1, 2), n=2 * ticks)
+    kernel = _kernel(charges.table, ticks, step, shapes, q.dtype, q.device)
+    variance = segment_sum(q * charges.sigma_time[rows] ** 2, counts) / segment_sum(q, counts).clamp(min=1e-30)
+    frequency = torch.fft.rfftfreq(2 * ticks, d=step, device=q.device, dtype=q.dtype) * (2 * torch.pi)
+    smear = torch.exp(-0.5 * variance[:, None] * frequency**2)
+    charge = torch.fft.irfft((spectrum * kernel).sum(dim=1) * smear, n=2 * ticks)[:, :ticks]
+    return Waveforms(pixel, start, step, charge)
+
+
+@lru_cache(maxsize=64)
+def _kernel(
+    table: ResponseTable, ticks: int, step: float, shapes: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Spectrum of the shapes' curves on lags -ticks ... ticks - 1."""
+    lags = np.fft.fftfreq(2 * ticks, d=1.0 / (2 * ticks)) * step
+    curves = np.stack([np.interp(lags, table.kernel_time, c) for c in table.kernel[:shapes]])
+    return torch.fft.rfft(torch.as_tensor(curves, dtype=dtype, device=device))
+
+
+def groups(ticks: Tensor, candidates: Tensor) -> list[tuple[int, Tensor]]:
+    """Pixels among `candidates` (numbers) by the power of two that holds their window."""
+    if not candidates.numel():
+        return []
+    size = torch.exp2(ticks[candidates].clamp(min=_SHORTEST).double().log2().ceil()).long()
+    return [(int(s), candidates[size == s]) for s in torch.unique(size)]
