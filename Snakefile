@@ -1,0 +1,26 @@
+# The whole calibration: energy deposits in, fitted detector parameters and a page out.
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/common.smk"
+include: "workflow/rules/produce.smk"
+include: "workflow/rules/select.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/report.smk"
+
+
+wildcard_constraints:
+    scenario=re.escape(settings.scenario),
+    sample=re.escape(SAMPLE),
+    target=any_of(TARGETS),
+    method=any_of(METHODS),
+
+
+rule all:
+    default_target: True
+    input:
+        record=rules.record.output.record,
+        page=expand(rules.report.output.page, scenario=settings.scenario, sample=SAMPLE),

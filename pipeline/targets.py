@@ -1,0 +1,51 @@
+"""True parameter points of a run: drawn from the table ranges or given by name."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from .config.models import Config, Targets
+from .errors import ConfigError
+from .names import nearest
+from .parameters import calibrated
+
+
+def target_values(config: Config) -> dict[str, dict[str, float]]:
+    """Targets of the configured scenario, by name: values of the six calibrated parameters and of any named besides.
+
+    Drawn targets are called `target_1`, `target_2`, ...; number i is drawn by the generator seeded with
+    `targets.seed + i - 1`, so that adding targets does not change those before.
+    Named targets take nominal values for the calibrated parameters that they leave out.
+
+    Raises `ConfigError` if a name is given twice or a scenario asks for a target that does not exist.
+    """
+    known = {f"target_{i + 1}": _drawn(config.targets.seed + i) for i in range(config.targets.drawn)}
+    for name, values in _named(config.targets).items():
+        if name in known:
+            raise ConfigError(f"targets.named.{name}: a drawn target has this name already; choose another.")
+        known[name] = values
+    wanted = config.scenarios[config.scenario].targets or tuple(known)
+    for name in wanted:
+        if name not in known:
+            where = f"scenarios.{config.scenario}.targets"
+            raise ConfigError(f"{where}: there is no target {name!r}; did you mean {nearest(name, known)!r}?")
+    return {name: known[name] for name in wanted}
+
+
+def target_seed(seed: int, target: str) -> int:
+    """Seed of the noise of one target, fixed by the seed of the run and the target's name alone."""
+    digest = hashlib.sha256(f"{seed}/{target}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _drawn(seed: int) -> dict[str, float]:
+    # RandomState, whose stream NumPy guarantees for ever, reproduces published targets of the same seed.
+    random = np.random.RandomState(seed)
+    return {p.name: float(random.uniform(p.low, p.high)) for p in calibrated()}
+
+
+def _named(targets: Targets) -> dict[str, dict[str, float]]:
+    nominal = {p.name: p.nominal for p in calibrated()}
+    return {name: nominal | values for name, values in targets.named.items()}

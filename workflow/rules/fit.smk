@@ -1,0 +1,32 @@
+# The parameters that make the simulated hits agree with a target's.
+
+
+rule fit:
+    input:
+        segments=rules.select.output.segments,
+        hits=rules.simulate.output.hits,
+        detector=DETECTOR_FILE,
+    output:
+        fit=of_sample("{target}", "{method}", "fit.h5"),
+        summary=of_sample("{target}", "{method}", "fit.json"),
+    log:
+        of_sample("logs", "{target}", "{method}", "fit.log"),
+    benchmark:
+        of_sample("benchmarks", "{target}", "{method}", "fit.tsv")
+    conda:
+        "../../envs/core.yaml"
+    threads: settings.simulate.threads
+    resources:
+        mem_mb=MODEL_MB,
+        runtime=240,
+    params:
+        config=lambda wildcards: stage_config(
+            "seed", "checks", "detector", "readout", "simulate", method=wildcards.method
+        ),
+        code=code_of("fit"),
+    message:
+        "Fitting {wildcards.target} by {wildcards.method}"
+    shell:
+        "python -m pipeline.cli fit --config-json {params.config:q} --threads {threads}"
+        " --method {wildcards.method} --segments {input.segments:q} --hits {input.hits:q}"
+        " {output.fit:q} > {log:q} 2>&1"
