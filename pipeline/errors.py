@@ -10,8 +10,8 @@ class GradcalError(Exception):
     """
 
 
-class ConfigError(GradcalError):
-    """The configuration cannot be used."""
+class ConfigError(GradcalError, ValueError):
+    """The configuration cannot be used (a ValueError too, so that pydantic adds the place when a validator raises it)."""
 
 
 class FileFormatError(GradcalError):

@@ -73,9 +73,6 @@ def _validated(text: YamlText, overrides: Mapping[str, Any]) -> Config:
             return _strict(_reread(content, [e["loc"] for e in error.errors() if isinstance(e["input"], str)]))
     except ValidationError as error:
         raise ConfigError(describe(error, Config, lambda key: _place(text, overrides, key))) from error
-    except ConfigError as error:  # parameter names and values, checked against the table
-        key = tuple(str(error).partition(":")[0].split("."))
-        raise ConfigError(f"{_place(text, overrides, key)}: {error}") from error
 
 
 def _strict(content: Mapping[str, Any]) -> Config:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..names import nearest
-from ..storage.yaml_text import Key
+from ..storage.yaml_text import Key, dotted
 
 _KINDS = {
     "int_": "a whole number",
@@ -49,8 +49,7 @@ def _problem(error: ErrorDetails, key: Key, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"{name} is missing; add it."
     if kind in ("value_error", "assertion_error"):
-        reason = str(context["error"])
-        return reason if not name or reason.startswith(name) else f"{name}: {reason}"
+        return _told(str(context["error"]), name)
     if kind in ("too_short", "too_long"):
         bound = context.get("min_length") if kind == "too_short" else context.get("max_length")
         return f"{name} needs {bound} {'or more ' if kind == 'too_short' else ''}entries, not {_shown(error['input'])}."
@@ -62,12 +61,12 @@ def _problem(error: ErrorDetails, key: Key, model: type[BaseModel]) -> str:
     return f"{name} cannot be {_shown(error['input'])} ({error['msg'].lower()})."
 
 
-def dotted(key: Key) -> str:
-    """`select.batch_length_cm`; list entries as `tpcs[0].z_anode`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+def _told(reason: str, name: str) -> str:
+    """What a validator says, behind the dotted name of the setting unless it names one below it itself."""
+    place, colon, sentence = reason.partition(": ")
+    if not name or reason.startswith(name):
+        return reason
+    return f"{name}: {sentence if colon and ' ' not in place else reason}"
 
 
 def _meant(key: Key, model: type[BaseModel]) -> str:

@@ -52,8 +52,10 @@ def parse_yaml(text: str, origin: str) -> YamlText:
     """Parse one YAML mapping; `origin` names it in errors (see `read_yaml`)."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = dict(_lines(node, (), origin, set())) if node is not None else {}
+        lines = dict(_lines(node, (), origin, ())) if node is not None else {}
         content = yaml.safe_load(text)
+    except ConfigError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{origin}, line {mark.line + 1}" if mark else origin
@@ -64,29 +66,44 @@ def parse_yaml(text: str, origin: str) -> YamlText:
         content = {}
     if not isinstance(content, dict):
         raise ConfigError(f"{origin} must hold settings as `key: value`, not {_kind(content)}.")
-    return YamlText(origin, content, lines)
+    return YamlText(origin, _with_text_keys(content), lines)
 
 
-def _lines(node: yaml.Node, key: Key, origin: str, seen: set[int]) -> Iterator[tuple[Key, int]]:
-    """The line of every key below `node`; refuses keys that are given twice."""
-    if id(node) in seen:  # an alias: its keys have been listed, and it may refer to itself
-        return
-    seen.add(id(node))
+def _lines(node: yaml.Node, key: Key, origin: str, above: tuple[yaml.Node, ...]) -> Iterator[tuple[Key, int]]:
+    """The line of every key below `node`; refuses keys that are given twice and nodes that hold themselves."""
+    if any(node is other for other in above):
+        raise ConfigError(f"{origin}, line {node.start_mark.line + 1}: {dotted(key)} refers to itself; write it out.")
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         here: dict[str, int] = {}
         for name, value in node.value:
             line = name.start_mark.line + 1
             text = str(name.value)
             if text in here and text != "<<":
-                dotted = ".".join(str(part) for part in (*key, text))
-                raise ConfigError(f"{origin}, line {line}: {dotted} stands in line {here[text]} already; keep one.")
+                twice = dotted((*key, text))
+                raise ConfigError(f"{origin}, line {line}: {twice} stands in line {here[text]} already; keep one.")
             here[text] = line
             yield (*key, text), line
-            yield from _lines(value, (*key, text), origin, seen)
+            yield from _lines(value, (*key, text), origin, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield (*key, index), value.start_mark.line + 1
-            yield from _lines(value, (*key, index), origin, seen)
+            yield from _lines(value, (*key, index), origin, above)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """`value` with every key as text: YAML reads the keys 1, yes and 2024-01-01 as other things."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def dotted(key: Key) -> str:
+    """`select.batch_length_cm`; list entries as `tpcs[0].z_anode`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
 
 
 def _kind(content: object) -> str:
