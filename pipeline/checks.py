@@ -1,0 +1,135 @@
+"""Checks on segments: numbers, lengths, and the active volume of the detector.
+
+Pure functions on tables; `pipeline.storage.segments` applies them to every file of segments that is read. What a
+failed check does is a setting (`checks`), except for numbers that mean nothing: those are always refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .config.models import Checks
+from .detector.geometry import DetectorGeometry
+from .errors import SegmentError
+from .tables import Bools, Ints, Segments
+
+#: `dx` may differ from |end - start| by the larger of these: in cm, and relative to the length.
+LENGTH_TOLERANCE_CM = 0.01
+LENGTH_TOLERANCE = 0.01
+
+_FINITE = ("start", "end", "t0", "t0_start", "t0_end", "dE", "dx", "dEdx")
+_NOT_NEGATIVE = ("dE", "dEdx")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Segments that passed, the rows `(n,)` of the input they were, and one sentence per kind of drop or repair."""
+
+    segments: Segments
+    rows: Ints
+    warnings: tuple[str, ...]
+
+
+def check_segments(segments: Segments, checks: Checks, geometry: DetectorGeometry | None, where: str) -> Checked:
+    """Apply all checks; without `geometry` only those of numbers and lengths.
+
+    `segments` in the frame of `geometry`; `where` (the file) begins every sentence. Raises `SegmentError`.
+    """
+    check_numbers(segments, where)
+    run = _Run(segments, where)
+    run.settle(segments.length == 0.0, checks.zero_length, "zero_length", "with start equal to end")
+    bad = inconsistent_length(run.segments)
+    what = "with a dx that differs from |end - start|"
+    if checks.inconsistent_length == "repair":
+        run.repair_length(bad, what)
+    else:
+        run.settle(bad, checks.inconsistent_length, "inconsistent_length", what)
+    if geometry is not None:
+        outside = ~geometry.active(run.segments)
+        if checks.mostly_outside == "refuse" and 2 * np.count_nonzero(outside) > len(outside):
+            raise _mostly_outside(run.segments, outside, geometry, where)
+        what = f"with a centre outside the active volume of {geometry.name}"
+        run.settle(outside, checks.outside_volume, "outside_volume", what)
+    if not len(run.segments):
+        raise SegmentError(f"{where}: the checks leave no segment; {' and '.join(run.notes)}.")
+    return Checked(run.segments, run.rows, tuple(f"{where}: {note}" for note in run.notes))
+
+
+def check_numbers(segments: Segments, where: str) -> None:
+    """Refuse an empty table, numbers that are not finite, and negative dE or dE/dx; raises `SegmentError`."""
+    if not len(segments):
+        raise SegmentError(f"{where}: there are no events (the table of segments is empty).")
+    for name in _FINITE:
+        values = getattr(segments, name).reshape(len(segments), -1)
+        bad = ~np.isfinite(values)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise SegmentError(
+                f"{where}: {name} is {values[row, column]} in row {row} of segments "
+                f"({np.count_nonzero(bad.any(axis=1))} such rows); every number must be finite."
+            )
+    for name in _NOT_NEGATIVE:
+        values = getattr(segments, name)
+        rows = np.flatnonzero(values < 0)
+        if len(rows):
+            raise SegmentError(
+                f"{where}: {name} is {values[rows[0]]:g} in row {rows[0]} of segments ({len(rows)} such rows); "
+                "it must not be negative."
+            )
+
+
+def inconsistent_length(segments: Segments) -> Bools:
+    """`(n,)` whether `dx` differs from |end - start| by more than max(0.01 cm, 1 %)."""
+    length = segments.length
+    return np.abs(segments.dx - length) > np.maximum(LENGTH_TOLERANCE_CM, LENGTH_TOLERANCE * length)
+
+
+class _Run:
+    """What is left while the checks go on, and what they did."""
+
+    def __init__(self, segments: Segments, where: str) -> None:
+        self.segments = segments
+        self.rows: Ints = np.arange(len(segments), dtype=np.int64)
+        self.where = where
+        self.notes: list[str] = []
+
+    def settle(self, bad: Bools, action: str, setting: str, what: str) -> None:
+        """Refuse or drop the segments marked `bad`, as the setting says."""
+        count = np.count_nonzero(bad)
+        if not count:
+            return
+        if action == "refuse":
+            raise SegmentError(
+                f"{self.where}: {count} of {len(bad)} segments {what}, first in row {self.rows[bad][0]}, and "
+                f"checks.{setting} is refuse."
+            )
+        self.notes.append(f"dropped {count} of {len(bad)} segments {what}")
+        self.segments, self.rows = self.segments.take(~bad), self.rows[~bad]
+
+    def repair_length(self, bad: Bools, what: str) -> None:
+        """Set `dx` to the length and `dEdx` to dE / dx where `bad`."""
+        count = np.count_nonzero(bad)
+        if not count:
+            return
+        length = self.segments.length
+        self.notes.append(f"set dx to the length and dEdx to dE/dx in {count} of {len(bad)} segments {what}")
+        self.segments = self.segments.replace(
+            dx=np.where(bad, length, self.segments.dx),
+            dEdx=np.where(bad, self.segments.dE / length, self.segments.dEdx),
+        )
+
+
+def _mostly_outside(segments: Segments, outside: Bools, geometry: DetectorGeometry, where: str) -> SegmentError:
+    """The refusal of a file most of which lies outside, with a guess at why."""
+    scaled = segments.replace(start=0.1 * segments.start, end=0.1 * segments.end)
+    # Centimetres are read as ten times too long where the file is in millimetres.
+    in_mm = 2 * np.count_nonzero(geometry.active(scaled)) >= len(outside)
+    low, high = segments.centre.min(axis=0), segments.centre.max(axis=0)
+    span = ", ".join(f"{axis} {a:.1f} ... {b:.1f}" for axis, a, b in zip("xyz", low, high, strict=True))
+    guess = "mm instead of cm?" if in_mm else "is it the right detector.file?"
+    return SegmentError(
+        f"{where}: {np.count_nonzero(outside)} of {len(outside)} segments lie outside the active volume of "
+        f"{geometry.name} (centres, z along the drift: {span} cm); {guess}"
+    )

@@ -1,0 +1,56 @@
+"""`gradcal convert`: any file of energy deposits into our own form."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "convert an edep-sim ROOT or HDF5 file into HDF5 with the present names"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal convert`."""
+    parser.add_argument("input", metavar="IN", type=Path, help="edep-sim ROOT file, or HDF5 file with old or new names")
+    parser.add_argument("output", metavar="OUT.h5", type=Path, help="file of segments to write")
+    parser.add_argument(
+        "--sensitive-detector",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="detector of a ROOT file to read (may be repeated; default: all)",
+    )
+    parser.add_argument(
+        "--event-number",
+        choices=("EventId", "entry"),
+        default="EventId",
+        help="event number of a ROOT file: its EventId (default), or the entry, as the 2022 converter did",
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, check format, numbers and lengths, and write."""
+    from ..config.load import config_slice
+    from ..config.models import Config, Sample
+    from ..storage.atomic import check_output
+    from ..storage.provenance import Provenance
+    from ..storage.segments import read_segments, write_segments
+    from .common import say
+
+    check_output(args.output)
+    sample = Sample(sensitive_detectors=tuple(args.sensitive_detector), event_number=args.event_number)
+    config = Config(sample=sample)
+    # No detector is known here, so nothing is tested against one; the axes are swapped on reading and back on writing.
+    found = read_segments(
+        args.input,
+        checks=config.checks,
+        geometry=None,
+        sensitive_detectors=sample.sensitive_detectors,
+        event_number=sample.event_number,
+    )
+    for warning in found.warnings:
+        say(warning)
+    settings = config_slice(config, "sample.sensitive_detectors", "sample.event_number", "checks")
+    provenance = Provenance.of("convert", settings, inputs={"segments": args.input}, module="pipeline.cli.convert")
+    write_segments(args.output, found.segments, provenance, batch=found.batch)
+    events = len(set(found.segments.event_id.tolist()))
+    say(f"{args.output}: {len(found.segments)} segments, {events} events, {found.segments.length.sum():.1f} cm.")

@@ -1,0 +1,74 @@
+"""`gradcal select`: the segments that a calibration uses, in batches of whole tracks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..tables import CutStep
+
+HELP = "apply the selection cuts and print what each of them leaves"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal select`."""
+    from .common import add_config_arguments
+
+    add_config_arguments(parser)
+    parser.add_argument("input", metavar="IN", type=Path, help="file of segments: ROOT or HDF5")
+    parser.add_argument("output", metavar="OUT.h5", type=Path, help="file of segments to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, check, cut, assign batches, write; print the cut flow."""
+    from ..config.load import config_slice
+    from ..select.batches import assign_batches
+    from ..select.cuts import apply_cuts
+    from ..storage.atomic import check_output
+    from ..storage.detector import detector_path, load_geometry
+    from ..storage.provenance import Provenance
+    from ..storage.segments import read_segments, write_segments
+    from .common import config_of, say
+
+    config = config_of(args)
+    check_output(args.output)
+    geometry = load_geometry(config.detector.file)
+    found = read_segments(
+        args.input,
+        checks=config.checks,
+        geometry=geometry,
+        sensitive_detectors=config.sample.sensitive_detectors,
+        event_number=config.sample.event_number,
+    )
+    for warning in found.warnings:
+        say(warning)
+    selection = apply_cuts(found.segments, config.select, geometry, config.seed, str(args.input))
+    batch = assign_batches(selection.segments, config.select.batch_length_cm, config.seed)
+    settings = config_slice(
+        config, "seed", "sample.sensitive_detectors", "sample.event_number", "checks", "select", "detector.file"
+    )
+    inputs = {"segments": args.input, "detector": detector_path(config.detector.file)}
+    provenance = Provenance.of("select", settings, inputs=inputs, module="pipeline.cli.select")
+    write_segments(
+        args.output,
+        selection.segments,
+        provenance,
+        cut_flow=selection.cut_flow,
+        batch=batch,
+        drift_axis=geometry.drift_axis,
+    )
+    print(cut_flow_table(selection.cut_flow))
+    say(f"{args.output}: {len(batch)} segments in {batch.max() + 1} batches.")
+
+
+def cut_flow_table(cut_flow: Sequence[CutStep]) -> str:
+    """The cut flow as lines of text."""
+    rows = [("", "events", "tracks", "segments", "length [cm]")]
+    rows += [(s.description, str(s.events), str(s.tracks), str(s.segments), f"{s.length_cm:.1f}") for s in cut_flow]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5))]) for row in rows
+    )

@@ -1,0 +1,223 @@
+"""Files of segments: edep-sim ROOT, HDF5 with the names of 2021-2022 or since 2023, and our own.
+
+Files hold the edep-sim frame; the tables hold the simulation frame (drift along z). The axes are swapped here, once on
+reading and once on writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import check_segments
+from ..config.models import Checks
+from ..detector.geometry import DetectorGeometry
+from ..errors import FileFormatError
+from ..tables import CutStep, Ints, Segments
+from .atomic import atomic_output
+from .hdf5 import check_kind, mark, open_hdf5, write_table
+from .provenance import Provenance, write_provenance
+
+_KIND = "segments"
+_FRAME = "edep-sim"
+_POINTS = tuple(f"{axis}_{end}" for end in ("start", "end") for axis in "xyz")
+_WHOLE = ("event_id", "vertex_id", "segment_id", "traj_id", "pdg_id")
+_REAL = (*_POINTS, "t0", "t0_start", "t0_end", "dE", "dx", "dEdx")
+_TYPES = {name: "i8" for name in _WHOLE} | {name: "f8" for name in _REAL}
+_UNITS = (
+    {name: "cm" for name in (*_POINTS, "dx")}
+    | {name: "us" for name in ("t0", "t0_start", "t0_end")}
+    | {"dE": "MeV", "dEdx": "MeV/cm"}
+)
+#: Names that a quantity has had, the present one first. Beside `t0`, files since 2023 have a `t` of another meaning.
+_NAMES = {
+    "vertex_id": ("vertex_id", "vertexID"),
+    "event_id": ("event_id", "eventID", "spillID", "vertexID"),
+    "traj_id": ("traj_id", "trackID"),
+    "pdg_id": ("pdg_id", "pdgId"),
+    "t0": ("t0", "t"),
+    "t0_start": ("t0_start", "t_start"),
+    "t0_end": ("t0_end", "t_end"),
+}
+#: Numbering that older files lack, and from which it is then made up.
+_OPTIONAL = ("vertex_id", "segment_id")
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """Checked segments in the simulation frame; `batch` `(n,)` is the batch of each where the file has batches."""
+
+    segments: Segments
+    warnings: tuple[str, ...]
+    batch: Ints | None = None
+
+
+def read_segments(
+    path: Path | str,
+    *,
+    checks: Checks,
+    geometry: DetectorGeometry | None,
+    sensitive_detectors: Sequence[str] = (),
+    event_number: Literal["EventId", "entry"] = "EventId",
+    drift_axis: Literal["x", "z"] = "x",
+) -> SegmentFile:
+    """Read and check the segments of a ROOT or HDF5 file.
+
+    `geometry` None checks format and numbers only. The drift axis of the file's frame is the geometry's, or
+    `drift_axis` where there is no geometry. `sensitive_detectors` and `event_number` are for ROOT files, see
+    `pipeline.storage.edepsim`. Raises `FileFormatError` and `SegmentError`.
+    """
+    path = Path(path)
+    batch: Ints | None = None
+    notes: list[str] = []
+    if _file_type(path) == "root":
+        from .edepsim import read_edepsim
+
+        raw, notes = read_edepsim(path, sensitive_detectors, event_number)
+    else:
+        raw, batch = _read_hdf5(path)
+    axis = drift_axis if geometry is None else geometry.drift_axis
+    checked = check_segments(_swapped(raw, axis), checks, geometry, str(path))
+    return SegmentFile(checked.segments, (*notes, *checked.warnings), None if batch is None else batch[checked.rows])
+
+
+def write_segments(
+    path: Path | str,
+    segments: Segments,
+    provenance: Provenance,
+    *,
+    cut_flow: Sequence[CutStep] | None = None,
+    batch: Ints | None = None,
+    drift_axis: Literal["x", "z"] = "x",
+) -> None:
+    """Write segments in the edep-sim frame, whose drift axis is `drift_axis`, with the names since 2023.
+
+    `cut_flow` is kept as a table, `batch` `(n,)` as an array. Raises `FileFormatError` if the folder cannot be written.
+    """
+    turned = _swapped(segments, drift_axis)
+    columns: dict[str, npt.NDArray[Any]] = {name: getattr(turned, name) for name in _WHOLE}
+    for i, name in enumerate(_POINTS):
+        columns[name] = (turned.start if i < 3 else turned.end)[:, i % 3]
+    columns |= {name: getattr(turned, name) for name in _REAL if name not in _POINTS}
+    with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
+        mark(file, _KIND)
+        dataset = write_table(file, "segments", columns, _TYPES, _UNITS)
+        dataset.attrs["frame"] = _FRAME
+        if batch is not None:
+            file.create_dataset("batch", data=np.asarray(batch, dtype=np.int64))
+        if cut_flow is not None:
+            _write_cut_flow(file, cut_flow)
+        write_provenance(file, provenance)
+
+
+def read_cut_flow(path: Path | str) -> list[CutStep]:
+    """The cut flow of a file that a selection wrote; raises `FileFormatError` if there is none."""
+    with open_hdf5(path) as file:
+        check_kind(file, _KIND)
+        if "cut_flow" not in file:
+            raise FileFormatError(f"{path} has no cut flow; it is written by `gradcal select`.")
+        return [
+            CutStep(row["name"].decode(), row["description"].decode(), *(row[n].item() for n in _FLOW_TYPES))
+            for row in file["cut_flow"][()]
+        ]
+
+
+_FLOW_TYPES = {"events": "i8", "tracks": "i8", "segments": "i8", "length_cm": "f8"}
+
+
+def _write_cut_flow(file: h5py.File, cut_flow: Sequence[CutStep]) -> None:
+    texts = {name: [getattr(step, name).encode() for step in cut_flow] for name in ("name", "description")}
+    # Text of fixed length: HDF5 leaves no trace of the heap that text of variable length would live in.
+    types = {name: f"S{max(map(len, values), default=1)}" for name, values in texts.items()} | _FLOW_TYPES
+    numbers = {name: np.array([getattr(step, name) for step in cut_flow]) for name in _FLOW_TYPES}
+    write_table(file, "cut_flow", {n: np.array(v) for n, v in texts.items()} | numbers, types, {"length_cm": "cm"})
+
+
+def _file_type(path: Path) -> Literal["root", "hdf5"]:
+    """What the first bytes of a file say it is."""
+    if not path.exists():
+        raise FileFormatError(f"{path} does not exist; check the name of the file.")
+    if path.is_dir():
+        raise FileFormatError(f"{path} is a folder; give the name of a ROOT or HDF5 file.")
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(8)
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}).") from error
+    if not first:
+        raise FileFormatError(f"{path} is empty (0 bytes); make or copy it again.")
+    if first.startswith(b"root"):
+        return "root"
+    if first == b"\x89HDF\r\n\x1a\n":
+        return "hdf5"
+    raise FileFormatError(f"{path} is neither a ROOT nor an HDF5 file; give what edep-sim or a converter wrote.")
+
+
+def _swapped(segments: Segments, drift_axis: Literal["x", "z"]) -> Segments:
+    """x and z exchanged where the drift is along x: from either frame to the other."""
+    if drift_axis == "z":
+        return segments
+    return segments.replace(start=segments.start[:, ::-1], end=segments.end[:, ::-1])
+
+
+def _read_hdf5(path: Path) -> tuple[Segments, Ints | None]:
+    """Segments in the file's frame, and the batch of each if the file has batches."""
+    with open_hdf5(path) as file:
+        if "kind" in file.attrs:
+            check_kind(file, _KIND)
+        dataset = file.get("segments")
+        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.names is None or dataset.ndim != 1:
+            there = ", ".join(sorted(file)) or "nothing"
+            raise FileFormatError(f"{path}: there is no table `segments` in this file (there is: {there}).")
+        _check_attributes(path, dataset)
+        sources = _sources(path, dataset.dtype.names)
+        rows = dataset[()]
+        batch = file["batch"][()].astype(np.int64) if "batch" in file else None
+    if batch is not None and batch.shape != (len(rows),):
+        raise FileFormatError(f"{path}: batch has {len(batch)} rows, segments {len(rows)}; make the file again.")
+    columns = {name: _column(path, rows, source, _TYPES[name]) for name, source in sources.items()}
+    columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
+    columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
+    points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
+    return Segments(start=points[:, :3], end=points[:, 3:], **columns), batch
+
+
+def _check_attributes(path: Path, dataset: h5py.Dataset) -> None:
+    """Believe what a file says of its frame and units; silence means the edep-sim frame, cm, us and MeV."""
+    frame = dataset.attrs.get("frame", _FRAME)
+    if not str(frame).startswith(_FRAME):
+        raise FileFormatError(f"{path}: segments are in the frame {frame!r}; files must hold the {_FRAME} frame.")
+    for name, unit in _UNITS.items():
+        found = dataset.attrs.get(f"unit_{name}", unit)
+        if found != unit:
+            raise FileFormatError(f"{path}: {name} of segments is in {found}, not in {unit}; convert it.")
+
+
+def _sources(path: Path, there: Sequence[str]) -> dict[str, str]:
+    """The name in the file of each quantity; raises, with the list, if any are missing."""
+    sources: dict[str, str] = {}
+    missing: list[str] = []
+    for name in _TYPES:
+        known = [n for n in _NAMES.get(name, (name,)) if n in there]
+        if known:
+            sources[name] = known[0]
+        elif name not in _OPTIONAL:
+            missing.append(" or ".join(_NAMES.get(name, (name,))[:2]))
+    if missing:
+        raise FileFormatError(f"{path}: segments lack the field{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+    return sources
+
+
+def _column(path: Path, rows: npt.NDArray[Any], source: str, kind: str) -> npt.NDArray[Any]:
+    """One field as i8 or f8."""
+    values = rows[source]
+    if values.ndim != 1 or values.dtype.kind not in ("iu" if kind == "i8" else "iuf"):
+        whole = "whole " if kind == "i8" else ""
+        raise FileFormatError(f"{path}: field {source} of segments holds {values.dtype}, not {whole}numbers.")
+    return values.astype(kind)
