@@ -23,20 +23,27 @@ def main(args: argparse.Namespace) -> None:
     from ..config.load import config_slice
     from ..errors import ConfigError
     from ..produce.gun import muon_gun
-    from ..storage.detector import load_geometry
+    from ..storage.atomic import check_output
+    from ..storage.detector import detector_path, load_geometry
     from ..storage.provenance import Provenance
     from ..storage.segments import write_segments
     from .common import config_of, say
 
     config = config_of(args)
+    check_output(args.output)
     if config.sample.file is not None:
         raise ConfigError(
-            f"sample.file: the sample is the file {config.sample.file}, not the particle gun; set it to null "
-            "to produce a sample, or convert the file with `gradcal convert`."
+            f"sample.file: the sample is the file {config.sample.file}, not the particle gun; set it to null to make "
+            "one, or use `gradcal convert`."
         )
     geometry = load_geometry(config.detector.file)
     segments = muon_gun(config.sample.gun, geometry, np.random.default_rng([config.seed, 0]))
-    inputs = config_slice(config, "seed", "sample", "detector")
-    write_segments(args.output, segments, Provenance.of("produce", inputs, inputs={}, module="pipeline.cli.produce"))
-    tracks = config.sample.gun.events * config.sample.gun.tracks_per_event
-    say(f"{args.output}: {tracks} muons, {segments.dx.sum():.0f} cm, {len(segments)} segments.")
+    provenance = Provenance.of(
+        "produce",
+        config_slice(config, "seed", "sample.gun", "detector.file"),
+        inputs={"detector": detector_path(config.detector.file)},
+        module="pipeline.cli.produce",
+    )
+    write_segments(args.output, segments, provenance, drift_axis=geometry.drift_axis)
+    muons = config.sample.gun.events * config.sample.gun.tracks_per_event
+    say(f"{args.output}: {muons} muons, {segments.dx.sum():.0f} cm in {len(segments)} segments.")
