@@ -1,0 +1,77 @@
+"""`gradcal report`: one HTML page about a sample and its fits."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..report.outcome import Fit
+
+HELP = "draw the page: selection, event display, fits against iteration, results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal report`."""
+    from .common import add_config_arguments
+
+    add_config_arguments(parser)
+    parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="what the fits used")
+    parser.add_argument(
+        "--fits",
+        metavar="FIT.h5",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="results of `gradcal fit`; .../<target>/<method>/fit.h5 gives target and method, else the file's name",
+    )
+    parser.add_argument("output", metavar="OUT.html", type=Path, help="page to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw the page."""
+    from ..report.page import Sample, render_page
+    from ..storage.atomic import atomic_output, check_output
+    from ..storage.detector import load_geometry
+    from ..storage.hdf5 import open_hdf5
+    from ..storage.provenance import read_provenance
+    from ..storage.segments import read_cut_flow, read_segments
+    from .common import config_of, say
+
+    check_output(args.output)
+    config = config_of(args)
+    geometry = load_geometry(config.detector.file)
+    read = read_segments(args.segments, checks=config.checks, geometry=geometry, drift_axis=geometry.drift_axis)
+    with open_hdf5(args.segments) as file:
+        provenance = read_provenance(file)
+    sample = Sample(read.segments, read_cut_flow(args.segments), read.warnings, provenance)
+    page = render_page(
+        config.report.title, sample, read_fits(args.fits), geometry, display_event=config.report.display_event
+    )
+    with atomic_output(args.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    say(f"{args.output}: open it in a browser.")
+
+
+def read_fits(paths: Sequence[Path]) -> list[Fit]:
+    """Read fits, named by their paths.
+
+    Raises `FileFormatError` for files that are not fits or whose history is of unequal lengths.
+    """
+    from ..errors import FileFormatError
+    from ..report.outcome import Fit, names_from_path
+    from ..storage.fit import read_fit
+    from ..storage.hdf5 import open_hdf5
+    from ..storage.provenance import read_provenance
+
+    fits = []
+    for path in paths:
+        result = read_fit(path)
+        shapes = {name: values.shape for name, values in result.history.items()}
+        if any(len(shape) != 1 for shape in shapes.values()) or len(set(shapes.values())) > 1:
+            raise FileFormatError(f"{path}: the entries of its history are of unequal lengths ({shapes}); fit again.")
+        with open_hdf5(path) as file:
+            fits.append(Fit(*names_from_path(path), result, read_provenance(file)))
+    return fits

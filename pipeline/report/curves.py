@@ -1,0 +1,245 @@
+"""Curves against iteration, as plotly figures in plain dictionaries."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..parameters import Parameter
+from ..tables import FittedParameter
+from . import words
+from .outcome import Fit, distance_history, parameter_of
+
+Figure = dict[str, Any]
+
+#: One colour per target; none of them is red, which means "did not converge".
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#8e5aa8", "#56b4e9", "#8c6d31", "#d279a6", "#4d4d4d", "#7cae00", "#00a9a5")
+RED = "#c62828"
+_MARKERS = ("circle", "square", "diamond", "triangle-up")
+_INK = "#1f2933"
+_GRID = "#e4e7eb"
+
+#: Distances below this are drawn here: float64 cannot tell them from zero.
+SMALLEST_DISTANCE = 1e-16
+
+
+def numbers(values: npt.ArrayLike, digits: int = 9) -> list[float | None]:
+    """Plain numbers to `digits` significant digits for JSON; whatever is not finite becomes a gap."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in array]
+
+
+def colours(fits: Sequence[Fit]) -> dict[str, str]:
+    """A colour for each target, the same in all figures, in order of appearance."""
+    targets = dict.fromkeys(fit.target for fit in fits)
+    return {target: COLOURS[i % len(COLOURS)] for i, target in enumerate(targets)}
+
+
+def markers(fits: Sequence[Fit]) -> dict[str, str]:
+    """A marker for each method, in order of appearance."""
+    methods = dict.fromkeys(fit.method for fit in fits)
+    return {method: _MARKERS[i % len(_MARKERS)] for i, method in enumerate(methods)}
+
+
+def group(fit: Fit) -> str:
+    """Name that ties the curves of one fit together, so that the legend can hide them in all figures at once."""
+    return html.escape(fit.title)
+
+
+def axis(title: str, **more: Any) -> Figure:
+    """A plain axis with its title."""
+    return {
+        "title": {"text": title, "standoff": 8},
+        "gridcolor": _GRID,
+        "linecolor": "#9aa5b1",
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": "#9aa5b1",
+        "exponentformat": "power",
+        "automargin": True,
+        **more,
+    }
+
+
+def _iterations() -> Figure:
+    return axis("iteration", rangemode="tozero", tickformat="d", nticks=8)
+
+
+def _figure(data: list[Figure], title: str, y: Figure) -> Figure:
+    layout = {
+        "title": {"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 15}},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": _INK},
+        "xaxis": _iterations(),
+        "yaxis": y,
+        "margin": {"l": 60, "r": 12, "t": 40 if title else 12, "b": 44},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": False,
+        "hovermode": "closest",
+        "separators": ".\u202f",
+    }
+    return {"data": data, "layout": layout}
+
+
+def _curve(fit: Fit, y: npt.ArrayLike, colour: str, marker: str, hover: str, dash: str = "solid") -> Figure:
+    values = numbers(y)
+    mode = "lines+markers" if len(values) <= 60 else "lines"
+    return {
+        "type": "scatter",
+        "mode": mode,
+        "name": html.escape(fit.title),
+        "legendgroup": group(fit),
+        "x": list(range(len(values))),
+        "y": values,
+        "line": {"color": colour, "width": 2, "dash": dash},
+        "marker": {"size": 5, "symbol": marker},
+        "hovertemplate": f"{html.escape(fit.title)}<br>iteration %{{x}}<br>{hover}<extra></extra>",
+    }
+
+
+def _failed(fit: Fit, y: npt.ArrayLike) -> list[Figure]:
+    # A red cross ends the curve of a fit that cannot be used, so that nobody reads its last value as a result.
+    values = numbers(y)
+    if fit.result.converged or not values:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": html.escape(fit.title),
+            "legendgroup": group(fit),
+            "x": [len(values) - 1],
+            "y": values[-1:],
+            "marker": {"size": 12, "symbol": "x", "color": RED},
+            "hovertemplate": f"{html.escape(fit.title)}<br>did not converge<extra></extra>",
+        }
+    ]
+
+
+def parameter_figures(fits: Sequence[Fit]) -> list[Figure]:
+    """Fitted value against iteration, one figure per free parameter; targets are dashed lines."""
+    names = dict.fromkeys(p.name for fit in fits for p in fit.result.parameters if p.name in fit.result.history)
+    return [_parameter_figure(name, fits) for name in names]
+
+
+def _parameter_figure(name: str, fits: Sequence[Fit]) -> Figure:
+    colour, marker = colours(fits), markers(fits)
+    data: list[Figure] = []
+    parameter: Parameter | None = None
+    for fit in fits:
+        fitted = next((p for p in fit.result.parameters if p.name == name), None)
+        if fitted is None or name not in fit.result.history:
+            continue
+        parameter = parameter_of(fitted)
+        in_unit = words.display_unit(parameter)
+        values = np.asarray(fit.result.history[name]) / 10.0 ** words.display_power(parameter)
+        data += _target_line(fit, fitted, parameter, len(values), colour[fit.target])
+        hover = f"{words.symbol(parameter)} = %{{y:.6g}} {in_unit}"
+        data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover))
+        data += _failed(fit, values)
+    assert parameter is not None
+    in_unit = words.display_unit(parameter)
+    title = f"{words.symbol(parameter)} [{in_unit}]" if in_unit else words.symbol(parameter)
+    return _figure(data, words.label(parameter), axis(title))
+
+
+def _target_line(fit: Fit, fitted: FittedParameter, parameter: Parameter, length: int, colour: str) -> list[Figure]:
+    if fitted.target is None:
+        return []
+    # Slightly longer than the curve, so that the two can be told apart where they agree.
+    ends = [0, max(length - 1, 1) * 1.05]
+    text = f"{words.number(words.scaled(parameter, fitted.target))} {words.display_unit(parameter)}"
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": html.escape(fit.title),
+            "legendgroup": group(fit),
+            "x": ends,
+            "y": numbers([words.scaled(parameter, fitted.target)] * 2),
+            "line": {"color": colour, "width": 1.5, "dash": "dash"},
+            "hovertemplate": f"target of {html.escape(fit.title)}: {text}<extra></extra>",
+        }
+    ]
+
+
+def distance_figure(fits: Sequence[Fit]) -> Figure | None:
+    """Largest relative distance to the target against iteration, with median and band; None without targets."""
+    colour, marker = colours(fits), markers(fits)
+    known = [(fit, np.asarray(d)) for fit in fits if (d := distance_history(fit.result)) is not None and len(d)]
+    if not known:
+        return None
+    data: list[Figure] = []
+    for method in dict.fromkeys(fit.method for fit, _ in known):
+        histories = [d for fit, d in known if fit.method == method]
+        if len(histories) > 1:
+            data += _band(method, histories)
+    for fit, distance in known:
+        shown = np.maximum(distance, SMALLEST_DISTANCE)
+        data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], "largest distance %{y:.2e}"))
+        data += _failed(fit, shown)
+    y = axis("largest |value / target − 1|", type="log", dtick=2 if _decades(known) > 6 else 1)
+    return _figure(data, "", y)
+
+
+def _decades(known: Sequence[tuple[Fit, npt.NDArray[np.float64]]]) -> float:
+    everything = np.concatenate([np.maximum(d, SMALLEST_DISTANCE) for _, d in known])
+    everything = everything[np.isfinite(everything)]
+    return float(np.log10(everything.max() / everything.min())) if len(everything) else 0.0
+
+
+def _band(method: str, histories: Sequence[npt.NDArray[np.float64]]) -> list[Figure]:
+    """Median and range over the targets of one method; a fit that has ended keeps its last value."""
+    longest = max(map(len, histories))
+    stack = np.stack([np.pad(h, (0, longest - len(h)), mode="edge") for h in histories])
+    stack = np.maximum(stack, SMALLEST_DISTANCE)
+    x = list(range(longest))
+    name = html.escape(method)
+    edge: Figure = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}, "hoverinfo": "skip"}
+    return [
+        {**edge, "name": f"{name} smallest", "y": numbers(stack.min(axis=0))},
+        {
+            **edge,
+            "name": f"{name} range",
+            "y": numbers(stack.max(axis=0)),
+            "fill": "tonexty",
+            "fillcolor": "rgba(70,90,110,0.15)",
+        },
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"{name} median",
+            "x": x,
+            "y": numbers(np.median(stack, axis=0)),
+            "line": {"color": _INK, "width": 4},
+            "hovertemplate": f"median of {len(histories)} targets<br>iteration %{{x}}<br>%{{y:.2e}}<extra></extra>",
+        },
+    ]
+
+
+#: Title and y axis of the hit counts that a fit's history may hold.
+_COUNTS = {
+    "matched": "Hits with a partner",
+    "unmatched_model": "Hits only in the simulation",
+    "unmatched_data": "Hits only in the data",
+}
+
+
+def hit_figures(fits: Sequence[Fit]) -> list[Figure]:
+    """Number of matched and of unmatched hits against iteration, one figure per kind that the fits recorded."""
+    colour, marker = colours(fits), markers(fits)
+    figures = []
+    for key, title in _COUNTS.items():
+        data: list[Figure] = []
+        for fit in fits:
+            if key in fit.result.history:
+                values = fit.result.history[key]
+                data.append(_curve(fit, values, colour[fit.target], marker[fit.method], "%{y:d} hits"))
+                data += _failed(fit, values)
+        if data:
+            figures.append(_figure(data, title, axis("number of hits", tickformat=",d", nticks=6)))
+    return figures

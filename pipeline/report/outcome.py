@@ -1,0 +1,133 @@
+"""What the fits came to: distances to the targets and the sentences that answer whether it worked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..parameters import Parameter, table
+from ..tables import FitResult, FittedParameter, Floats
+from . import words
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit on the page; `title` is what the page calls it, `provenance` says what made it."""
+
+    target: str
+    method: str
+    result: FitResult
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def names_from_path(path: Path) -> tuple[str, str]:
+    """Target and method of a fit file `.../<target>/<method>/fit.h5`; other files go by their own name, no method."""
+    parts = path.absolute().parts
+    if path.name == "fit.h5" and len(parts) > 3:
+        return parts[-3], parts[-2]
+    return path.stem, ""
+
+
+def titled(fits: Sequence[Fit]) -> tuple[Fit, ...]:
+    """The fits with distinct titles: the target, the method where there are several, a number where both agree."""
+    several = len({fit.method for fit in fits}) > 1
+    titles = [f"{fit.target} ({fit.method})" if several and fit.method else fit.target for fit in fits]
+    many, seen = Counter(titles), Counter[str]()
+    named = []
+    for fit, title in zip(fits, titles, strict=True):
+        seen[title] += 1
+        again = f" #{seen[title]}" if many[title] > 1 else ""
+        named.append(replace(fit, title=title + again))
+    return tuple(named)
+
+
+def parameter_of(fitted: FittedParameter) -> Parameter:
+    """The table's entry of a fitted parameter, or a plain one made from the file where the table has none."""
+    known = table().get(fitted.name)
+    if known is not None:
+        return known
+    return Parameter(
+        fitted.name, fitted.name, fitted.unit, fitted.initial, -math.inf, math.inf, "unknown to this version"
+    )
+
+
+def relative_error(fitted: FittedParameter) -> float | None:
+    """`value / target - 1`; None where the target is unknown or zero."""
+    return None if not fitted.target else fitted.value / fitted.target - 1.0
+
+
+def largest_error(result: FitResult) -> tuple[FittedParameter, float] | None:
+    """The free parameter farthest from its target and its relative error; None where no target is known."""
+    errors = [(p, e) for p in result.parameters if p.free and (e := relative_error(p)) is not None]
+    # A value that is not a number is the worst of all.
+    return max(errors, key=lambda pair: math.inf if math.isnan(pair[1]) else abs(pair[1]), default=None)
+
+
+def distance_history(result: FitResult) -> Floats | None:
+    """`(iterations + 1,)` largest relative distance of a free parameter to its target; None if none is known."""
+    distances = [
+        np.abs(np.asarray(result.history[p.name], dtype=np.float64) / p.target - 1.0)
+        for p in result.parameters
+        if p.free and p.target and p.name in result.history
+    ]
+    return np.max(distances, axis=0) if distances else None
+
+
+def has_targets(fits: Sequence[Fit]) -> bool:
+    """Whether the distance to a target is known for any fit."""
+    return any(largest_error(fit.result) is not None for fit in fits)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer in two sentences; `verdict` is "good" (all converged), "mixed" or "bad" (none did)."""
+
+    verdict: str
+    sentences: tuple[str, str]
+
+
+def headline(fits: Sequence[Fit]) -> Headline:
+    """Did it work: how many of the fits converged, and the largest relative error of those with its parameter."""
+    good = [fit for fit in fits if fit.result.converged]
+    if len(good) == len(fits):
+        first = "The fit converged." if len(fits) == 1 else f"All {len(fits)} fits converged."
+    elif good:
+        failed = ", ".join(fit.title for fit in fits if not fit.result.converged)
+        first = f"{len(good)} of {len(fits)} fits converged; not to be used: {failed}."
+    else:
+        first = "The fit did not converge." if len(fits) == 1 else f"None of the {len(fits)} fits converged."
+    verdict = "good" if len(good) == len(fits) else ("mixed" if good else "bad")
+    return Headline(verdict, (first, _error_sentence(good, bool(good) and len(good) < len(fits))))
+
+
+def _error_sentence(good: Sequence[Fit], some_failed: bool) -> str:
+    if not good:
+        return "Its values are shown below for diagnosis only; they are not a calibration."
+    worst = [(fit, *largest) for fit in good if (largest := largest_error(fit.result)) is not None]
+    if not worst:
+        return "The true values are not known for these data, so how far the result is from them cannot be said."
+    fit, fitted, error = max(worst, key=lambda row: math.inf if math.isnan(row[2]) else abs(row[2]))
+    among = "Among the converged fits the" if some_failed else "The"
+    where = f" of {fit.title}" if len(worst) > 1 else ""
+    name = fitted.name.replace("_", " ")
+    return f"{among} largest relative error of any fitted parameter is {words.percent(abs(error))} ({name}{where})."
+
+
+def remarks(fitted: FittedParameter) -> tuple[str, ...]:
+    """What a reader should know about one fitted value: held fixed, or outside the range of the table."""
+    parameter = parameter_of(fitted)
+    notes = []
+    if not fitted.free:
+        off = relative_error(fitted)
+        notes.append("held fixed off its target, which biases the others" if off else "held fixed, not fitted")
+    if not parameter.low <= fitted.value <= parameter.high:
+        low, high = (f"{words.scaled(parameter, edge):g}" for edge in (parameter.low, parameter.high))
+        notes.append(f"outside the usual range {low} to {high} {words.display_unit(parameter)}".rstrip())
+    return tuple(notes)

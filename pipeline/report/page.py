@@ -1,0 +1,250 @@
+"""The page: one HTML file that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from .. import __version__
+from ..detector.geometry import DetectorGeometry
+from ..parameters import Parameter, calibrated, table
+from ..tables import CutStep, FittedParameter, Segments
+from . import curves, words
+from .display import choose_event, event_display, largest_deposits
+from .outcome import (
+    Fit,
+    has_targets,
+    headline,
+    largest_error,
+    parameter_of,
+    relative_error,
+    remarks,
+    titled,
+)
+
+#: Fits shown unfolded; those that did not converge always are.
+_OPEN_FITS = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was fitted: selected segments (simulation frame), their selection, and what was noticed on reading."""
+
+    segments: Segments
+    cut_flow: Sequence[CutStep]
+    warnings: Sequence[str]
+    provenance: Mapping[str, Any]
+
+
+def render_page(
+    title: str, sample: Sample, fits: Sequence[Fit], geometry: DetectorGeometry, display_event: int | None = None
+) -> str:
+    """The page as HTML text: equal arguments give equal text.
+
+    `display_event` is drawn; None takes the event with most deposits. Raises `ConfigError` if there is no such event.
+    """
+    fits = titled(fits)
+    number = choose_event(sample.segments, display_event)
+    event = sample.segments.take(sample.segments.event_id == number)
+    drawn = largest_deposits(event)
+    values = {f"figure-value-{i}": figure for i, figure in enumerate(curves.parameter_figures(fits))}
+    hits = {f"figure-hits-{i}": figure for i, figure in enumerate(curves.hit_figures(fits))}
+    distance = curves.distance_figure(fits)
+    figures = {"figure-event": event_display(drawn, geometry)} | values | hits
+    if distance is not None:
+        figures["figure-distance"] = distance
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        title=title,
+        headline=headline(fits),
+        facts=_facts(fits, geometry),
+        sample=_sample(sample),
+        event=_event(event, number, len(drawn)),
+        legend=_legend(fits),
+        known=has_targets(fits),
+        fits=[_fit(fit, len(fits)) for fit in fits],
+        value_figures=list(values),
+        distance=distance is not None,
+        hit_figures=list(hits),
+        glossary=_glossary(fits),
+        provenance=_provenance(sample, fits),
+        version=__version__,
+        figures={name: _json(figure) for name, figure in figures.items()},
+        plotly=Markup(get_plotlyjs()),
+        style=_text(environment, "page.css"),
+        script=_text(environment, "page.js"),
+    )
+
+
+def _text(environment: jinja2.Environment, name: str) -> Markup:
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _json(content: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _facts(fits: Sequence[Fit], geometry: DetectorGeometry) -> list[str]:
+    """What was done, in a few words, as far as the fits recorded it."""
+    facts = [f"detector {geometry.name}"]
+    config: Mapping[str, Any] = next((fit.provenance["config"] for fit in fits if fit.provenance.get("config")), {})
+    recombination = config.get("detector", {}).get("recombination")
+    noise = config.get("readout", {}).get("noise", {}).get("enabled")
+    if recombination is not None:
+        facts.append(f"recombination: {recombination}")
+    if noise is not None:
+        facts.append("electronics noise on" if noise else "no electronics noise")
+    if "seed" in config:
+        facts.append(f"seed {config['seed']}")
+    return facts
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    segments = sample.segments
+    first = max((step.length_cm for step in sample.cut_flow), default=0.0)
+    steps = [
+        {
+            "name": step.name.replace("_", " "),
+            "description": step.description,
+            "counts": [words.count(n) for n in (step.events, step.tracks, step.segments)],
+            "length": words.count(step.length_cm),
+            "kept": 100.0 * step.length_cm / first if first > 0 else 0.0,
+        }
+        for step in sample.cut_flow
+    ]
+    summary = ", ".join(
+        [
+            words.count(len(np.unique(segments.event_id)), "event"),
+            words.count(len(np.unique(segments.track_index())), "track"),
+            words.count(len(segments), "energy deposit"),
+        ]
+    )
+    return {
+        "steps": steps,
+        "summary": f"{summary} along {segments.length.sum() / 100.0:.1f} m",
+        "warnings": list(sample.warnings),
+    }
+
+
+def _event(event: Segments, number: int, drawn: int) -> dict[str, Any]:
+    particles, which = np.unique(event.pdg_id, return_inverse=True)
+    energy = np.bincount(which.ravel(), weights=event.dE)
+    common = [words.species(int(particles[i])) for i in np.argsort(-energy, kind="stable")[:5]]
+    return {
+        "number": number,
+        "deposits": words.count(len(event), "energy deposit"),
+        "tracks": words.count(len(np.unique(event.track_index())), "track"),
+        "energy": f"{event.dE.sum():.4g} MeV",
+        "particles": ", ".join(common) + (", ..." if len(particles) > 5 else ""),
+        "drawn": words.count(drawn) if drawn < len(event) else None,
+    }
+
+
+def _legend(fits: Sequence[Fit]) -> list[dict[str, Any]]:
+    colour = curves.colours(fits)
+    return [
+        {
+            "label": fit.title,
+            "group": curves.group(fit),
+            "colour": colour[fit.target],
+            "failed": not fit.result.converged,
+        }
+        for fit in fits
+    ]
+
+
+def _fit(fit: Fit, many: int) -> dict[str, Any]:
+    result = fit.result
+    largest = largest_error(result)
+    diagnostics = dict(result.diagnostics)
+    hits = diagnostics.pop("hits_used", None)
+    length = diagnostics.pop("length_cm", None)
+    return {
+        "title": fit.title,
+        "target": fit.target,
+        "method": fit.method or result.method,
+        "converged": result.converged,
+        "status": result.status,
+        "warnings": list(result.warnings),
+        "iterations": words.count(result.iterations),
+        "hits": words.count(hits) if hits is not None else "–",
+        "unmatched": _unmatched(fit),
+        "length": f"{words.count(length)} cm" if length is not None else "–",
+        "largest": words.percent(abs(largest[1])) if largest else None,
+        "largest_name": Markup(words.label(parameter_of(largest[0]))) if largest else None,
+        "parameters": [_row(p) for p in result.parameters],
+        "diagnostics": [(name.replace("_", " "), words.number(float(v))) for name, v in sorted(diagnostics.items())],
+        "open": many <= _OPEN_FITS or not result.converged,
+    }
+
+
+def _unmatched(fit: Fit) -> str:
+    last = [
+        fit.result.history[k][-1] for k in ("unmatched_model", "unmatched_data") if len(fit.result.history.get(k, ()))
+    ]
+    return words.count(sum(last)) if last and np.all(np.isfinite(last)) else "–"
+
+
+def _row(fitted: FittedParameter) -> dict[str, Any]:
+    parameter = parameter_of(fitted)
+    error = relative_error(fitted)
+    uncertainty = "not estimated: no noise model" if fitted.free else "–"
+    if fitted.uncertainty is not None:
+        uncertainty = f"± {words.number(words.scaled(parameter, fitted.uncertainty), 2)}"
+        if fitted.target is not None and fitted.uncertainty > 0:
+            pull = (fitted.value - fitted.target) / fitted.uncertainty
+            uncertainty += f" (pull {words.number(pull, 2)})"
+    return {
+        "label": Markup(words.label_with_unit(parameter)),
+        "numbers": [
+            (key, value, words.number(words.scaled(parameter, value)) if value is not None else "unknown")
+            for key, value in (("initial", fitted.initial), ("fitted", fitted.value), ("target", fitted.target))
+        ],
+        "difference": words.percent(error, sign="+") if error is not None else "–",
+        "uncertainty": uncertainty,
+        "remarks": remarks(fitted),
+    }
+
+
+def _glossary(fits: Sequence[Fit]) -> list[dict[str, Any]]:
+    """The six parameters of the calibration and any other that a fit names."""
+    known = table()
+    named = dict.fromkeys([p.name for p in calibrated()] + [p.name for fit in fits for p in fit.result.parameters])
+    return [_entry(known[name]) for name in named if name in known]
+
+
+def _entry(parameter: Parameter) -> dict[str, Any]:
+    low, high, nominal = (f"{words.scaled(parameter, v):g}" for v in (parameter.low, parameter.high, parameter.nominal))
+    return {
+        "label": Markup(words.label(parameter)),
+        "name": parameter.name,
+        "description": parameter.description,
+        "unit": Markup(words.display_unit(parameter)) or "pure number",
+        "nominal": nominal.replace("-", "−"),
+        "range": f"{low} to {high}".replace("-", "−"),
+    }
+
+
+def _provenance(sample: Sample, fits: Sequence[Fit]) -> list[dict[str, str]]:
+    records = [("Sample", sample.provenance)] + [(fit.title, fit.provenance) for fit in fits]
+    return [
+        {"name": name, "text": json.dumps(dict(record), indent=2, sort_keys=True, ensure_ascii=False)}
+        for name, record in records
+        if record
+    ]
