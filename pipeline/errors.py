@@ -11,7 +11,7 @@ class GradcalError(Exception):
 
 
 class ConfigError(GradcalError, ValueError):
-    """The configuration cannot be used (a ValueError too, so that pydantic adds the place when a validator raises it)."""
+    """The configuration cannot be used; a ValueError too, so that pydantic adds the place if a validator raises it."""
 
 
 class FileFormatError(GradcalError):

@@ -31,9 +31,9 @@ def atomic_output(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(target)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _refusal(target, error) from error
+    except (OSError, RuntimeError) as error:
+        if _no_room(error):
+            raise FileFormatError(f"{target} cannot be written (no room left on the disk); make room.") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,6 +55,15 @@ def check_output(path: Path | str) -> None:
         raise FileFormatError(f"{target} cannot be written: no permission to write in {target.parent}; choose another.")
 
 
+def _no_room(error: BaseException | None) -> bool:
+    """Whether a full disk or quota is behind an error: HDF5 says so only in the text of the first error of a chain."""
+    while error is not None:
+        if getattr(error, "errno", None) in _NO_ROOM or any(f"errno = {n}," in str(error) for n in _NO_ROOM):
+            return True
+        error = error.__context__
+    return False
+
+
 def _refusal(target: Path, error: OSError) -> FileFormatError:
     reason = (error.strerror or str(error)).lower()
-    return FileFormatError(f"{target} cannot be written ({reason}); choose another folder or make room.")
+    return FileFormatError(f"{target} cannot be written ({reason}); choose another folder.")

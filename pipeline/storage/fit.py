@@ -35,8 +35,11 @@ def write_fit(path: Path | str, result: FitResult, provenance: Provenance) -> No
     """Write `OUT.h5` and `OUT.json` beside it.
 
     The JSON lists the parameters that were free; the HDF5 file all, the history and the diagnostics, with NaN where an
-    uncertainty or a target is unknown. Raises `FitError` for values that are not finite.
+    uncertainty or a target is unknown. Raises `FitError` for values that are not finite, `FileFormatError` for an
+    output that cannot be written.
     """
+    if Path(path).suffix == ".json":
+        raise FileFormatError(f"{path} must end in .h5; the JSON is written beside it.")
     text = json.dumps(_summary(path, result), indent=2, allow_nan=False) + "\n"
     rows = [
         (p.name, p.unit, p.initial, p.value, p.free, _or_nan(p.uncertainty), _or_nan(p.target))
@@ -65,20 +68,16 @@ def read_fit(path: Path | str) -> FitResult:
     """Read what `write_fit` wrote; raises `FileFormatError` for other files."""
     with open_hdf5(path) as file:
         check_kind(file, _KIND)
-        try:
-            rows = file["parameters"][()]
-            return FitResult(
-                status=str(file.attrs["status"]),
-                converged=bool(file.attrs["converged"]),
-                method=str(file.attrs["method"]),
-                parameters=tuple(_parameter(row) for row in rows),
-                iterations=int(file.attrs["iterations"]),
-                history={name: dataset[()] for name, dataset in file["history"].items()},
-                diagnostics={name: float(value) for name, value in file["diagnostics"].attrs.items()},
-                warnings=tuple(text.decode() for text in file["warnings"][()]),
-            )
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise FileFormatError(f"{path} lacks parts of a fit ({error}); make it again.") from error
+        return FitResult(
+            status=str(file.attrs["status"]),
+            converged=bool(file.attrs["converged"]),
+            method=str(file.attrs["method"]),
+            parameters=tuple(_parameter(row) for row in file["parameters"][()]),
+            iterations=int(file.attrs["iterations"]),
+            history={name: dataset[()] for name, dataset in file["history"].items()},
+            diagnostics={name: float(value) for name, value in file["diagnostics"].attrs.items()},
+            warnings=tuple(text.decode() for text in file["warnings"][()]),
+        )
 
 
 def _summary(path: Path | str, result: FitResult) -> dict[str, Any]:

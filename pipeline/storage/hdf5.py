@@ -11,17 +11,20 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import FileFormatError
+from ..errors import FileFormatError, GradcalError
 
 #: Version of the layout of every file we write.
 SCHEMA = 1
+
+# What h5py and NumPy raise when bytes inside a file do not make sense.
+_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
 
 
 @contextmanager
 def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
-    Raises `FileFormatError` if it is missing, is not HDF5, or turns out to be truncated while it is read.
+    Raises `FileFormatError` if it is missing, is not HDF5, or reading it inside the block fails.
     """
     source = Path(path)
     if not source.exists():
@@ -31,11 +34,13 @@ def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
     try:
         with h5py.File(source, "r") as file:
             yield file
+    except GradcalError:
+        raise
     except PermissionError as error:
         raise FileFormatError(f"{source} cannot be read: permission denied.") from error
-    except (OSError, RuntimeError) as error:
+    except _BROKEN as error:
         raise FileFormatError(
-            f"{source} is not a whole HDF5 file (foreign or truncated); make or copy it again."
+            f"{source} is not a whole HDF5 file of the kind needed here (foreign, truncated or damaged); make it again."
         ) from error
 
 

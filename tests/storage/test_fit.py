@@ -1,0 +1,110 @@
+"""Fit results come back as they were; the JSON beside them is the documented one."""
+
+import json
+import math
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.errors import FileFormatError, FitError
+from pipeline.storage.fit import read_fit, write_fit
+from pipeline.storage.provenance import Provenance
+from pipeline.tables import FitResult, FittedParameter
+
+PROVENANCE = Provenance("fit", {"seed": 1}, {}, "1" * 64)
+RESULT = FitResult(
+    status="Converged after 2 steps.",
+    converged=True,
+    method="gauss_newton",
+    parameters=(
+        FittedParameter("birks_ab", "", 0.8, 0.82, True, target=0.82),
+        FittedParameter("electron_lifetime", "us", 2200.0, 811.5, True, uncertainty=3.5),
+        FittedParameter("density", "g/cm3", 1.38, 1.38, False),
+    ),
+    iterations=2,
+    history={"birks_ab": np.array([0.8, 0.81, 0.82]), "objective": np.array([3.0, 1.0, 1e-9])},
+    diagnostics={"matched": 120.0, "condition": math.inf},
+    warnings=("The lifetime left the range of the table.", "µ"),
+)
+
+
+def same(one: FitResult, other: FitResult) -> None:
+    assert replace(one, history={}) == replace(other, history={})
+    assert set(one.history) == set(other.history)
+    for name in one.history:
+        np.testing.assert_array_equal(one.history[name], other.history[name])
+
+
+@pytest.mark.parametrize("result", [RESULT, replace(RESULT, warnings=(), history={}, diagnostics={}, converged=False)])
+def test_result_comes_back(result, tmp_path):
+    write_fit(tmp_path / "fit.h5", result, PROVENANCE)
+    same(read_fit(tmp_path / "fit.h5"), result)
+
+
+def test_json_beside_is_the_documented_one(tmp_path):
+    write_fit(tmp_path / "fit.h5", RESULT, PROVENANCE)
+    assert json.loads((tmp_path / "fit.json").read_text()) == {
+        "schema": 1,
+        "status": "Converged after 2 steps.",
+        "converged": True,
+        "parameters": [
+            {"name": "birks_ab", "unit": "", "initial": 0.8, "value": 0.82, "uncertainty": None, "target": 0.82},
+            {"name": "electron_lifetime", "unit": "us", "initial": 2200.0, "value": 811.5, "uncertainty": 3.5,
+             "target": None},
+        ],
+        "iterations": 2,
+    }  # fmt: skip
+
+
+def test_same_content_is_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_fit(tmp_path / name / "fit.h5", RESULT, PROVENANCE)
+    for suffix in ("h5", "json"):
+        assert (tmp_path / "a" / f"fit.{suffix}").read_bytes() == (tmp_path / "b" / f"fit.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_are_no_numbers_are_refused_and_nothing_is_written(value, tmp_path):
+    broken = replace(RESULT, parameters=(replace(RESULT.parameters[0], value=value),))
+    with pytest.raises(FitError, match="birks_ab"):
+        write_fit(tmp_path / "fit.h5", broken, PROVENANCE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_name_that_would_be_its_own_summary_is_refused(tmp_path):
+    with pytest.raises(FileFormatError, match=r"must end in \.h5"):
+        write_fit(tmp_path / "fit.json", RESULT, PROVENANCE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("part", ["parameters", "history", "diagnostics", "warnings"])
+def test_incomplete_files_are_refused(part, tmp_path):
+    path = tmp_path / "fit.h5"
+    write_fit(path, RESULT, PROVENANCE)
+    with h5py.File(path, "r+") as file:
+        del file[part]
+    with pytest.raises(FileFormatError, match="truncated or damaged") as caught:
+        read_fit(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_and_damaged_files_never_end_in_a_traceback(tmp_path):
+    path = tmp_path / "fit.h5"
+    write_fit(path, RESULT, PROVENANCE)
+    whole = path.read_bytes()
+    for length in np.linspace(0, len(whole) - 1, 30).astype(int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(FileFormatError):
+            read_fit(path)
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        start = int(rng.integers(len(whole)))
+        damaged[start : start + 8] = rng.bytes(len(damaged[start : start + 8]))
+        path.write_bytes(damaged)
+        try:
+            read_fit(path)
+        except FileFormatError as error:
+            assert str(path) in str(error)
