@@ -26,7 +26,8 @@ def check_paths(config: Config) -> None:
     Raises `ConfigError` if the sample does not exist, the results folder cannot be made or written, or one of them
     has braces in it, which mean wildcards to the workflow.
     """
-    for key, path in (("results", config.results), ("sample.file", config.sample.file or "")):
+    paths = {"results": config.results, "detector.file": config.detector.file, "sample.file": config.sample.file or ""}
+    for key, path in paths.items():
         if "{" in path or "}" in path:
             raise ConfigError(f"{key}: the workflow cannot use the braces in {path!r}; choose another name.")
     sample = config.sample.file

@@ -10,8 +10,10 @@ from pathlib import Path
 from snakemake import exceptions
 
 from pipeline.config.load import config_slice, load_config
+from pipeline.config.models import Config
 from pipeline.errors import GradcalError
 from pipeline.layout import check_paths, sample_name
+from pipeline.storage.detector import detector_path, load_geometry
 from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
 from pipeline.storage.yaml_text import read_yaml
@@ -34,11 +36,15 @@ def in_words(function, *arguments):
 
 def beyond(changed, content):
     """The settings of `changed` that `content` does not have with the same value."""
-    return {
-        key: beyond(value, content[key]) if isinstance(value, dict) and isinstance(content.get(key), dict) else value
-        for key, value in changed.items()
-        if key not in content or content[key] != value
-    }
+    found = {}
+    for key, value in changed.items():
+        if isinstance(value, dict) and isinstance(content.get(key), dict):
+            value = beyond(value, content[key])
+            if value:
+                found[key] = value
+        elif key not in content or content[key] != value:
+            found[key] = value
+    return found
 
 
 def validated(config):
@@ -47,14 +53,20 @@ def validated(config):
     return load_config(file, beyond(config, read_yaml(file).content if file else {}))
 
 
-def stage_config(*sections, method=None):
-    """JSON text of the sections that a stage uses: it runs again when one of these changes, and only then."""
-    used = config_slice(settings, *sections)
+def stage_config(stage, method=None):
+    """The settings that a stage uses: it runs again when one of these changes, and only then."""
+    used = config_slice(settings, *SECTIONS[stage])
     if method is not None:
         used["methods"] = {method: config_slice(settings, "methods")["methods"][method]}
     # Results do not depend on the number of threads, so it is passed apart.
     used.get("simulate", {}).pop("threads", None)
-    return json.dumps(used, sort_keys=True)
+    return used
+
+
+def stage_changes(stage, method=None):
+    """JSON text of those of a stage's settings that are not the default: all that its command need be told."""
+    changes = beyond(stage_config(stage, method), DEFAULTS)
+    return json.dumps(changes, sort_keys=True)
 
 
 def code_of(command):
@@ -93,12 +105,24 @@ def discard_conda_if_missing():
 
 discard_conda_if_missing()
 
-# Commands run from this checkout whatever the working directory, in the Python that runs Snakemake even if its
-# environment is not activated; a conda environment comes before it on PATH once Snakemake has activated that.
+# Commands run in the Python that runs Snakemake even if its environment is not activated (a conda environment comes
+# before it on PATH once Snakemake has activated that), and from this checkout whatever the working directory.
 os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    GRADCAL_CHECKOUT=str(workflow.basedir),
 )
+# Set by the shell, because Snakemake takes PYTHONPATH out of the environment when it activates conda.
+shell.prefix('set -euo pipefail; export PYTHONPATH="$GRADCAL_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}}"; ')
+
+# The parts of the configuration that each stage uses; `fit` uses its method besides.
+SECTIONS = {
+    "produce": ("seed", "sample.gun", "detector.file"),
+    "select": ("seed", "checks", "select", "detector.file"),
+    "simulate": ("checks", "detector", "readout", "simulate"),
+    "fit": ("seed", "checks", "detector", "readout", "simulate"),
+    "report": ("checks", "detector.file", "report"),
+}
+DEFAULTS = Config().model_dump(mode="json")
 
 settings = in_words(validated, config)
 in_words(check_paths, settings)
@@ -108,7 +132,10 @@ TARGETS = in_words(target_values, settings)
 METHODS = settings.scenarios[settings.scenario].methods or tuple(settings.methods)
 
 # A detector given as a file is an input; those that come with the package are part of its code.
-DETECTOR_FILE = [settings.detector.file] if Path(settings.detector.file).is_file() else []
+in_words(load_geometry, settings.detector.file)
+DETECTOR_FILE = (
+    [settings.detector.file] if detector_path(settings.detector.file) == Path(settings.detector.file) else []
+)
 
 # Python with its libraries, and the working memory that the forward model is allowed.
 BASE_MB = 1000

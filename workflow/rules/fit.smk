@@ -20,9 +20,8 @@ rule fit:
         mem_mb=MODEL_MB,
         runtime=240,
     params:
-        config=lambda wildcards: stage_config(
-            "seed", "checks", "detector", "readout", "simulate", method=wildcards.method
-        ),
+        config=lambda wildcards: stage_changes("fit", wildcards.method),
+        settings=lambda wildcards: stage_config("fit", wildcards.method),
         code=code_of("fit"),
     message:
         "Fitting {wildcards.target} by {wildcards.method}"

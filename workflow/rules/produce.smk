@@ -18,7 +18,8 @@ if SAMPLE_FILE is None:
             mem_mb=BASE_MB,
             runtime=10,
         params:
-            config=stage_config("seed", "sample.gun", "detector"),
+            config=stage_changes("produce"),
+            settings=stage_config("produce"),
             code=code_of("produce"),
         message:
             "Shooting muons through the detector"

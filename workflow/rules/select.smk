@@ -18,7 +18,8 @@ rule select:
         mem_mb=2 * BASE_MB,
         runtime=15,
     params:
-        config=stage_config("seed", "checks", "select", "detector"),
+        config=stage_changes("select"),
+        settings=stage_config("select"),
         code=code_of("select"),
     message:
         "Selecting tracks of {wildcards.sample}"

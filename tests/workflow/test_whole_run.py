@@ -1,0 +1,122 @@
+"""The workflow from energy deposits to the page: what it makes, and when it makes it again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Workflow
+
+FOLDER = Path("results/closure/muon_gun")
+RESULTS = {
+    Path("results/run.json"),
+    FOLDER / "segments.h5",
+    FOLDER / "selected.h5",
+    FOLDER / "target_1/hits.h5",
+    FOLDER / "target_1/gauss_newton/fit.h5",
+    FOLDER / "target_1/gauss_newton/fit.json",
+    FOLDER / "report.html",
+}
+AFTER_SELECT = {"select", "simulate", "fit", "report"}
+
+
+def results(folder: Path) -> dict[Path, bytes]:
+    """Every file below `results` by its path, without logs and timings."""
+    files = (path for path in (folder / "results").rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder): path.read_bytes() for path in files if not {"logs", "benchmarks"} & set(path.parts)
+    }
+
+
+def edit(module: Path) -> None:
+    """Change a module without changing what it does."""
+    module.write_text(module.read_text() + "\n# edited\n")
+
+
+def test_everything_is_made_and_nothing_else(whole_run):
+    made = results(whole_run.folder)
+    assert set(made) == RESULTS
+    assert all(made.values())
+    fit = json.loads(made[FOLDER / "target_1/gauss_newton/fit.json"])
+    record = json.loads(made[Path("results/run.json")])
+    assert {p["name"]: p["target"] for p in fit["parameters"]} == pytest.approx(record["targets"]["target_1"])
+
+
+def test_the_same_run_again_does_nothing(whole_run):
+    done = whole_run()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_one_core_and_two_give_the_same_bytes(whole_run, tmp_path):
+    once = Workflow(tmp_path)
+    done = once(cores=1)
+    assert done.returncode == 0, done.stdout
+    assert results(once.folder) == results(whole_run.folder)
+
+
+def test_a_copy_of_the_checkout_has_nothing_to_do(copied):
+    assert copied.jobs() == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "again"),
+    [
+        ("produce/gun.py", {"produce"} | AFTER_SELECT),
+        ("storage/segments.py", {"produce"} | AFTER_SELECT),
+        ("select/cuts.py", AFTER_SELECT),
+        ("detector/argon.py", {"simulate", "fit", "report"}),
+        ("detector/files/module0.yaml", {"produce"} | AFTER_SELECT),
+        ("calibrate/jacobian.py", {"fit", "report"}),
+        ("report/page.py", {"report"}),
+        ("study/__init__.py", set()),
+    ],
+)
+def test_an_edit_reruns_what_depends_on_it(copied, module, again):
+    edit(copied.checkout / "pipeline" / module)
+    # The record of the run names the code of all stages.
+    assert copied.jobs() == again | ({"record"} if again else set())
+
+
+@pytest.mark.parametrize(
+    ("setting", "again"),
+    [
+        ("seed=2", {"produce"} | AFTER_SELECT),
+        ("select={min_track_length_cm: 3.0}", AFTER_SELECT),
+        ("detector={recombination: box}", {"simulate", "fit", "report"}),
+        ("readout={integer_adc: true}", {"simulate", "fit", "report"}),
+        ("methods={gauss_newton: {max_iterations: 5}}", {"fit", "report"}),
+        ("report={title: Another}", {"report"}),
+        ("targets={named: {mine: {birks_ab: 0.81}}}", {"simulate", "fit", "report"}),
+        ("simulate={threads: 1}", set()),
+    ],
+)
+def test_a_setting_reruns_what_uses_it(whole_run, setting, again):
+    assert whole_run.jobs("--config", setting) == again | {"record"}
+
+
+def test_a_new_target_leaves_the_others_alone(whole_run):
+    done = whole_run("--dry-run", "--config", "targets={drawn: 2}")
+    assert "target_2" in done.stdout
+    assert "hits of target_1" not in done.stdout
+    assert "Fitting target_1" not in done.stdout
+
+
+def test_a_file_whose_path_has_spaces_is_a_sample(whole_run, tmp_path):
+    sample = tmp_path / "a folder" / "my muons.h5"
+    sample.parent.mkdir()
+    sample.write_bytes((whole_run.folder / FOLDER / "segments.h5").read_bytes())
+    workflow = Workflow(tmp_path)
+    done = workflow("--config", f"sample={json.dumps({'file': str(sample)})}", "--until", "select")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/closure/my_muons/selected.h5").is_file()
+
+
+def test_a_failing_command_is_shown_in_its_own_words(whole_run, tmp_path):
+    sample = tmp_path / "broken.h5"
+    sample.write_bytes((whole_run.folder / FOLDER / "segments.h5").read_bytes()[:1000])
+    done = Workflow(tmp_path)("--config", f"sample={json.dumps({'file': str(sample)})}")
+    assert done.returncode == 1
+    assert "gradcal convert: " in done.stdout
+    assert "Traceback" not in done.stdout
+    assert results(tmp_path).keys() <= {Path("results/run.json")}
