@@ -165,7 +165,7 @@ def _deposit(
     start, direction = tracks.start[number], tracks.direction[number]
     return Segments(
         event_id=number // tracks_per_event,
-        vertex_id=number // tracks_per_event,
+        vertex_id=np.zeros_like(number),
         segment_id=np.arange(len(number)),
         traj_id=number % tracks_per_event,
         pdg_id=species[number],
