@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..config.models import Config
+    from ..detector.geometry import DetectorGeometry
     from ..report.outcome import Fit
+    from ..report.page import Sample
 
 HELP = "draw the page: selection, event display, fits against iteration, results"
 
@@ -32,27 +35,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Draw the page."""
-    from ..report.page import Sample, render_page
+    from ..report.page import render_page
     from ..storage.atomic import atomic_output, check_output
     from ..storage.detector import load_geometry
-    from ..storage.hdf5 import open_hdf5
-    from ..storage.provenance import read_provenance
-    from ..storage.segments import read_cut_flow, read_segments
     from .common import config_of, say
 
     check_output(args.output)
     config = config_of(args)
     geometry = load_geometry(config.detector.file)
-    read = read_segments(args.segments, checks=config.checks, geometry=geometry, drift_axis=geometry.drift_axis)
-    with open_hdf5(args.segments) as file:
-        provenance = read_provenance(file)
-    sample = Sample(read.segments, read_cut_flow(args.segments), read.warnings, provenance)
+    sample = read_sample(args.segments, config, geometry)
     page = render_page(
         config.report.title, sample, read_fits(args.fits), geometry, display_event=config.report.display_event
     )
     with atomic_output(args.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     say(f"{args.output}: open it in a browser.")
+
+
+def read_sample(path: Path, config: Config, geometry: DetectorGeometry) -> Sample:
+    """Read segments with the record of their selection, empty for a file that no selection wrote."""
+    from ..errors import FileFormatError
+    from ..report.page import Sample
+    from ..storage.hdf5 import open_hdf5
+    from ..storage.provenance import read_provenance
+    from ..storage.segments import read_cut_flow, read_segments
+
+    read = read_segments(path, checks=config.checks, geometry=geometry)
+    try:
+        cut_flow = read_cut_flow(path)
+        with open_hdf5(path) as file:
+            provenance = read_provenance(file)
+    except FileFormatError:
+        cut_flow, provenance = [], {}
+    # Where the file lies is of no interest on the page, and would make equal work give unequal bytes.
+    warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
+    return Sample(read.segments, cut_flow, warnings, provenance)
 
 
 def read_fits(paths: Sequence[Path]) -> list[Fit]:

@@ -53,9 +53,8 @@ def parameter_of(fitted: FittedParameter) -> Parameter:
     known = table().get(fitted.name)
     if known is not None:
         return known
-    return Parameter(
-        fitted.name, fitted.name, fitted.unit, fitted.initial, -math.inf, math.inf, "unknown to this version"
-    )
+    words_only = fitted.name.replace("_", " ")
+    return Parameter(fitted.name, words_only, fitted.unit, fitted.initial, -math.inf, math.inf, words_only)
 
 
 def relative_error(fitted: FittedParameter) -> float | None:

@@ -26,6 +26,8 @@ def symbol(parameter: Parameter) -> str:
 def label(parameter: Parameter) -> str:
     """Name and symbol, e.g. "Electric field E"; a name that ends in its symbol (`birks_ab`) gives "Birks A_B"."""
     words = parameter.name.split("_")
+    if parameter.symbol == " ".join(words):
+        return html.escape(parameter.symbol.capitalize())
     if words[-1] == parameter.symbol.replace("_", "").lower():
         words = words[:-1]
     name = html.escape(" ".join(words))

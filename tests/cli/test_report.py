@@ -1,0 +1,89 @@
+"""`gradcal report`, from files to the page."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli.main import run
+from pipeline.storage.fit import write_fit
+from pipeline.storage.provenance import Provenance
+from pipeline.storage.segments import write_segments
+
+from ..report.samples import CUT_FLOW, fit_result, straight_tracks
+
+
+def sample_in(folder: Path, targets: int = 2) -> list[str]:
+    """Arguments of a report on a sample and fits written to `folder`."""
+    select = Provenance("select", {"seed": 77}, {}, "code")
+    write_segments(folder / "selected.h5", straight_tracks(), select, cut_flow=CUT_FLOW)
+    fit = Provenance("fit", {"seed": 77, "readout": {"noise": {"enabled": False}}}, {"hits": "abc"}, "code")
+    paths = [folder / f"target_{n + 1}" / "gauss_newton" / "fit.h5" for n in range(targets)]
+    for n, path in enumerate(paths):
+        write_fit(path, fit_result(n), fit)
+    arguments = ["report", "--config-json", "{}", "--segments", str(folder / "selected.h5"), str(folder / "page.html")]
+    return [*arguments, "--fits", *map(str, paths)]
+
+
+def test_page_shows_targets_cut_flow_and_provenance(tmp_path: Path) -> None:
+    assert run(sample_in(tmp_path)) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "All 2 fits converged." in html
+    assert all(text in html for text in ("target_1", "target_2", "drift angle", "no electronics noise", "seed 77"))
+
+
+def test_same_files_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("here", "there/deeper"):
+        assert run(sample_in(tmp_path / folder)) == 0
+    pages = [path.read_bytes() for path in tmp_path.rglob("page.html")]
+    assert len(pages) == 2
+    assert pages[0] == pages[1]
+    assert str(tmp_path).encode() not in pages[0]
+
+
+def test_a_file_that_no_selection_wrote_is_drawn_too(shared_data, tmp_path: Path) -> None:
+    arguments = sample_in(tmp_path)
+    arguments[arguments.index("--segments") + 1] = str(shared_data / "edepsim_g4_20ev_old.h5")
+    assert run(arguments) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "carries no record of a selection" in html
+    assert str(shared_data.folder) not in html
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a refused command says: one line."""
+    capsys.readouterr()
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gradcal report: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_an_event_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    arguments[2] = '{"report": {"display_event": 12}}'
+    assert "report.display_event: the selected sample has no event 12" in refused(arguments, capsys)
+    assert not list(tmp_path.glob("*.html*"))
+
+
+def test_files_that_are_not_fits_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    assert "is a file of segments; a file of fit" in refused([*arguments, str(tmp_path / "selected.h5")], capsys)
+    assert "nowhere.h5 does not exist" in refused([*arguments, "nowhere.h5"], capsys)
+    assert not list(tmp_path.glob("*.html*"))
+
+
+def test_a_ragged_history_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    result = fit_result()
+    ragged = replace(result, history={**result.history, "birks_ab": np.zeros(2)})
+    write_fit(tmp_path / "ragged.h5", ragged, Provenance("fit", {}, {}, "code"))
+    assert "unequal lengths" in refused([*arguments, str(tmp_path / "ragged.h5")], capsys)
+
+
+def test_an_output_that_cannot_be_written_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    arguments[arguments.index(str(tmp_path / "page.html"))] = str(tmp_path)
+    assert "is a folder" in refused(arguments, capsys)

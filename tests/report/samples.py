@@ -1,0 +1,60 @@
+"""Fits and segments made up for the tests of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.parameters import calibrated
+from pipeline.report.outcome import Fit
+from pipeline.tables import CutStep, FitResult, FittedParameter, Segments
+
+CUT_FLOW = (
+    CutStep("read", "as read", 4, 40, 400, 1000.0),
+    CutStep("drift_angle", "|cos| < 0.966", 4, 30, 300, 750.0),
+    CutStep("total_length", "whole tracks up to a length", 2, 10, 100, 250.0),
+)
+
+
+def fit_result(
+    seed: int = 1,
+    *,
+    converged: bool = True,
+    steps: int = 6,
+    known: bool = True,
+    uncertainty: float | None = None,
+    status: str = "Converged.",
+) -> FitResult:
+    """A fit whose parameters approach their targets by a factor of ten per step, to 1e-`steps` of the way."""
+    random = np.random.default_rng(seed)
+    history, parameters = {}, []
+    for p in calibrated():
+        target = float(random.uniform(p.low, p.high))
+        values = target + (p.nominal - target) * 10.0 ** -np.arange(steps + 1.0)
+        history[p.name] = values
+        parameters.append(
+            FittedParameter(p.name, p.unit, p.nominal, float(values[-1]), True, uncertainty, target if known else None)
+        )
+    history |= {"matched": 100.0 + np.arange(steps + 1), "unmatched_model": np.arange(steps, -1.0, -1)}
+    history |= {"unmatched_data": 2 * np.arange(steps, -1.0, -1), "objective": 0.1 ** np.arange(steps + 1.0)}
+    diagnostics = {"hits_used": 106.0, "length_cm": 250.0}
+    return FitResult(status, converged, "levenberg_marquardt", tuple(parameters), steps, history, diagnostics)
+
+
+def some_fits(count: int = 3, method: str = "gauss_newton") -> list[Fit]:
+    """Fits of different targets."""
+    return [Fit(f"target_{i + 1}", method, fit_result(i)) for i in range(count)]
+
+
+def straight_tracks(segments: int = 60, events: int = 3) -> Segments:
+    """Short pieces with many values of dE/dx, shared evenly by events."""
+    random = np.random.default_rng(5)
+    start = random.uniform((-30.0, -80.0, -30.0), (30.0, 40.0, 29.0), (segments, 3))
+    end = start + np.array([0.0, 0.0, 0.5])
+    dedx = random.uniform(0.5, 60.0, segments)
+    number = np.arange(segments)
+    zero = np.zeros(segments)
+    return Segments(
+        event_id=np.sort(number % events), vertex_id=0 * number, segment_id=number, traj_id=number // 5,
+        pdg_id=np.where(number % 2, 13, 2212), start=start, end=end, t0=zero, t0_start=zero, t0_end=zero,
+        dE=0.5 * dedx, dx=np.full(segments, 0.5), dEdx=dedx,
+    )  # fmt: skip

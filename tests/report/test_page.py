@@ -1,0 +1,201 @@
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+
+from pipeline.report import words
+from pipeline.report.outcome import Fit
+from pipeline.report.page import Sample, render_page
+from pipeline.storage.detector import load_geometry
+from pipeline.tables import Segments
+
+from .samples import CUT_FLOW, fit_result, some_fits, straight_tracks
+
+GEOMETRY = load_geometry("module0")
+HOSTILE = "</script><script>alert(1)</script><img src=http://evil.test/x onerror=alert(2)>{{ 7 * 7 }}"
+
+
+def page(fits: Sequence[Fit], segments: Segments | None = None, title: str = "A calibration") -> str:
+    used = straight_tracks() if segments is None else segments
+    return render_page(title, Sample(used, CUT_FLOW, ("one deposit was dropped",), {}), fits, GEOMETRY)
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, the text of scripts, and the text that a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.text = ""
+        self._script: dict[str, str | None] | None = None
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._script = dict(attrs) if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = None
+
+    def handle_data(self, data: str) -> None:
+        if self._script is None:
+            self.text += data
+        else:
+            self.scripts.append((self._script, data))
+
+    def cells(self, kind: str) -> list[float]:
+        """Exact values of the table cells of one class."""
+        return [
+            float(a["data-value"] or "nan")
+            for tag, a in self.elements
+            if tag == "td" and a.get("class") == kind and "data-value" in a
+        ]
+
+
+def test_nothing_is_loaded_from_outside() -> None:
+    html = page(some_fits())
+    reader = Reader(html)
+    tags = [tag for tag, _ in reader.elements]
+    assert not {"link", "img", "iframe", "object", "base"} & set(tags)
+    references = [a[k] for _, a in reader.elements for k in ("src", "href", "srcset", "data", "action") if k in a]
+    assert all(str(reference).startswith("#") for reference in references)
+    assert "http" not in html.replace(get_plotlyjs(), "").replace("http-equiv", "")
+    policy = next(str(a["content"]) for _, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_links_lead_somewhere() -> None:
+    reader = Reader(page(some_fits()))
+    ids = [a["id"] for _, a in reader.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {str(a["href"])[1:] for _, a in reader.elements if "href" in a} <= set(ids)
+
+
+def test_plotly_is_there_exactly_once() -> None:
+    assert page(some_fits()).count("* plotly.js v") == 1
+
+
+def test_no_button_sends_data_away() -> None:
+    """Plotly's standard buttons include an upload; ours are listed one by one and its server is set to nothing."""
+    own = Reader(page(some_fits())).scripts[-1][1]
+    assert 'plotlyServerURL: ""' in own
+    assert re.search(r'modeBarButtons: \[\["toImage", "resetCameraDefault3d"\]\]', own)
+
+
+def test_every_figure_has_its_place() -> None:
+    reader = Reader(page(some_fits()))
+    figures = {str(a["data-figure"]): json.loads(text) for a, text in reader.scripts if "data-figure" in a}
+    places = {str(a["id"]) for tag, a in reader.elements if tag == "div" and "id" in a}
+    assert len(figures) == 1 + 6 + 1 + 3
+    assert set(figures) == places
+
+
+def test_every_target_and_its_verdict_are_there() -> None:
+    fits = [*some_fits(10), Fit("target_11", "gauss_newton", fit_result(3, converged=False, status="It ran off."))]
+    reader = Reader(page(fits))
+    assert all(reader.text.count(f"target_{n}") >= 3 for n in range(1, 12))
+    assert "10 of 11 fits converged; not to be used: target_11." in reader.text
+    assert "It ran off." in reader.text
+    cards = {str(a["id"]): a for tag, a in reader.elements if tag == "details" and "id" in a}
+    assert [a["class"] for a in cards.values()] == 10 * ["fit good"] + ["fit bad"]
+    assert "open" in cards["fit-11"], "a failed fit is never folded away"
+    assert "open" not in cards["fit-1"]
+
+
+def test_red_is_only_where_a_fit_failed() -> None:
+    def classes(html: str) -> set[str]:
+        return {word for _, a in Reader(html).elements for word in str(a.get("class", "")).split()}
+
+    assert "bad" not in classes(page(some_fits()))
+    assert {"bad", "mixed"} <= classes(page([*some_fits(), Fit("x", "m", fit_result(converged=False))]))
+
+
+def test_numbers_in_the_tables_are_those_of_the_fits() -> None:
+    fits = some_fits(2)
+    reader = Reader(page(fits))
+    parameters = [p for fit in fits for p in fit.result.parameters]
+    assert reader.cells("initial") == [p.initial for p in parameters]
+    assert reader.cells("fitted") == [p.value for p in parameters]
+    assert reader.cells("target") == [p.target for p in parameters]
+
+
+def test_shown_numbers_are_the_exact_ones_rounded() -> None:
+    html = page(some_fits(1))
+    cells = re.findall(r'<td class="(?:initial|fitted|target)" data-value="([^"]+)"[^>]*>([^<]+)</td>', html)
+    assert len(cells) == 18
+    for exact, shown in cells:
+        ratio = float(exact) / float(shown)
+        power = round(np.log10(ratio))
+        assert power in (0, -6), "diffusion constants stand in units of 1e-6"
+        assert ratio / 10.0**power == pytest.approx(1.0, abs=1e-5)
+
+
+def test_headline_error_is_the_largest_in_the_tables() -> None:
+    fits = some_fits(4)
+    errors = [abs(p.value / p.target - 1.0) for fit in fits for p in fit.result.parameters if p.target]
+    assert f"any fitted parameter is {words.percent(max(errors))} (" in Reader(page(fits)).text
+
+
+def test_uncertainty_is_given_with_its_pull_or_said_to_be_missing() -> None:
+    missing = Reader(page(some_fits(1))).text
+    assert missing.count("not estimated: no noise model") == 6
+    result = fit_result()
+    first = replace(result.parameters[0], value=0.82, target=0.8, uncertainty=0.01)
+    given = Reader(page([Fit("a", "m", replace(result, parameters=(first,)))])).text
+    assert "± 0.010 (pull 2.0)" in given
+
+
+def test_without_targets_there_are_no_distances_and_the_page_says_so() -> None:
+    reader = Reader(page([Fit("data", "m", fit_result(known=False))]))
+    assert "this page shows no distances to them" in reader.text
+    assert not reader.cells("target")
+    assert "figure-distance" not in [a.get("id") for _, a in reader.elements]
+    assert "Difference" not in reader.text.replace("no difference from them", "")
+
+
+def test_hostile_names_are_shown_as_text() -> None:
+    result = replace(fit_result(converged=False, status=HOSTILE), warnings=(HOSTILE,))
+    fit = Fit(HOSTILE, HOSTILE, result, {"config": {"seed": HOSTILE}, "code_hash": HOSTILE})
+    clean, html = page(some_fits(1)), page([fit], title=HOSTILE)
+    reader = Reader(html)
+    assert HOSTILE in reader.text
+    assert [t for t, _ in reader.elements if t in ("script", "img")] == ["script"] * clean.count("<script")
+    assert not any(key.startswith("on") for _, attributes in reader.elements for key in attributes)
+    for attributes, text in reader.scripts:
+        if "data-figure" in attributes:
+            assert "<img" not in json.dumps(json.loads(text)), "plotly would take it for markup"
+
+
+def test_parameters_of_another_version_are_shown_too() -> None:
+    result = fit_result()
+    strange = replace(result.parameters[0], name="ion_feedback", unit="1/cm")
+    history = {"ion_feedback": result.history["birks_ab"], "matched": result.history["matched"]}
+    text = Reader(page([Fit("a", "m", replace(result, parameters=(strange,), history=history))])).text
+    assert text.count("Ion feedback") == 2
+
+
+def test_equal_input_gives_equal_text_without_a_date() -> None:
+    assert page(some_fits()) == page(some_fits())
+
+
+def test_cut_flow_is_shown_with_its_shares() -> None:
+    html = page(some_fits(1))
+    row = html[html.index("drift angle") :].split("</tr>")[0]
+    assert re.findall(r"<td>([^<]+)</td>", row) == ["4", "30", "300", "750"]
+    widths = [float(w) for w in re.findall(r'class="bar" style="width:([\d.]+)%', html)]
+    assert np.array(widths) / widths[0] == pytest.approx([1.0, 0.75, 0.25])
+
+
+@pytest.mark.parametrize("events", [1, 100])
+def test_a_large_sample_stays_a_small_page(events: int) -> None:
+    html = page(some_fits(15), straight_tracks(100_000, events))
+    assert len(html.encode()) < 8e6
+    assert ("largest deposits are drawn" in html) == (events == 1)
