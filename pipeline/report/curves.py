@@ -19,7 +19,8 @@ Figure = dict[str, Any]
 #: One colour per target; none of them is red, which means "did not converge".
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#8e5aa8", "#56b4e9", "#8c6d31", "#d279a6", "#4d4d4d", "#7cae00", "#00a9a5")
 RED = "#c62828"
-_MARKERS = ("circle", "square", "diamond", "triangle-up")
+#: One marker per method, by plotly's name and as the character that stands for it in the legend.
+MARKERS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲"}
 _INK = "#1f2933"
 _GRID = "#e4e7eb"
 
@@ -42,7 +43,7 @@ def colours(fits: Sequence[Fit]) -> dict[str, str]:
 def markers(fits: Sequence[Fit]) -> dict[str, str]:
     """A marker for each method, in order of appearance."""
     methods = dict.fromkeys(fit.method for fit in fits)
-    return {method: _MARKERS[i % len(_MARKERS)] for i, method in enumerate(methods)}
+    return {method: list(MARKERS)[i % len(MARKERS)] for i, method in enumerate(methods)}
 
 
 def group(fit: Fit) -> str:

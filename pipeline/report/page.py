@@ -157,12 +157,13 @@ def _event(event: Segments, number: int, drawn: int) -> dict[str, Any]:
 
 
 def _legend(fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    colour = curves.colours(fits)
+    colour, marker = curves.colours(fits), curves.markers(fits)
     return [
         {
             "label": fit.title,
             "group": curves.group(fit),
             "colour": colour[fit.target],
+            "mark": curves.MARKERS[marker[fit.method]],
             "failed": not fit.result.converged,
         }
         for fit in fits
