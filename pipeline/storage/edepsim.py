@@ -46,10 +46,16 @@ def read_edepsim(
 def _open(path: Path) -> tuple[Any, Callable[[], None]]:
     import uproot
 
-    file = uproot.open(path)
-    if f"{TREE};1" not in file.keys() and TREE not in {k.split(";")[0] for k in file.keys()}:  # noqa: SIM118
-        there = ", ".join(sorted({k.split(";")[0] for k in file.keys()})) or "nothing"  # noqa: SIM118
+    # A mapping, so that a colon in the name is not taken for a path inside the file.
+    file = uproot.open({path: None})
+    size = path.stat().st_size
+    if size < file.file.fEND:
         file.close()
+        raise FileFormatError(f"{path} is truncated ({size} of {file.file.fEND} bytes); copy or make it again.")
+    names = sorted({key.split(";")[0] for key in file.keys()})  # noqa: SIM118
+    if TREE not in names:
+        file.close()
+        there = ", ".join(names) or "nothing"
         raise FileFormatError(f"{path} has no tree {TREE} (there is: {there}); give the file that edep-sim wrote.")
     return file[TREE], file.close
 
@@ -72,8 +78,8 @@ def _guard(path: Path, work: Callable[[], T]) -> T:
 def _read_tree(
     path: Path, tree: Any, sensitive_detectors: Sequence[str], event_number: Literal["EventId", "entry"]
 ) -> tuple[Segments, list[str]]:
-    _require_branches(path, tree)
-    numbers = _guard(path, lambda: _event_numbers(path, tree, event_number))
+    _guard(path, lambda: _require_branches(path, tree))
+    numbers = _guard(path, lambda: event_numbers(path, tree, event_number))
     maps = _guard(path, lambda: list(_detector_maps(path, tree)))
     known = sorted({name for found in maps for name in found})
     notes: list[str] = []
@@ -97,7 +103,7 @@ def _read_tree(
                 hits.append(part)
     every, entries = tg4_bytes.HitSegments.concatenate(hits), np.concatenate(entry)
     trajectories = _guard(path, lambda: _trajectories(path, tree))
-    pdg, unknown = _species(entries, every.contributor, *trajectories)
+    pdg, unknown = match_species(entries, every.contributor, *trajectories)
     if unknown:
         notes.append(
             f"{path}: {unknown} of {len(every)} segments name a track that has no trajectory; their pdg_id is 0"
@@ -116,7 +122,7 @@ def _require_branches(path: Path, tree: Any) -> None:
         raise FileFormatError(f"{path}: the tree {TREE} has no events.")
 
 
-def _event_numbers(path: Path, tree: Any, event_number: Literal["EventId", "entry"]) -> Ints:
+def event_numbers(path: Path, tree: Any, event_number: Literal["EventId", "entry"]) -> Ints:
     """`(entries,)` number of each event; raises where `EventId` repeats."""
     if event_number == "entry":
         return np.arange(tree.num_entries, dtype=np.int64)
@@ -173,7 +179,7 @@ def _trajectories(path: Path, tree: Any) -> tuple[Ints, Ints, Ints]:
     return entry, np.concatenate([ids for ids, _ in pairs]), np.concatenate([codes for _, codes in pairs])
 
 
-def _species(
+def match_species(
     entry: Ints, track: Ints, trajectory_entry: Ints, trajectory_id: Ints, trajectory_pdg: Ints
 ) -> tuple[Ints, int]:
     """PDG code of the trajectory that each segment names, 0 where there is none, and how many those are.

@@ -163,7 +163,8 @@ def _swapped(segments: Segments, drift_axis: Literal["x", "z"]) -> Segments:
     """x and z exchanged where the drift is along x: from either frame to the other."""
     if drift_axis == "z":
         return segments
-    return segments.replace(start=segments.start[:, ::-1], end=segments.end[:, ::-1])
+    # Contiguous copies: a reversed view has negative strides, which torch does not take.
+    return segments.replace(start=segments.start[:, ::-1].copy(), end=segments.end[:, ::-1].copy())
 
 
 def _read_hdf5(path: Path) -> tuple[Segments, Ints | None]:
@@ -172,11 +173,12 @@ def _read_hdf5(path: Path) -> tuple[Segments, Ints | None]:
         if "kind" in file.attrs:
             check_kind(file, _KIND)
         dataset = file.get("segments")
-        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.names is None or dataset.ndim != 1:
+        fields = _fields(path, dataset) if isinstance(dataset, h5py.Dataset) else None
+        if fields is None or dataset.ndim != 1:
             there = ", ".join(sorted(file)) or "nothing"
             raise FileFormatError(f"{path}: there is no table `segments` in this file (there is: {there}).")
         _check_attributes(path, dataset)
-        sources = _sources(path, dataset.dtype.names)
+        sources = _sources(path, fields)
         rows = dataset[()]
         batch = file["batch"][()].astype(np.int64) if "batch" in file else None
     if batch is not None and batch.shape != (len(rows),):
@@ -185,7 +187,16 @@ def _read_hdf5(path: Path) -> tuple[Segments, Ints | None]:
     columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
     columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
     points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
-    return Segments(start=points[:, :3], end=points[:, 3:], **columns), batch
+    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), batch
+
+
+def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:
+    """The fields of a table; None if it is a plain array."""
+    try:
+        names: Sequence[str] | None = dataset.dtype.names
+    except (UnicodeError, TypeError) as error:  # what h5py raises for damaged or exotic types
+        raise FileFormatError(f"{path}: the fields of segments cannot be read ({error}); make it again.") from error
+    return names
 
 
 def _check_attributes(path: Path, dataset: h5py.Dataset) -> None:
@@ -220,4 +231,5 @@ def _column(path: Path, rows: npt.NDArray[Any], source: str, kind: str) -> npt.N
     if values.ndim != 1 or values.dtype.kind not in ("iu" if kind == "i8" else "iuf"):
         whole = "whole " if kind == "i8" else ""
         raise FileFormatError(f"{path}: field {source} of segments holds {values.dtype}, not {whole}numbers.")
-    return values.astype(kind)
+    with np.errstate(invalid="ignore"):  # signalling NaNs; the checks refuse every NaN with its row
+        return values.astype(kind)
