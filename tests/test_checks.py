@@ -112,8 +112,9 @@ def test_millimetres_are_guessed_and_another_detector_is_not():
     in_mm = track.replace(start=10 * track.start, end=10 * track.end, dx=10 * track.dx, dEdx=track.dEdx / 10)
     with pytest.raises(SegmentError, match=r"60 of 60 segments lie outside .*mm instead of cm\?"):
         check_segments(in_mm, Checks(), MODULE0, "file.h5")
-    elsewhere = track.replace(start=track.start + [0, 0, 600], end=track.end + [0, 0, 600])
-    with pytest.raises(SegmentError, match="detector.file") as caught:
+    away = np.array([0.0, 0.0, 600.0])
+    elsewhere = track.replace(start=track.start + away, end=track.end + away)
+    with pytest.raises(SegmentError, match=r"detector\.file") as caught:
         check_segments(elsewhere, Checks(), MODULE0, "file.h5")
     assert "mm" not in str(caught.value)
 

@@ -130,8 +130,8 @@ def apply_cuts(segments: Segments, select: Select, geometry: DetectorGeometry, s
         if not keep.any():
             off = "[]" if isinstance(value, tuple) else "null"
             raise SelectionError(
-                f"{where}: the cut select.{cut.name} ({description}) removes the last {flow[-1].tracks} tracks "
-                f"({flow[-1].length_cm:.1f} cm); loosen it, or switch it off with {off}."
+                f"{where}: the cut select.{cut.name} ({description}) leaves nothing of {flow[-1].length_cm:.1f} cm "
+                f"of tracks; loosen it, or switch it off with {off}."
             )
         segments, rows = segments.take(keep), rows[keep]
         flow.append(_step(cut.name, description, segments))

@@ -28,8 +28,8 @@ def test_real_file_has_its_known_content(shared_data):
     # The extent of that detector, which is not module 0, in cm.
     assert np.floor(segments.start[:, 0].min()) == -188 and np.floor(segments.start[:, 0].max()) == 355
     assert np.floor(segments.start[:, 2].min()) == 440 and np.floor(segments.start[:, 2].max()) == 919
-    # Real times: relativistic particles take as long as light does (2.998e4 cm/us) for the length of a segment; scattering
-    # moves end points of the shortest steps sideways by more than that.
+    # Real times: relativistic particles take as long as light does (2.998e4 cm/us) for the length of a segment;
+    # scattering moves the end points of short steps sideways by more than that.
     duration = segments.t0_end - segments.t0_start
     assert np.all(duration > 0)
     speed = (segments.dx / duration / 2.998e4)[segments.dx > 0.3]

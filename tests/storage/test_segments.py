@@ -106,7 +106,7 @@ def test_old_and_new_names_and_root_are_the_same_events(shared_data):
     assert len(new) == len(old) == len(root)
     for name in ("event_id", "traj_id", "pdg_id", "start", "end", "dE", "dEdx"):
         np.testing.assert_array_equal(getattr(old, name), getattr(new, name), err_msg=name)
-        np.testing.assert_allclose(getattr(root, name), getattr(new, name), rtol=3e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(getattr(root, name), getattr(new, name), rtol=1e-6, err_msg=name)
     assert np.all(old.t0 == 0)
     # Since 2023 `t` is another time (here 0); that of the deposit is `t0`, some ns after the start of the event.
     assert np.all(new.t0 > 0) and np.median(new.t0) < 0.01
