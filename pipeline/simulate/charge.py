@@ -6,13 +6,15 @@ Each parameter acts through the six quantities of a packet, so all derivatives c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .response_table import SIGMA_RANGE, ResponseTable
-from .transverse import axis_weights
+from .drift import Tangents
+from .transverse import AxisWeights
 
 #: Rows (packet, time) handled at once; bounds the memory of a look-up.
 ROWS_AT_ONCE = 16_384
@@ -22,9 +24,10 @@ ROWS_AT_ONCE = 16_384
 class PixelCharges:
     """The packets of some pixels, ready to be evaluated at any time.
 
-    `first` `(pixels + 1,)` first packet of each pixel; `charge`, `time` `(n,)`; `weights` `(n, K, 1 or 4)`: W and, with
-    derivatives, dW/dx, dW/dy, dW/dsigma_T; `sigma_cell`, `sigma_powers` `(n, 4)`, `sigma_slopes` `(n, 4)` place sigma in the table;
-    `tangents` `(n, 6, P)`: derivatives of the six quantities to P parameters.
+    `first` `(pixels + 1,)` first packet of each pixel; `charge`, `time` `(n,)`; `weights` `(n, K, columns)`: W and
+    those of dW/dx, dW/dy, dW/dsigma_T that `tangents` need; `sigma_cell` `(n,)`, `sigma_powers` `(n, 3, 4)` place sigma_t in the table: its powers for C and dC/dt, then
+    their derivative for dC/dsigma_t;
+    `tangents`: derivatives of the packets to the free parameters.
     """
 
     table: ResponseTable
@@ -35,8 +38,7 @@ class PixelCharges:
     weights: Tensor
     sigma_cell: Tensor
     sigma_powers: Tensor
-    sigma_slopes: Tensor
-    tangents: Tensor | None
+    tangents: Tangents | None
 
     @property
     def pixels(self) -> int:
@@ -61,19 +63,26 @@ class PixelCharges:
         assert self.tangents is not None
         charge = torch.empty_like(time)
         current = torch.empty_like(time)
-        slopes = torch.empty(time.shape[0], self.tangents.shape[2], dtype=time.dtype, device=time.device)
+        slopes = torch.empty(time.shape[0], self.tangents.values.shape[2], dtype=time.dtype, device=time.device)
         for part, rows, counts in self._rows(pixel):
             local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2])
             q = self.charge[rows]
-            # Derivatives of q C to charge, x, y, arrival time, sigma_T, sigma_t.
-            by_packet = torch.stack(
-                [local[:, 0, 0], q * local[:, 0, 1], q * local[:, 0, 2], -q * local[:, 1, 0], q * local[:, 0, 3],
-                 q * local[:, 2, 0]], dim=1,
-            )  # fmt: skip
-            by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.index_select(0, rows))[:, 0]
+            columns = iter(range(1, local.shape[2]))
+            by_packet = torch.stack([self._by_quantity(name, local, q, columns) for name in self.tangents.quantities], 1)
+            by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.values.index_select(0, rows))[:, 0]
             summed = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], by_parameter], dim=1), counts)
             charge[part], current[part], slopes[part] = summed[:, 0], summed[:, 1], summed[:, 2:]
         return charge, current, slopes
+
+    def _by_quantity(self, name: str, local: Tensor, q: Tensor, columns: Iterator[int]) -> Tensor:
+        """Derivative `(rows,)` of a packet's charge on the pixel to one of its quantities."""
+        if name == "charge":
+            return local[:, 0, 0]
+        if name == "time":
+            return -q * local[:, 1, 0]
+        if name == "sigma_time":
+            return q * local[:, 2, 0]
+        return q * local[:, 0, next(columns)]
 
     def _rows(self, pixel: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
         """Requests in slices of bounded size, each with its packet rows and their number per request."""
@@ -100,14 +109,13 @@ class PixelCharges:
         f = (place - cell)[:, None]
         index = cell.long() * table.sigma_cells + self.sigma_cell.index_select(0, rows)
         coefficients = table.cells.index_select(0, index).view(-1, 16, table.count)
-        one, zero = torch.ones_like(f), torch.zeros_like(f)
-        powers = torch.cat([one, f, f * f, f * f * f], dim=1)[:, :, None]
-        slopes = (torch.cat([zero, one, 2 * f, 3 * f * f], dim=1) / table.time_step)[:, :, None]
-        in_sigma = self.sigma_powers.index_select(0, rows)[:, None, :]
-        by_sigma = self.sigma_slopes.index_select(0, rows)[:, None, :]
-        monomials = torch.stack(
-            [(powers * in_sigma).flatten(1), (slopes * in_sigma).flatten(1), (powers * by_sigma).flatten(1)], dim=1
-        )
+        one = torch.ones_like(f)
+        square = f * f
+        powers = [one, f, square, square * f]
+        slopes = [torch.zeros_like(f), one / table.time_step, f * (2 / table.time_step), square * (3 / table.time_step)]
+        in_time = torch.cat([*powers, *slopes, *powers], dim=1).view(-1, 3, 4, 1)
+        in_sigma = self.sigma_powers.index_select(0, rows)[:, :, None, :]
+        monomials = (in_time * in_sigma).view(-1, 3, 16)
         curves = torch.bmm(monomials, coefficients)
         return torch.bmm(curves, self.weights.index_select(0, rows)[:, :, :columns])
 
@@ -117,15 +125,20 @@ def pixel_charges(
     pitch: float,
     first: Tensor,
     quantities: tuple[Tensor, ...],
-    tangents: Tensor | None,
+    tangents: Tangents | None,
 ) -> PixelCharges:
     """Prepare the packets `quantities` (see `drift.QUANTITIES`) of pixels whose first packets are `first`."""
     charge, x, y, time, sigma_transverse, sigma_time = quantities
-    wx, wx_x, wx_s = axis_weights(x, sigma_transverse, pitch, table.intervals)
-    wy, wy_y, wy_s = axis_weights(y, sigma_transverse, pitch, table.intervals)
-    products = [_product(wx, wy)]
-    if tangents is not None:
-        products += [_product(wx_x, wy), _product(wx, wy_y), _product(wx_s, wy) + _product(wx, wy_s)]
+    wx = AxisWeights(x, sigma_transverse, pitch, table.intervals)
+    wy = AxisWeights(y, sigma_transverse, pitch, table.intervals)
+    products = [_product(wx.value, wy.value)]
+    for name in () if tangents is None else tangents.quantities:  # in the order of QUANTITIES
+        if name == "x":
+            products.append(_product(wx.by_offset(), wy.value))
+        elif name == "y":
+            products.append(_product(wx.value, wy.by_offset()))
+        elif name == "sigma_transverse":
+            products.append(_product(wx.by_sigma(), wy.value) + _product(wx.value, wy.by_sigma()))
     weights = torch.stack([p @ table.shapes for p in products], dim=2)
     low, high = SIGMA_RANGE
     sigma = sigma_time.clamp(low, high * (1 - 1e-6))
@@ -136,7 +149,8 @@ def pixel_charges(
     one, zero = torch.ones_like(g), torch.zeros_like(g)
     # Below the table's range the value is constant, so its derivative is zero.
     inside = ((sigma_time > low) & (sigma_time < high)).to(sigma.dtype)[:, None]
-    slope = torch.cat([zero, one, 2 * g, 3 * g * g], dim=1) * inside / (table.log_sigma_step * sigma[:, None])
+    powers = torch.cat([one, g, g * g, g * g * g], dim=1)
+    slopes = torch.cat([zero, one, 2 * g, 3 * g * g], dim=1) * inside / (table.log_sigma_step * sigma[:, None])
     return PixelCharges(
         table=table,
         first=first,
@@ -145,8 +159,7 @@ def pixel_charges(
         sigma_time=sigma,
         weights=weights,
         sigma_cell=cell.long(),
-        sigma_powers=torch.cat([one, g, g * g, g * g * g], dim=1),
-        sigma_slopes=slope,
+        sigma_powers=torch.stack([powers, powers, slopes], dim=1),
         tangents=tangents,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,24 +54,35 @@ def packets(
     )
 
 
+@dataclass(frozen=True)
+class Tangents:
+    """Derivatives of packets to parameters: `values` `(n, quantities, P)` of those `quantities` (in the order of
+    `QUANTITIES`) that any of the P parameters moves."""
+
+    quantities: tuple[str, ...]
+    values: Tensor
+
+
 def packets_with_derivatives(
-    deposits: Deposits, values: Mapping[str, Tensor], free: tuple[str, ...], **model: object
-) -> tuple[tuple[Tensor, ...], list[list[Tensor | None]]]:
-    """Packets and, for each quantity and each free parameter, the derivative `(n,)` or None where it is zero.
+    deposits: Deposits, values: Mapping[str, Tensor], free: tuple[str, ...], **model: Any
+) -> tuple[tuple[Tensor, ...], Tangents]:
+    """Packets and their derivatives to the parameters `free`.
 
     Every quantity of a packet depends on the parameters of that packet alone, so giving each packet its own copy of a
     parameter turns one backward pass per quantity into all derivatives of all packets at once.
     """
     n = deposits.energy.shape[0]
     copies = {name: values[name].expand(n).clone().requires_grad_() for name in free}
+    names, rows = [], []
     with torch.enable_grad():
-        outputs = packets(deposits, {**values, **copies}, **model)  # type: ignore[arg-type]
-        rows: list[list[Tensor | None]] = []
-        for output in outputs:
-            if output.requires_grad and free:
+        outputs = packets(deposits, {**values, **copies}, **model)
+        for name, output in zip(QUANTITIES, outputs, strict=True):
+            if output.requires_grad:
+                names.append(name)
                 rows.append(
-                    list(torch.autograd.grad(output.sum(), list(copies.values()), retain_graph=True, allow_unused=True))
+                    torch.autograd.grad(
+                        output.sum(), list(copies.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+                    )
                 )
-            else:
-                rows.append([None] * len(free))
-    return tuple(o.detach() for o in outputs), rows
+    tangents = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    return tuple(o.detach() for o in outputs), Tangents(tuple(names), tangents)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -203,21 +203,17 @@ class ForwardModel:
             delay=self._tensor(plan.delay[a:b]),
         )
         p = {name: self._tensor(np.float64(value)) for name, value in values.items()}
-        model = {
+        model: dict[str, Any] = {
             "recombination": self.settings.recombination,
             "response_start": self.geometry.response_start,
             "temperature": self.geometry.temperature,
         }
         first = torch.from_numpy(plan.first[block[0] : block[1] + 1] - a).to(self.settings.device)
-        if not names:
-            quantities = packets(deposits, p, **model)  # type: ignore[arg-type]
-            tangents = None
+        tangents = None
+        if names:
+            quantities, tangents = packets_with_derivatives(deposits, p, names, **model)
         else:
-            quantities, rows = packets_with_derivatives(deposits, p, names, **model)
-            zero = torch.zeros_like(quantities[0])
-            tangents = torch.stack(
-                [torch.stack([zero if d is None else d for d in row], dim=1) for row in rows], dim=1
-            )
+            quantities = packets(deposits, p, **model)
         charges = pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
         return charges, self._trigger(plan, block, None)
 

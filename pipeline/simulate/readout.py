@@ -20,7 +20,10 @@ from .waveform import Waveforms, coarse_waveforms, groups, windows
 
 #: The coarse waveform is trusted to this much [electrons]; nearer to the threshold the exact charge decides.
 _MARGIN = 600.0
-_MAX_STEPS = 60
+#: How far [us] Newton steps may leave the coarse bracket before the careful search takes over.
+_SLACK = 0.5
+_NEWTON_STEPS = 6
+_BISECTION_STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -61,106 +64,154 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     lowest = trigger.threshold - noise
     start, ticks = windows(charges, total, max(lowest, 1.0), trigger.clock)
     candidates = torch.nonzero(total >= lowest).flatten()
+    coarse = [
+        coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock) for size, pixels in groups(ticks, candidates)
+    ]
     found = []
-    for size, pixels in groups(ticks, candidates):
-        coarse = coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock)
-        found += _hits_of(charges, coarse, trigger)
-    if not found:
-        empty = torch.zeros(0, dtype=torch.long, device=total.device)
-        return PixelHits(empty, empty, total[:0], total[:0], empty)
-    pixel, order, time, charge = (torch.cat(column) for column in zip(*found, strict=True))
-    sort = torch.argsort(pixel * trigger.max_hits + order)
-    pixel, order = pixel[sort], order[sort]
-    previous = torch.arange(len(sort), device=sort.device) - 1
-    return PixelHits(pixel, order, time[sort], charge[sort], torch.where(order > 0, previous, -1))
-
-
-def _hits_of(charges: PixelCharges, coarse: Waveforms, trigger: Trigger) -> list[tuple[Tensor, ...]]:
-    """Hits in one group of waveforms, hit number by hit number."""
-    row = torch.arange(coarse.pixel.shape[0], device=coarse.pixel.device)
-    armed = coarse.start
+    armed = start.clone()
     reset_charge = torch.zeros_like(armed)
-    found = []
+    alive = torch.zeros_like(total, dtype=torch.bool)
+    alive[candidates] = True
     for order in range(trigger.max_hits):
-        pixel = coarse.pixel[row]
-        noise = torch.zeros_like(armed) if trigger.reset is None else trigger.reset[pixel, order]
-        level = reset_charge + trigger.threshold - noise
-        time, crossed = _crossing(charges, coarse, row, armed, level)
-        row, pixel, time, noise = row[crossed], pixel[crossed], time[crossed], noise[crossed]
-        if not row.numel():
+        drawn = torch.zeros_like(total) if trigger.reset is None else trigger.reset[:, order]
+        level = reset_charge + trigger.threshold - drawn
+        parts = [_bracket(c, alive, armed, level) for c in coarse]
+        pixel, time = _solve(charges, _Bracket.join(parts), armed, level) if parts else (candidates, total[:0])
+        if not pixel.numel():
             break
-        before = reset_charge[crossed]
-        armed = time + trigger.hold
-        reset_charge, _ = charges.evaluate(pixel, armed)
-        recorded = reset_charge - before + noise
+        before = reset_charge[pixel]
+        alive = torch.zeros_like(alive)
+        alive[pixel] = True
+        armed[pixel] = time + trigger.hold
+        reset_charge[pixel] = charges.evaluate(pixel, armed[pixel])[0]
+        recorded = reset_charge[pixel] - before + drawn[pixel]
         if trigger.sampling is not None:
             recorded = recorded + trigger.sampling[pixel, order]
         found.append((pixel, torch.full_like(pixel, order), time, recorded))
-    return found
+    if not found:
+        return PixelHits(candidates[:0], candidates[:0], total[:0], total[:0], candidates[:0])
+    pixel, orders, time, charge = (torch.cat(column) for column in zip(*found, strict=True))
+    sort = torch.argsort(pixel * trigger.max_hits + orders)
+    orders = orders[sort]
+    previous = torch.arange(len(sort), device=sort.device) - 1
+    return PixelHits(pixel[sort], orders, time[sort], charge[sort], torch.where(orders > 0, previous, -1))
 
 
-def _crossing(
-    charges: PixelCharges, coarse: Waveforms, row: Tensor, armed: Tensor, level: Tensor
-) -> tuple[Tensor, Tensor]:
-    """First time at or after `armed` at which the exact charge reaches `level`, and whether there is one."""
-    ticks = coarse.charge.shape[1]
-    wave = coarse.charge[row]
+@dataclass(frozen=True)
+class _Bracket:
+    """Where some pixels cross according to the coarse waveform: `low <= crossing <= high`, and a first `guess` [us]."""
+
+    pixel: Tensor
+    low: Tensor
+    high: Tensor
+    guess: Tensor
+
+    @staticmethod
+    def join(parts: list[_Bracket]) -> _Bracket:
+        return _Bracket(*(torch.cat([getattr(p, n) for p in parts]) for n in ("pixel", "low", "high", "guess")))
+
+    def take(self, rows: Tensor) -> _Bracket:
+        return _Bracket(self.pixel[rows], self.low[rows], self.high[rows], self.guess[rows])
+
+
+def _bracket(coarse: Waveforms, alive: Tensor, armed: Tensor, level: Tensor) -> _Bracket:
+    """Brackets of the first crossing of `level` after `armed`, for the pixels that may have one."""
+    row = torch.nonzero(alive[coarse.pixel]).flatten()
+    pixel, start, step = coarse.pixel[row], coarse.start[row], coarse.step
+    wave, level, armed = coarse.charge[row], level[pixel], armed[pixel]
+    ticks = wave.shape[1]
     at = torch.arange(ticks, device=wave.device)
-    open_from = ((armed - coarse.start[row]) / coarse.step).ceil()[:, None]
-    open_ = at >= open_from
-    maybe = (wave >= (level - _MARGIN)[:, None]) & open_
-    surely = (wave >= (level + _MARGIN)[:, None]) & open_
-    possible, sure = maybe.any(dim=1), surely.any(dim=1)
-    peak = torch.where(open_, wave, -torch.inf).argmax(dim=1)
-    # The smallest index; argmax of a mask may return any of several.
-    first = torch.where(maybe, at, ticks).amin(dim=1)
-    last = torch.where(sure, torch.where(surely, at, ticks).amin(dim=1), peak)
-    low = torch.maximum(coarse.start[row] + (first - 1) * coarse.step, armed)
-    high = torch.maximum(coarse.start[row] + (last + 1) * coarse.step, low)
-    crossed = possible.clone()
-    time = torch.full_like(armed, torch.nan)
-    chosen = torch.nonzero(possible).flatten()
-    if chosen.numel():
-        pixel = coarse.pixel[row[chosen]]
-        solved, reached = _solve(charges, pixel, low[chosen], high[chosen], level[chosen])
-        time[chosen] = solved
-        crossed[chosen] = reached
-    return time, crossed
+    wave = torch.where(at >= ((armed - start) / step).ceil()[:, None], wave, -torch.inf)
+
+    def first_above(value: Tensor) -> Tensor:
+        # The smallest index; argmax of a mask may return any of several.
+        return torch.where(wave >= value[:, None], at, ticks).amin(dim=1)
+
+    early, middle, late = first_above(level - _MARGIN), first_above(level), first_above(level + _MARGIN)
+    peak = wave.argmax(dim=1)
+    late, middle = torch.where(late < ticks, late, peak), torch.where(middle < ticks, middle, peak)
+    above = wave.gather(1, middle[:, None])[:, 0]
+    below = wave.gather(1, (middle - 1).clamp(min=0)[:, None])[:, 0]
+    share = ((above - level) / (above - below).clamp(min=1e-30)).nan_to_num(0.5).clamp(0.0, 1.0)
+    low = torch.maximum(start + (early - 1) * step, armed)
+    high = torch.maximum(start + (late + 1) * step, low)
+    guess = torch.minimum(torch.maximum(start + (middle - share) * step, low), high)
+    keep = torch.nonzero(early < ticks).flatten()
+    return _Bracket(pixel, low, high, guess).take(keep)
 
 
-def _solve(
-    charges: PixelCharges, pixel: Tensor, low: Tensor, high: Tensor, level: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Solve charge(t) = level in [low, high] by Newton steps kept inside a shrinking bracket.
+def _solve(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels whose charge reaches the level, and when.
 
-    Returns the times and whether the charge reaches the level at all. A charge above the level at `low` already (a crossing at
-    the moment of arming) gives `low`.
+    A few Newton steps from the coarse guess settle nearly all pixels; the rest are solved inside brackets.
     """
-    at_high, _ = charges.evaluate(pixel, high)
-    at_low, _ = charges.evaluate(pixel, low)
-    reached = at_high >= level
-    time = torch.where(at_low >= level, low, high)
-    active = torch.nonzero(reached & (at_low < level)).flatten()
-    low, high = low.clone(), high.clone()
-    share = ((level - at_low) / (at_high - at_low).clamp(min=1e-30)).clamp(0.0, 1.0)
-    guess = low + share * (high - low)
-    resolution = 8 * torch.finfo(time.dtype).eps
-    for _ in range(_MAX_STEPS):
+    time = bracket.guess.clone()
+    settled = torch.zeros_like(time, dtype=torch.bool)
+    active = torch.arange(time.shape[0], device=time.device)
+    for _ in range(_NEWTON_STEPS):
         if not active.numel():
             break
-        t = guess[active]
+        pixel = bracket.pixel[active]
+        charge, current = charges.evaluate(pixel, time[active])
+        step = (charge - level[pixel]) / current
+        new = time[active] - step
+        inside = (new >= torch.maximum(bracket.low[active] - _SLACK, armed[pixel])) & (new <= bracket.high[active] + _SLACK)
+        time[active] = torch.where(inside, new, time[active])
+        done = inside & _negligible(step, charge - level[pixel], new, level[pixel])
+        settled[active[done]] = True
+        active = active[inside & ~done]
+    hard = torch.nonzero(~settled).flatten()
+    if hard.numel():
+        time[hard], settled[hard] = _bisect(charges, bracket.take(hard), armed, level)
+    return bracket.pixel[settled], time[settled]
+
+
+def _negligible(step: Tensor, excess: Tensor, time: Tensor, level: Tensor) -> Tensor:
+    """Whether a Newton step is below rounding, in time or in charge."""
+    eps = torch.finfo(time.dtype).eps
+    return (step.abs() <= 8 * eps * time.abs().clamp(min=1.0)) | (excess.abs() <= 4 * eps * level.abs())
+
+
+def _bisect(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve by Newton steps kept inside a shrinking bracket; also says whether the charge reaches the level at all.
+
+    A charge above the level at the moment of arming already gives that moment.
+    """
+    pixel = bracket.pixel
+    target, earliest = level[pixel], armed[pixel]
+    high, low = bracket.high.clone(), _lower_until_below(charges, bracket, earliest, target)
+    reached = charges.evaluate(pixel, high)[0] >= target
+    crossed_at_low = charges.evaluate(pixel, low)[0] >= target
+    time = torch.where(crossed_at_low, low, 0.5 * (low + high))
+    active = torch.nonzero(reached & ~crossed_at_low).flatten()
+    for _ in range(_BISECTION_STEPS):
+        if not active.numel():
+            break
+        t = time[active]
         charge, current = charges.evaluate(pixel[active], t)
-        excess = charge - level[active]
+        excess = charge - target[active]
         high[active] = torch.where(excess >= 0, t, high[active])
         low[active] = torch.where(excess < 0, t, low[active])
-        step = t - excess / current
-        inside = (step > low[active]) & (step < high[active])
-        new = torch.where(inside, step, 0.5 * (low[active] + high[active]))
+        step = excess / current
+        inside = (t - step >= low[active]) & (t - step <= high[active])
+        new = torch.where(inside, t - step, 0.5 * (low[active] + high[active]))
         time[active] = new
-        guess[active] = new
-        moving = (new - t).abs() > resolution * new.abs().clamp(min=1.0)
-        active = active[moving & (high[active] > low[active])]
+        done = _negligible(new - t, excess, t, target[active])
+        active = active[~done]
     return time, reached
+
+
+def _lower_until_below(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tensor) -> Tensor:
+    """Lower ends of brackets, moved back in doubling steps until the charge there is below the level (or to `armed`)."""
+    low = bracket.low.clone()
+    step = (bracket.high - bracket.low).clamp(min=0.1)
+    active = torch.nonzero(low > armed).flatten()
+    while active.numel():
+        charge, _ = charges.evaluate(bracket.pixel[active], low[active])
+        active = active[(charge >= level[active]) & (low[active] > armed[active])]
+        low[active] = torch.maximum(low[active] - step[active], armed[active])
+        step[active] *= 2
+    return low
 
 
 def differentiate(

@@ -16,43 +16,46 @@ import torch
 from torch import Tensor
 
 
-def axis_weights(offset: Tensor, sigma: Tensor, pitch: float, intervals: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of the folded tents along one axis, and their derivatives to `offset` and to `sigma`.
+class AxisWeights:
+    """Weights of the folded tents along one axis for clouds at `offset` `(n,)` [cm] from the pixel centre, width `sigma` [cm] > 0.
 
-    `offset` `(n,)` [cm] of the cloud from the pixel centre; `sigma` `(n,)` [cm], above 0; returns three `(n, intervals + 1)`
-    tensors, the first tent at the centre, mirror images added.
+    `value`, `by_offset()`, `by_sigma()` are `(n, intervals + 1)`, the first tent at the centre, mirror images added.
     """
-    h = pitch / 2 / intervals
-    knots = torch.arange(-intervals, intervals + 1, dtype=offset.dtype, device=offset.device) * h
-    s = sigma[:, None]
-    u = (knots - offset[:, None]) / s
-    below = 0.5 * torch.erf(u * math.sqrt(0.5))
-    density = torch.exp(-0.5 * u * u) / (s * math.sqrt(2 * math.pi))
-    rise = density[:, 1:] - density[:, :-1]
-    m0 = below[:, 1:] - below[:, :-1]
-    m1 = ((offset[:, None] - knots[:-1]) * m0 - s * s * rise) / h
-    value = _to_knots(m0 - m1, m1)
-    # d/dx of the integral of f G = integral of f' G - [f G] at the pixel's edges.
-    by_offset = _to_knots(-m0 / h, m0 / h)
-    by_offset[:, 0] += density[:, 0]
-    by_offset[:, -1] -= density[:, -1]
-    # d/dsigma = sigma times the integral of f G'' = sigma ([f G'] - [f' G] piece by piece).
-    by_sigma = _to_knots(rise / h, -rise / h)
-    by_sigma[:, 0] += u[:, 0] / sigma * density[:, 0]
-    by_sigma[:, -1] -= u[:, -1] / sigma * density[:, -1]
-    return _fold(value, intervals), _fold(by_offset, intervals), _fold(by_sigma * s, intervals)
+
+    def __init__(self, offset: Tensor, sigma: Tensor, pitch: float, intervals: int) -> None:
+        self.intervals = intervals
+        self.step = h = pitch / 2 / intervals
+        knots = torch.arange(-intervals, intervals + 1, dtype=offset.dtype, device=offset.device) * h
+        self.sigma = s = sigma[:, None]
+        self.u = (knots - offset[:, None]) / s
+        below = torch.erf(self.u * math.sqrt(0.5)).mul_(0.5)
+        self.density = torch.exp(-0.5 * self.u * self.u).div_(s * math.sqrt(2 * math.pi))
+        self.m0 = below.diff(dim=1)
+        self.rise = self.density.diff(dim=1)
+        m1 = torch.addcmul(self.m0 * (-self.u[:, :-1] * s), s * s, self.rise, value=-1).div_(h)
+        self.value = _fold(_to_knots(self.m0 - m1, m1), intervals)
+
+    def by_offset(self) -> Tensor:
+        """Derivative to the offset: the integral of f' G, less f G at the pixel's edges."""
+        slope = _to_knots(-self.m0 / self.step, self.m0 / self.step)
+        slope[:, 0] += self.density[:, 0]
+        slope[:, -1] -= self.density[:, -1]
+        return _fold(slope, self.intervals)
+
+    def by_sigma(self) -> Tensor:
+        """Derivative to sigma: sigma times the integral of f G'', piece by piece [f G'] - [f' G]."""
+        rise = self.rise / self.step
+        slope = _to_knots(rise, -rise) * self.sigma
+        slope[:, 0] += self.u[:, 0] * self.density[:, 0]
+        slope[:, -1] -= self.u[:, -1] * self.density[:, -1]
+        return _fold(slope, self.intervals)
 
 
 def _to_knots(left: Tensor, right: Tensor) -> Tensor:
     """Give each interval's `left` part to its lower knot and its `right` part to its upper knot."""
-    out = torch.zeros(left.shape[0], left.shape[1] + 1, dtype=left.dtype, device=left.device)
-    out[:, :-1] = left
-    out[:, 1:] += right
-    return out
+    return torch.cat([left[:, :1], left[:, 1:] + right[:, :-1], right[:, -1:]], dim=1)
 
 
 def _fold(values: Tensor, intervals: int) -> Tensor:
     """Add the mirror image about the pixel centre."""
-    folded = values[:, intervals:].clone()
-    folded[:, 1:] += values[:, :intervals].flip(1)
-    return folded
+    return torch.cat([values[:, intervals, None], values[:, intervals + 1 :] + values[:, :intervals].flip(1)], dim=1)

@@ -13,7 +13,7 @@ from .charge import PixelCharges, segment_sum
 from .response_table import ResponseTable
 
 #: Shapes used in the search; the exact charge decides afterwards.
-SEARCH_SHAPES = 6
+SEARCH_SHAPES = 12
 _SHORTEST = 64
 
 
