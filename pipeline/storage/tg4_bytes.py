@@ -7,7 +7,6 @@ after it says that a container is stored member by member instead of object by o
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -247,19 +246,19 @@ def _first_contributors(reader: ByteReader, n: int, end: int) -> Ints:
 
 def _object_wise_hits(reader: ByteReader, n: int) -> HitSegments:
     """`n` hit segments one after another; their size depends on the number of contributors."""
-    offset = np.zeros(n, dtype=np.int64)
-    size = np.zeros(n, dtype=np.int64)
-    try:
-        for i in range(n):
-            offset[i] = reader.at
-            size[i] = 4 + (struct.unpack_from(">I", reader.raw, reader.at)[0] & ~_BYTE_COUNT)
-            reader.at += int(size[i])
-    except struct.error:
-        raise reader.wrong("the bytes end inside a hit segment") from None
-    if reader.at > len(reader.raw):
+    if n * _HIT_WITHOUT_CONTRIBUTORS > len(reader.raw) - reader.at:
+        raise reader.wrong(f"{n} hit segments announced, more than there are bytes for,")
+    edges = [reader.at]
+    for _ in range(n):
+        # Past the end this reads 0: the size is then too small for a hit segment.
+        count = int.from_bytes(reader.raw[edges[-1] : edges[-1] + 4])
+        edges.append(edges[-1] + 4 + (count & ~_BYTE_COUNT))
+    if edges[-1] > len(reader.raw):
         raise reader.wrong("the bytes end inside a hit segment")
+    reader.at = edges[-1]
     if n == 0:
         return _no_hits()
+    offset, size = np.array(edges[:-1]), np.diff(edges)
     everything = np.frombuffer(reader.raw, np.uint8)
     hits = HitSegments(np.zeros(n, np.int64), np.zeros(n), np.zeros((n, 4)), np.zeros((n, 4)))
     for one_size in np.unique(size):
