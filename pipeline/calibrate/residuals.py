@@ -1,0 +1,45 @@
+"""Residuals between simulated and measured observables, matched by (event, channel, order)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tables import Floats, Ints, Observables
+
+
+@dataclass(frozen=True)
+class Match:
+    """Rows of model and data that belong together, `(m,)` each, and how many of each have no partner."""
+
+    model: Ints
+    data: Ints
+    unmatched_model: int
+    unmatched_data: int
+
+
+def match(model: Observables, data: Observables) -> Match:
+    """Pair the valid rows of two tables by (event, channel, order)."""
+    rows_model = np.flatnonzero(model.valid)
+    rows_data = np.flatnonzero(data.valid)
+    keys = np.concatenate([_keys(model)[rows_model], _keys(data)[rows_data]])
+    number = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    _, in_model, in_data = np.intersect1d(
+        number[: len(rows_model)], number[len(rows_model) :], assume_unique=True, return_indices=True
+    )
+    return Match(
+        model=rows_model[in_model],
+        data=rows_data[in_data],
+        unmatched_model=len(rows_model) - len(in_model),
+        unmatched_data=len(rows_data) - len(in_data),
+    )
+
+
+def scaled_residuals(model: Observables, data: Observables, pairs: Match, scales: Floats) -> Floats:
+    """`(m, k)` differences model - data in units of `scales` `(k,)`."""
+    return np.asarray((model.values[pairs.model] - data.values[pairs.data]) / scales)
+
+
+def _keys(table: Observables) -> Ints:
+    return np.stack([table.event, table.channel, table.order], axis=1)

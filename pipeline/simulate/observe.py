@@ -1,0 +1,117 @@
+"""The forward model as calibration sees it: parameters in, observables and their derivatives out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from ..detector.geometry import DetectorGeometry, ReadoutConstants
+from ..tables import Floats, Hits, Ints, Observables
+from .model import ForwardModel, SimulatedHits
+
+VALUE_NAMES = ("adc", "t")
+
+
+class ObservableModel(Protocol):
+    """What a fit asks of any detector readout."""
+
+    def observe(self, values: Mapping[str, float]) -> Observables:
+        """Observables at the parameter values."""
+        ...
+
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> tuple[Observables, Floats]:
+        """Observables and their derivatives `(n, k, len(names))` to the parameters `names`."""
+        ...
+
+
+class PixelObservables:
+    """Hits of the pixel readout as observables: ADC counts and time [us]."""
+
+    def __init__(self, model: ForwardModel) -> None:
+        self.model = model
+
+    def observe(self, values: Mapping[str, float]) -> Observables:
+        """See `ObservableModel.observe`."""
+        return _observables(self.model.hits(values), self.model.geometry.readout)
+
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> tuple[Observables, Floats]:
+        """See `ObservableModel.linearise`."""
+        hits = self.model.hits_with_derivatives(values, names)
+        readout = self.model.geometry.readout
+        observables = _observables(hits, readout)
+        assert hits.d_charge is not None and hits.d_time is not None
+        adc = observables.values[:, 0]
+        # A saturated or empty ADC does not move.
+        slope = np.where((adc > 0) & (adc < readout.adc_counts), readout.counts_per_electron, 0.0)
+        return observables, np.stack([hits.d_charge * slope[:, None], hits.d_time], axis=1)
+
+
+def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
+    """Measured hits as observables."""
+    channel = geometry.channel(hits.tpc, hits.pixel_x, hits.pixel_y)
+    order = np.lexsort((hits.hit, channel, hits.event_id))
+    values = np.stack([hits.adc, hits.t], axis=1)[order]
+    return Observables(
+        event=hits.event_id[order],
+        channel=channel[order],
+        order=hits.hit[order],
+        values=values,
+        value_names=VALUE_NAMES,
+        valid=np.isfinite(values).all(axis=1),
+    )
+
+
+def hits_table(
+    simulated: SimulatedHits,
+    geometry: DetectorGeometry,
+    *,
+    drift_velocity: float,
+    event_t0: Mapping[int, float],
+    integer_adc: bool,
+) -> Hits:
+    """The table of hits that is written to a file.
+
+    With `integer_adc`, ADC counts are rounded to whole counts 0 ... adc_counts - 1 and times to the whole clock ticks in which
+    they fall. The drift coordinate is that of charge which crossed the threshold on arrival.
+    """
+    readout = geometry.readout
+    tpc, pixel_x, pixel_y = geometry.pixel(simulated.channel)
+    adc, time = readout.adc(simulated.charge), simulated.time
+    if integer_adc:
+        adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
+        time = np.floor(time / readout.clock) * readout.clock
+    anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
+    cathode = np.array([t.z_cathode for t in geometry.tpcs])[tpc]
+    depth = drift_velocity * time + geometry.response_start
+    return Hits(
+        event_id=simulated.event,
+        tpc=tpc,
+        pixel_x=pixel_x,
+        pixel_y=pixel_y,
+        hit=simulated.order,
+        x=_pixel_centre(pixel_x, geometry.x_range[0], geometry.pixel_pitch),
+        y=_pixel_centre(pixel_y, geometry.y_range[0], geometry.pixel_pitch),
+        z=anode + np.sign(cathode - anode) * depth,
+        t=time,
+        adc=adc,
+        charge=simulated.charge,
+        drift_velocity=drift_velocity,
+        event_t0=event_t0,
+    )
+
+
+def _pixel_centre(number: Ints, origin: float, pitch: float) -> Floats:
+    return origin + (number + 0.5) * pitch
+
+
+def _observables(hits: SimulatedHits, readout: ReadoutConstants) -> Observables:
+    return Observables(
+        event=hits.event,
+        channel=hits.channel,
+        order=hits.order,
+        values=np.stack([readout.adc(hits.charge), hits.time], axis=1),
+        value_names=VALUE_NAMES,
+        valid=np.ones(len(hits.event), dtype=bool),
+    )
