@@ -45,7 +45,9 @@ class Parameter:
         """Inverse of `to_internal`."""
         if self.nominal == 0.0:
             return internal
-        return self.nominal / internal if self.fit_inverse else internal * self.nominal
+        if self.fit_inverse:
+            return self.nominal / internal if internal else math.inf
+        return internal * self.nominal
 
     def derivative(self, value: float) -> float:
         """d value / d internal at `value`."""
@@ -80,9 +82,7 @@ def lookup(name: str, where: str) -> Parameter:
     """
     known = table()
     if name not in known:
-        raise ConfigError(
-            f"{where}: there is no parameter {name!r}; did you mean {nearest(name, known)!r}?"
-        )
+        raise ConfigError(f"{where}: there is no parameter {name!r}; did you mean {nearest(name, known)!r}?")
     return known[name]
 
 
@@ -91,10 +91,12 @@ def check_values(values: Mapping[str, float], where: str) -> dict[str, float]:
     checked: dict[str, float] = {}
     for name, value in values.items():
         parameter = lookup(name, where)
-        if not math.isfinite(value) or not parameter.minimum < value <= parameter.maximum:
+        infinite = math.isinf(value) and not parameter.fit_inverse
+        if infinite or not parameter.minimum < value <= parameter.maximum:
+            limit = "" if math.isinf(parameter.maximum) else f" and at most {parameter.maximum:g}"
             raise ConfigError(
-                f"{where}: {name} = {value:g} {parameter.unit} is not physical; it must be finite, "
-                f"above {parameter.minimum:g} and at most {parameter.maximum:g}."
+                f"{where}: {name} = {value:g} {parameter.unit} is not physical; "
+                f"it must be above {parameter.minimum:g}{limit}."
             )
         checked[name] = float(value)
     return checked

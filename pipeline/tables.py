@@ -55,7 +55,7 @@ class Segments:
     @property
     def length(self) -> Floats:
         """`(n,)` distance from start to end [cm]."""
-        return np.linalg.norm(self.end - self.start, axis=1)
+        return np.asarray(np.linalg.norm(self.end - self.start, axis=1))
 
     @property
     def centre(self) -> Floats:
@@ -70,9 +70,7 @@ class Segments:
     @staticmethod
     def concatenate(parts: list[Segments]) -> Segments:
         """All rows of `parts`, in order."""
-        return Segments(
-            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Segments)}
-        )
+        return Segments(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Segments)})
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,8 @@ class FitResult:
     """The outcome of one fit.
 
     `history` has one array `(iterations + 1,)` per free parameter (physical units) and per diagnostic
-    (`objective`, `damping`, `matched`, `unmatched_model`, `unmatched_data`, `gradient`); `diagnostics` holds plain numbers.
+    (`objective`, `damping`, `matched`, `unmatched_model`, `unmatched_data`, `gradient`); `diagnostics` holds plain
+    numbers.
     """
 
     status: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,23 @@ DIAGNOSTICS = ("objective", "damping", "gradient", "matched", "unmatched_model",
 
 
 @dataclass(frozen=True)
-class Progress:
-    """A fit under way: number of the start, the optimiser's state, and the history of this and of finished starts."""
+class Finished:
+    """One start that came to an end: the optimiser's last state, its verdict, and the history."""
 
-    start: int
+    state: State
+    converged: bool
+    status: str
+    history: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A fit under way: the starts that are done, and the state and history of the present one.
+
+    A fit resumed from here ends with the same result, to the last bit.
+    """
+
+    finished: tuple[Finished, ...]
     state: State
     history: Mapping[str, list[float]]
 
@@ -49,17 +63,23 @@ def fit(
 ) -> FitResult:
     """Fit the free parameters of `method` and say what came of it.
 
-    `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are passed through.
-    `on_iteration` sees every iteration; a `resume` from it continues to the same result.
+    `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
+    passed through. `on_iteration` sees every iteration; a `resume` from it continues to the same result.
     Raises `FitError` where the data say nothing about a free parameter.
     """
     free = [parameters.lookup(n, f"methods.{name}.free") for n in method.free]
-    runs = []
+    runs: list[_Run] = []
+    finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
-        if resume is not None and number < resume.start:
-            continue  # an earlier start is repeated only if it was not finished: see below
-        again = resume if resume is not None and number == resume.start else None
-        runs.append(_run(objective, method, free, initial, number, on_iteration, again))
+        problem = _Problem(objective, method, free, initial)
+        if number < len(finished):
+            runs.append(problem.repeat(finished[number]))
+            continue
+        present = resume if resume is not None and number == len(resume.finished) else None
+        before = tuple(finished)
+        run = problem.solve(lambda state, history: on_iteration(Progress(before, state, history)), present)  # noqa: B023
+        finished.append(Finished(run.outcome.state, run.outcome.converged, run.outcome.status, run.history))
+        runs.append(run)
     best = min(runs, key=lambda r: (not r.outcome.converged, r.outcome.evaluation.cost))
     return _result(best, runs, free, method, name, target, extra)
 
@@ -72,59 +92,65 @@ def _starts(free: Sequence[Parameter], method: Method, seed: int) -> list[dict[s
     return starts
 
 
-def _run(
-    objective: Objective,
-    method: Method,
-    free: Sequence[Parameter],
-    initial: Mapping[str, float],
-    number: int,
-    on_iteration: Callable[[Progress], None],
-    resume: Progress | None,
-) -> _Run:
-    names = tuple(p.name for p in free)
-    history: dict[str, list[float]] = (
-        {k: list(v) for k, v in resume.history.items()} if resume else {k: [] for k in (*names, *DIAGNOSTICS)}
-    )
+@dataclass(frozen=True)
+class _Problem:
+    """An objective seen through the coordinates of its free parameters, from one start."""
 
-    def values(x: Floats) -> dict[str, float]:
-        return {**method.fixed, **{p.name: p.from_internal(float(v)) for p, v in zip(free, x, strict=True)}}
+    objective: Objective
+    method: Method
+    free: Sequence[Parameter]
+    initial: Mapping[str, float]
 
-    def evaluate(x: Floats) -> Evaluation:
-        at = values(x)
-        e = objective.evaluate(at, names)
-        chain = np.array([p.derivative(at[p.name]) for p in free])
+    def values(self, x: Floats) -> dict[str, float]:
+        """All parameter values at `x`, in physical units."""
+        moved = {p.name: p.from_internal(float(v)) for p, v in zip(self.free, x, strict=True)}
+        return {**self.method.fixed, **moved}
+
+    def evaluate(self, x: Floats) -> Evaluation:
+        """The objective with derivatives to `x`."""
+        at = self.values(x)
+        e = self.objective.evaluate(at, tuple(p.name for p in self.free))
+        chain = np.array([p.derivative(at[p.name]) for p in self.free])
         return Evaluation(e.cost, e.gradient * chain, e.curvature * np.outer(chain, chain), e.counts)
 
-    def record(state: State, e: Evaluation) -> None:
-        if state.iteration == 0:
-            _check_informative(e, free)
-        for key, value in values(state.x).items():
-            if key in history:
-                history[key].append(value)
-        row = {"objective": e.cost, "damping": state.damping, "gradient": float(np.abs(e.gradient).max()), **e.counts}
-        for key in DIAGNOSTICS:
-            history[key].append(float(row[key]))
-        on_iteration(Progress(number, state, history))
+    def solve(self, on_iteration: Callable[[State, Mapping[str, list[float]]], None], resume: Progress | None) -> _Run:
+        """Minimise from the start, or go on from `resume`."""
+        history: dict[str, list[float]] = {k: [] for k in (*(p.name for p in self.free), *DIAGNOSTICS)}
+        if resume is not None:
+            history = {k: list(v) for k, v in resume.history.items()}
 
-    start = np.array([p.to_internal(initial[p.name]) for p in free])
-    outcome = minimise(
-        evaluate,
-        lambda x, dx: _physical(free, x, dx),
-        start,
-        tolerance=method.tolerance,
-        max_iterations=method.max_iterations,
-        record=record,
-        resume=resume.state if resume else None,
-    )
-    return _Run(outcome, initial, history)
+        def record(state: State, e: Evaluation) -> None:
+            if state.iteration == 0:
+                _check_informative(e, self.free)
+            row = {"objective": e.cost, "damping": state.damping, "gradient": float(np.abs(e.gradient).max())}
+            for key, value in {**self.values(state.x), **row, **e.counts}.items():
+                if key in history:
+                    history[key].append(float(value))
+            on_iteration(state, history)
+
+        outcome = minimise(
+            self.evaluate,
+            lambda x, dx: _physical(self.free, x, dx),
+            np.array([p.to_internal(self.initial[p.name]) for p in self.free]),
+            tolerance=self.method.tolerance,
+            max_iterations=self.method.max_iterations,
+            record=record,
+            resume=resume.state if resume else None,
+        )
+        return _Run(outcome, self.initial, history)
+
+    def repeat(self, done: Finished) -> _Run:
+        """The outcome of a start that was finished before an interruption."""
+        outcome = Outcome(done.state, self.evaluate(done.state.x), done.converged, done.status)
+        return _Run(outcome, self.initial, done.history)
 
 
 def _check_informative(e: Evaluation, free: Sequence[Parameter]) -> None:
     """Refuse a fit in which nothing is matched or a parameter has no effect."""
     if not e.counts["matched"]:
         raise FitError(
-            "no simulated hit has a partner in the data (same event, pixel and hit number); do the segments and the hits "
-            "belong together, and is the start near enough?"
+            "no simulated hit has a partner in the data (same event, pixel and hit number); do the segments and the "
+            "hits belong together, and is the start near enough?"
         )
     for p, curvature in zip(free, np.diag(e.curvature), strict=True):
         if not curvature > 0:
@@ -137,14 +163,11 @@ def _physical(free: Sequence[Parameter], x: Floats, dx: Floats) -> Floats:
     """Shorten a step so that no parameter goes more than 0.9 of the way to its physical bound."""
     share = 1.0
     for p, at, step in zip(free, x, dx, strict=True):
-        if p.fit_inverse:  # 1/value > 0
-            low, high = 0.0, np.inf
-        else:
-            low, high = (p.to_internal(p.minimum), p.to_internal(p.maximum))
-        if step < 0 and at + step <= low + 0.1 * (at - low):
-            share = min(share, 0.9 * (at - low) / -step)
-        if step > 0 and at + step >= high - 0.1 * (high - at):
-            share = min(share, 0.9 * (high - at) / step)
+        # The inverse of a positive value is bounded below by 0, whatever the bounds of the value.
+        bounds = (0.0, math.inf) if p.fit_inverse else (p.to_internal(p.minimum), p.to_internal(p.maximum))
+        room = abs((bounds[0] if step < 0 else bounds[1]) - at)
+        if abs(step) > 0.9 * room:
+            share = min(share, 0.9 * room / abs(step))
     return np.asarray(share * dx)
 
 
@@ -162,7 +185,8 @@ def _result(
     fixed = {**{p.name: p.nominal for p in parameters.calibrated() if p.name not in final}, **method.fixed}
     table = parameters.table()
     rows = [
-        FittedParameter(p.name, p.unit, best.initial[p.name], final[p.name], True, None, target.get(p.name)) for p in free
+        FittedParameter(p.name, p.unit, best.initial[p.name], final[p.name], True, None, target.get(p.name))
+        for p in free
     ] + [FittedParameter(n, table[n].unit, v, v, False, None, target.get(n)) for n, v in fixed.items()]
     fraction = _unmatched_fraction(e)
     converged, status = outcome.converged, outcome.status
@@ -172,7 +196,8 @@ def _result(
             f"not to be trusted: {fraction:.1%} of the hits have no partner, more than max_unmatched_fraction = "
             f"{method.max_unmatched_fraction:.1%} ({status})"
         )
-    counts = f"{e.counts['matched']:.0f} hits matched, {e.counts['unmatched_model'] + e.counts['unmatched_data']:.0f} without partner"
+    alone = e.counts["unmatched_model"] + e.counts["unmatched_data"]
+    counts = f"{e.counts['matched']:.0f} hits matched, {alone:.0f} without partner"
     return FitResult(
         status=f"{status[0].upper()}{status[1:]}; {outcome.state.iteration} iterations, {counts}.",
         converged=converged,
@@ -210,7 +235,8 @@ def _remarks(final: Mapping[str, float], runs: Sequence[_Run], best: _Run) -> li
     """Sentences about values outside their range and about starts that ended elsewhere."""
     table = parameters.table()
     remarks = [
-        f"{n} = {v:.6g} {table[n].unit} lies outside the range {table[n].low:g} to {table[n].high:g} of the parameter table."
+        f"{n} = {v:.6g} {table[n].unit} lies outside the range {table[n].low:g} to {table[n].high:g} "
+        f"of the parameter table."
         for n, v in final.items()
         if not table[n].low <= v <= table[n].high
     ]

@@ -49,10 +49,10 @@ def minimise(
 ) -> Outcome:
     """Minimise from `start` `(P,)` (or go on from `resume`).
 
-    Solves `(H + damping diag H) dx = -g` with Marquardt's scaling (SIAM J. 11 (1963) 431); a step that lowers the cost is
-    taken and the damping lowered tenfold, otherwise the damping is raised. `limit(x, dx)` shortens a step to what is
-    physical. Converged when a step changes no coordinate by more than `tolerance`. `record` is called for the start and
-    after every iteration.
+    Solves `(H + damping diag H) dx = -g` with Marquardt's scaling (SIAM J. 11 (1963) 431); a step that lowers the
+    cost is taken and the damping lowered tenfold, otherwise the damping is raised. `limit(x, dx)` shortens a step to
+    what is physical. Converged when a step changes no coordinate by more than `tolerance`. `record` is called for the
+    start and after every iteration.
     """
     state = resume or State(x=start, damping=_FIRST_DAMPING)
     current = evaluate(state.x)
@@ -73,7 +73,12 @@ def minimise(
             state = replace(state, damping=state.damping * _UP, iteration=state.iteration + 1)
         record(state, current)
         if small:
-            return Outcome(state, current, True, f"converged: the last step changed no parameter by more than {size:.1e} of its nominal value")
+            return Outcome(
+                state,
+                current,
+                True,
+                f"converged: the last step changed no parameter by more than {size:.1e} of its nominal value",
+            )
         if state.damping > _LARGEST_DAMPING:
             return Outcome(state, current, *_stalled(current, tolerance))
     return Outcome(
@@ -87,8 +92,8 @@ def _stalled(current: Evaluation, tolerance: float) -> tuple[bool, str]:
     if wanted <= 1e3 * tolerance:
         return True, f"converged: no step lowers the objective any more, and the wanted step is only {wanted:.1e}"
     return False, (
-        f"did not converge: no step lowers the objective although a step of {wanted:.1e} of the nominal values is wanted "
-        f"(hits that appear or vanish, or a start too far away)"
+        f"did not converge: no step lowers the objective although a step of {wanted:.1e} of the nominal values "
+        f"is wanted (hits that appear or vanish, or a start too far away)"
     )
 
 

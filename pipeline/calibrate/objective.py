@@ -39,8 +39,8 @@ class MatchedResiduals:
     """Fair cost of matched charge and time residuals.
 
     `cost = sum c^2 (|r|/c - ln(1 + |r|/c))` over residuals r in units of `scales`, whose weight is `1 / (1 + |r|/c)`
-    (the Fair M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. A hit without partner costs as
-    much as a residual of c in each value, so hits cannot be gained by losing partners.
+    (the Fair M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. A hit without
+    partner costs as much as a residual of c in each value, so hits cannot be gained by losing partners.
     """
 
     model: ObservableModel

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ..config.load import config_from_json, load_config
 from ..config.models import Config
 from ..errors import ConfigError
 from ..parameters import check_values
+
+if TYPE_CHECKING:
+    from ..config.models import Method
+    from ..detector.geometry import DetectorGeometry
+    from ..tables import Segments
 
 T = TypeVar("T")
 
@@ -90,3 +98,63 @@ def parse_assignments(assignments: Sequence[str] | None, where: str) -> dict[str
         except ValueError as error:
             raise ConfigError(f"{where}: {name} = {number!r} is not a number.") from error
     return check_values(values, where)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that run the forward model."""
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="blocks computed at the same time (instead of simulate.threads)"
+    )
+    parser.add_argument("--accuracy", choices=("default", "precise"), help="instead of simulate.accuracy")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="instead of simulate.device")
+
+
+def model_config(args: argparse.Namespace) -> Config:
+    """The configuration with the options of `add_model_arguments` put in."""
+    config = config_of(args)
+    given = {name: getattr(args, name) for name in ("threads", "accuracy", "device") if getattr(args, name) is not None}
+    if given.get("threads", 1) < 1:
+        raise ConfigError(f"--threads: {given['threads']} is less than 1.")
+    return config.model_copy(update={"simulate": config.simulate.model_copy(update=given)})
+
+
+def read_for_model(path: Path, config: Config) -> tuple[Segments, DetectorGeometry]:
+    """Segments for the forward model, checked against the configured detector; warnings are said."""
+    from ..storage.detector import load_geometry
+    from ..storage.segments import read_segments
+
+    geometry = load_geometry(config.detector.file)
+    found = read_segments(
+        path,
+        checks=config.checks,
+        geometry=geometry,
+        sensitive_detectors=config.sample.sensitive_detectors,
+        event_number=config.sample.event_number,
+        drift_axis=geometry.drift_axis,
+    )
+    for warning in found.warnings:
+        say(warning)
+    return found.segments, geometry
+
+
+@contextmanager
+def timed(output: Path, what: str) -> Iterator[None]:
+    """Write wall time and peak memory of the block to `<output stem>.timing.json`: never into a result."""
+    from ..storage.atomic import atomic_output
+
+    start = time.monotonic()
+    yield
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    content = {"what": what, "seconds": round(time.monotonic() - start, 3), "peak_memory_mib": round(peak, 1)}
+    with atomic_output(output.with_suffix(".timing.json")) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def fit_progress(method: Method) -> Iterator[Callable[[int, float, float], None]]:
+    """Show the iterations of a fit: a bar on a terminal, plain lines elsewhere."""
+    if sys.stderr.isatty():
+        with progress_bar(method.max_iterations * method.starts, "fitting") as advance:
+            yield lambda iteration, cost, step: advance(1 if iteration else 0)
+        return
+    yield lambda iteration, cost, step: say(f"iteration {iteration:3d}: objective {cost:.6g}, step {step:.2e}")

@@ -1,13 +1,13 @@
 """Ionisation and drift in liquid argon.
 
-Pure functions of tensors (or NumPy arrays that have the same methods); units cm, us, MeV, kV/cm, electrons. Nothing here
-imports torch, so the parameter table can be read without it.
+Pure functions of tensors (or NumPy arrays that have the same methods); units cm, us, MeV, kV/cm, electrons. Nothing
+here imports torch, so the parameter table can be read without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..parameters import Parameter, register
 
@@ -20,9 +20,7 @@ ELECTRONS_PER_MEV = 1.0e6 / 23.6
 #: Temperature [K] of the argon of module 0, at which the mobility is evaluated.
 TEMPERATURE = 87.17
 
-BIRKS_AB = register(
-    Parameter("birks_ab", "A_B", "", 0.8, 0.78, 0.88, "Birks recombination: overall factor A_B")
-)
+BIRKS_AB = register(Parameter("birks_ab", "A_B", "", 0.8, 0.78, 0.88, "Birks recombination: overall factor A_B"))
 BIRKS_KB = register(
     Parameter(
         "birks_kb", "k_B", "(kV/cm)(g/cm2)/MeV", 0.0486, 0.04, 0.07, "Birks recombination: quenching constant k_B"
@@ -33,7 +31,13 @@ ELECTRIC_FIELD = register(
 )
 ELECTRON_LIFETIME = register(
     Parameter(
-        "electron_lifetime", "tau", "us", 2200.0, 500.0, 5000.0, "mean time before a drifting electron is captured",
+        "electron_lifetime",
+        "tau",
+        "us",
+        2200.0,
+        500.0,
+        5000.0,
+        "mean time before a drifting electron is captured",
         fit_inverse=True,
     )
 )
@@ -49,11 +53,10 @@ BOX_ALPHA = register(
 BOX_BETA = register(
     Parameter("box_beta", "beta", "(kV/cm)(g/cm2)/MeV", 0.212, 0.18, 0.25, "modified box recombination: constant beta")
 )
-DENSITY = register(
-    Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models")
-)
+DENSITY = register(Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models"))
 
 Values = Mapping[str, "Tensor"]
+Number = TypeVar("Number", "Tensor", float)
 
 
 def birks(dedx: Tensor, p: Values) -> Tensor:
@@ -81,20 +84,20 @@ RECOMBINATION: dict[str, Callable[[Tensor, Values], Tensor]] = {"birks": birks, 
 _MOBILITY = (551.6, 7158.3, 4440.43, 4.29, 43.63, 0.2053)
 
 
-def mobility(field: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def mobility(field: Number, temperature: float = TEMPERATURE) -> Number:
     """Electron mobility [cm2/kV/us] in liquid argon, Li et al., Nucl. Instrum. Meth. A 816 (2016) 160, Eq. 9.
 
-    `field` [kV/cm], above 0; `temperature` [K].
+    `field` [kV/cm], above 0, a tensor or a number; `temperature` [K].
     """
     a0, a1, a2, a3, a4, a5 = _MOBILITY
-    e15 = field * field**0.5
-    numerator = a0 + a1 * field + a2 * e15 + a3 * field * e15
-    denominator = 1 + (a1 / a0) * field + a4 * field**2 + a5 * field**3
+    e15: Number = field * field**0.5
+    numerator: Number = a0 + a1 * field + a2 * e15 + a3 * field * e15
+    denominator: Number = 1 + (a1 / a0) * field + a4 * field**2 + a5 * field**3
     return numerator / denominator * ((temperature / 89.0) ** -1.5 / 1000.0)
 
 
-def drift_velocity(field: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Drift velocity [cm/us], `v = mu(E) E`; 0.15965 at 0.5 kV/cm."""
+def drift_velocity(field: Number, temperature: float = TEMPERATURE) -> Number:
+    """Drift velocity [cm/us], `v = mu(E) E`; 0.15965 at 0.5 kV/cm. `field` as in `mobility`."""
     return mobility(field, temperature) * field
 
 

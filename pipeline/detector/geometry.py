@@ -14,10 +14,14 @@ from ..tables import Bools, Floats, Ints, Segments
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 SHIFT_X = register(
-    Parameter("shift_x", "dx", "cm", 0.0, -0.1, 0.1, "shift of all deposits in x (anode plane)", minimum=-10, maximum=10)
+    Parameter(
+        "shift_x", "dx", "cm", 0.0, -0.1, 0.1, "shift of all deposits in x (anode plane)", minimum=-10, maximum=10
+    )
 )
 SHIFT_Y = register(
-    Parameter("shift_y", "dy", "cm", 0.0, -0.1, 0.1, "shift of all deposits in y (anode plane)", minimum=-10, maximum=10)
+    Parameter(
+        "shift_y", "dy", "cm", 0.0, -0.1, 0.1, "shift of all deposits in y (anode plane)", minimum=-10, maximum=10
+    )
 )
 SHIFT_Z = register(
     Parameter("shift_z", "dz", "cm", 0.0, -0.3, 0.3, "shift of all deposits along the drift", minimum=-10, maximum=10)
@@ -92,9 +96,7 @@ class DetectorGeometry(_Part):
         """Drift volume that holds each point `(n, 3)`; -1 outside all of them (`(n,)`)."""
         x, y, z = position.T
         found = np.full(len(position), -1, dtype=np.int64)
-        on_plane = (
-            (x >= self.x_range[0]) & (x <= self.x_range[1]) & (y >= self.y_range[0]) & (y <= self.y_range[1])
-        )
+        on_plane = (x >= self.x_range[0]) & (x <= self.x_range[1]) & (y >= self.y_range[0]) & (y <= self.y_range[1])
         for t in self.tpcs:
             low, high = sorted((t.z_anode, t.z_cathode))
             found[on_plane & (z >= low) & (z <= high)] = t.tpc
@@ -104,15 +106,12 @@ class DetectorGeometry(_Part):
         """`(n,)` whether the centre of each segment lies within the outer bounds of the drift volumes."""
         x, y, z = segments.centre.T
         edges = [e for t in self.tpcs for e in (t.z_anode, t.z_cathode)]
-        return (
-            (x >= self.x_range[0]) & (x <= self.x_range[1])
-            & (y >= self.y_range[0]) & (y <= self.y_range[1])
-            & (z >= min(edges)) & (z <= max(edges))
-        )
+        on_plane = (x >= self.x_range[0]) & (x <= self.x_range[1]) & (y >= self.y_range[0]) & (y <= self.y_range[1])
+        return np.asarray(on_plane & (z >= min(edges)) & (z <= max(edges)))
 
     def anode_distance(self, z: Floats) -> Floats:
         """Distance [cm] of each drift coordinate to the nearest anode."""
-        return np.min(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1)
+        return np.asarray(np.min(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1))
 
     def channel(self, tpc: Ints, pixel_x: Ints, pixel_y: Ints) -> Ints:
         """One number per pixel, increasing in (tpc, pixel_x, pixel_y)."""

@@ -1,7 +1,8 @@
 """Pixel responses: the charge that one collected electron has induced by a given time.
 
-Every response offers `cumulative(x, y, t, sigma)`, averaged over a Gaussian spread `sigma` of the arrival time. A response is
-one class and one line in `RESPONSES`. NumPy only: it is evaluated once, to fill the table of `pipeline.simulate.response_table`.
+Every response offers `cumulative(x, y, t, sigma)`, averaged over a Gaussian spread `sigma` of the arrival time. A
+response is one class and one line in `RESPONSES`. NumPy only: it is evaluated once, to fill the table of
+`pipeline.simulate.response_table`.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from ..tables import Floats
 class Response(Protocol):
     """What the forward model asks of a pixel response.
 
-    `early`, `late` [us]: before and after these times (from the arrival of the electron at the response's start plane, for
-    sharp arrival) the cumulative charge is below 1e-6 and equal to 1. The response is symmetric under
+    `early`, `late` [us]: before and after these times (from the arrival of the electron at the response's start
+    plane, for sharp arrival) the cumulative charge is below 1e-6 and equal to 1. The response is symmetric under
     x -> -x, y -> -y and x <-> y and acts on the pixel that collects the electron.
     """
 
     early: float
     late: float
 
-    def cumulative(self, x: Floats, y: Floats, t: Floats, sigma: Floats) -> Floats:
-        """Charge [electrons] induced until `t` [us] after the mean arrival by an electron at offset `x, y` [cm] from the
-        pixel centre, averaged over a Gaussian of width `sigma` [us] > 0; arguments broadcast."""
+    def cumulative(self, x: Floats, y: Floats, t: Floats, sigma: float | Floats) -> Floats:
+        """Charge [electrons] induced until `t` [us] after the mean arrival by an electron at offset `x, y` [cm] from
+        the pixel centre, averaged over a Gaussian of width `sigma` [us] > 0; arguments broadcast."""
         ...
 
 
 class Parametrised:
     """Sum of two exponentials that end sharply, with parameters quadratic in the offset from the pixel centre.
 
-    `I(t) = a/b exp((t - s)/b) + (1 - a)/c exp((t - s)/c)` for t < s, zero after (arXiv:2309.04639, the parametrised response
-    of the pixel plane); its integral is `C(t) = a exp(min(t-s, 0)/b) + (1-a) exp(min(t-s, 0)/c)`.
+    `I(t) = a/b exp((t - s)/b) + (1 - a)/c exp((t - s)/c)` for t < s, zero after (arXiv:2309.04639, the parametrised
+    response of the pixel plane); its integral is `C(t) = a exp(min(t-s, 0)/b) + (1-a) exp(min(t-s, 0)/c)`.
     Convolved with a Gaussian each exponential becomes an exponentially modified Gaussian.
     """
 
@@ -57,14 +58,14 @@ class Parametrised:
         )
         return np.minimum(a, 1.0), b, c, s
 
-    def cumulative(self, x: Floats, y: Floats, t: Floats, sigma: Floats) -> Floats:
+    def cumulative(self, x: Floats, y: Floats, t: Floats, sigma: float | Floats) -> Floats:
         """See `Response.cumulative`."""
         a, b, c, s = self.shape(x, y)
         u = t - s
-        return ndtr(u / sigma) + a * _rising(u, b, sigma) + (1 - a) * _rising(u, c, sigma)
+        return np.asarray(ndtr(u / sigma) + a * _rising(u, b, sigma) + (1 - a) * _rising(u, c, sigma))
 
 
-def _rising(u: Floats, decay: Floats, sigma: Floats) -> Floats:
+def _rising(u: Floats, decay: Floats, sigma: float | Floats) -> Floats:
     """Mean of exp(v / decay) over the part v < 0 of a Gaussian at `u` of width `sigma`.
 
     `exp(u/decay + sigma^2 / 2 decay^2) Phi(-u/sigma - sigma/decay)`, with the scaled complementary error function where
@@ -73,10 +74,10 @@ def _rising(u: Floats, decay: Floats, sigma: Floats) -> Floats:
     w = (u / sigma + sigma / decay) / np.sqrt(2.0)
     positive = w > 0
     scaled = 0.5 * erfcx(np.where(positive, w, 0.0)) * np.exp(-0.5 * (u / sigma) ** 2)
-    plain = 0.5 * erfc(np.where(positive, 0.0, w)) * np.exp(
-        np.where(positive, 0.0, u / decay + 0.5 * (sigma / decay) ** 2)
+    plain = (
+        0.5 * erfc(np.where(positive, 0.0, w)) * np.exp(np.where(positive, 0.0, u / decay + 0.5 * (sigma / decay) ** 2))
     )
-    return np.where(positive, scaled, plain)
+    return np.asarray(np.where(positive, scaled, plain))
 
 
 #: Responses by the name that the config uses.

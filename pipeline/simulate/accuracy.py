@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class Accuracy:
     """How finely the forward model integrates.
 
-    `node_spacing` [cm] between nodes along a deposit; `node_widths`: spacing in transverse diffusion widths where that is
-    finer (near the anode), down to `node_floor` [cm]; `intervals` of a half pixel, per axis; `shapes`: response shapes
-    kept; `time_step` [us] of the table of responses; `reach`: widths of transverse diffusion that are followed.
+    `node_spacing` [cm] between nodes along a deposit; `node_widths`: spacing in transverse diffusion widths where
+    that is finer (near the anode), down to `node_floor` [cm]; `intervals` of a half pixel, per axis; `shapes`:
+    response shapes kept; `time_step` [us] of the table of responses; `reach`: widths of transverse diffusion that are
+    followed.
     """
 
     node_spacing: float

@@ -1,7 +1,8 @@
 """Cumulative charge of pixels at given times, and its exact derivatives.
 
-For a packet n on a pixel, `Q_n(t) = q_n sum_k W_nk c_k(t - t_n, sigma_n)`: W from `transverse`, c_k from `response_table`.
-Each parameter acts through the six quantities of a packet, so all derivatives come from the same table look-up.
+For a packet n on a pixel, `Q_n(t) = q_n sum_k W_nk c_k(t - t_n, sigma_n)`: W from `transverse`, c_k from
+`response_table`. Each parameter acts through the six quantities of a packet, so all derivatives come from the same
+table look-up.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .response_table import SIGMA_RANGE, ResponseTable
 from .drift import Tangents
+from .response_table import SIGMA_RANGE, ResponseTable
 from .transverse import AxisWeights
 
 #: Rows (packet, time) handled at once; bounds the memory of a look-up.
@@ -25,8 +26,8 @@ class PixelCharges:
     """The packets of some pixels, ready to be evaluated at any time.
 
     `first` `(pixels + 1,)` first packet of each pixel; `charge`, `time` `(n,)`; `weights` `(n, K, columns)`: W and
-    those of dW/dx, dW/dy, dW/dsigma_T that `tangents` need; `sigma_cell` `(n,)`, `sigma_powers` `(n, 3, 4)` place sigma_t in the table: its powers for C and dC/dt, then
-    their derivative for dC/dsigma_t;
+    those of dW/dx, dW/dy, dW/dsigma_T that `tangents` need; `sigma_cell` `(n,)`, `sigma_powers` `(n, 3, 4)` place
+    sigma_t in the table: its powers for C and dC/dt, then their derivative for dC/dsigma_t;
     `tangents`: derivatives of the packets to the free parameters.
     """
 
@@ -68,7 +69,9 @@ class PixelCharges:
             local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2])
             q = self.charge[rows]
             columns = iter(range(1, local.shape[2]))
-            by_packet = torch.stack([self._by_quantity(name, local, q, columns) for name in self.tangents.quantities], 1)
+            by_packet = torch.stack(
+                [self._by_quantity(name, local, q, columns) for name in self.tangents.quantities], 1
+            )
             by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.values.index_select(0, rows))[:, 0]
             summed = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], by_parameter], dim=1), counts)
             charge[part], current[part], slopes[part] = summed[:, 0], summed[:, 1], summed[:, 2:]

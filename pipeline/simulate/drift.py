@@ -81,7 +81,11 @@ def packets_with_derivatives(
                 names.append(name)
                 rows.append(
                     torch.autograd.grad(
-                        output.sum(), list(copies.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+                        output.sum(),
+                        list(copies.values()),
+                        retain_graph=True,
+                        allow_unused=True,
+                        materialize_grads=True,
                     )
                 )
     tangents = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
 from .charge import ROWS_AT_ONCE, PixelCharges, pixel_charges
 from .drift import Deposits, packets, packets_with_derivatives
+from .noise import Noise
 from .plan import Plan, Reach, build_plan
 from .readout import PixelHits, Trigger, differentiate, read_out
 from .response_table import SIGMA_RANGE, response_table
@@ -38,7 +39,7 @@ class ModelSettings:
     response: str = "parametrised"
     accuracy: str = "default"
     dtype: torch.dtype = torch.float64
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     block_pairs: int = 8192
     threads: int = 2
     memory_limit_mib: float = 512.0
@@ -48,8 +49,8 @@ class ModelSettings:
 class SimulatedHits:
     """Hits of a whole sample, sorted by event and channel and order, float64 NumPy arrays `(h,)`.
 
-    `time` [us] after the event's earliest deposit; `charge` [electrons]; `current` [electrons/us] at the crossing and the
-    derivatives `(h, P)` to the parameters `names` are there when they were asked for.
+    `time` [us] after the event's earliest deposit; `charge` [electrons]; `current` [electrons/us] at the crossing and
+    the derivatives `(h, P)` to the parameters `names` are there when they were asked for.
     """
 
     event: Ints
@@ -61,9 +62,6 @@ class SimulatedHits:
     current: Floats | None = None
     d_charge: Floats | None = None
     d_time: Floats | None = None
-
-
-NoiseSource = Callable[[Ints, Ints], tuple[Floats, Floats]]
 
 
 class ForwardModel:
@@ -109,19 +107,16 @@ class ForwardModel:
             self._check_memory(self._plan)
         return self._plan
 
-    def hits(self, values: Mapping[str, float], noise: NoiseSource | None = None) -> SimulatedHits:
+    def hits(self, values: Mapping[str, float], noise: Noise | None = None) -> SimulatedHits:
         """Simulate at the parameter values (others nominal).
 
-        `noise(event, channel)` gives reset and sampling noise `(pixels, max_hits)` [electrons] of pixels.
         Raises `ModelRangeError` where the values lie outside what the model can compute.
         """
         values = self._complete(values)
         plan = self.plan(values)
 
         def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
-            charges, _ = self._charges(plan, block, values, ())
-            trigger = self._trigger(plan, block, noise)
-            hits = read_out(charges, trigger)
+            hits = read_out(self._charges(plan, block, values, ()), self._trigger(plan, block, noise))
             return _as_columns(hits, block)
 
         return self._collect(plan, self._map(run, plan.blocks), ())
@@ -132,7 +127,8 @@ class ForwardModel:
         plan = self.plan(values)
 
         def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
-            charges, trigger = self._charges(plan, block, values, names)
+            charges = self._charges(plan, block, values, names)
+            trigger = self._trigger(plan, block, None)
             hits = read_out(charges, trigger)
             d_charge, d_time, current = differentiate(charges, hits, trigger)
             return (*_as_columns(hits, block), current, d_charge, d_time)
@@ -142,8 +138,9 @@ class ForwardModel:
     def estimate_mib(self, plan: Plan) -> float:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
 
-        Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, and the rows of one
-        look-up; plus the plan and the tables. It depends on numbers of pairs, not on the angle of the tracks.
+        Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, and the
+        rows of one look-up; plus the plan and the tables. It depends on numbers of pairs, not on the angle of the
+        tracks.
         """
         item = torch.finfo(self.settings.dtype).bits // 8
         shapes = self.table.count
@@ -173,25 +170,25 @@ class ForwardModel:
         full = {**parameters.nominal_values(), **values}
         parameters.check_values(full, "forward model")
         table = parameters.table()
-        velocity = float(argon.drift_velocity(torch.tensor(full["electric_field"]).double(), self.geometry.temperature))
+        velocity = argon.drift_velocity(full["electric_field"], self.geometry.temperature)
         drift = max(abs(t.z_anode - t.z_cathode) for t in self.geometry.tpcs)
         spread = math.sqrt(2 * full["longitudinal_diffusion"] * drift / velocity) / velocity
         if spread > SIGMA_RANGE[1]:
             raise ModelRangeError(
-                f"longitudinal_diffusion = {full['longitudinal_diffusion']:g} at {full['electric_field']:g} kV/cm spreads "
-                f"arrival times over {spread:.2g} us, more than the {SIGMA_RANGE[1]:g} us that the response table holds; "
-                f"use values nearer to {table['longitudinal_diffusion'].nominal:g} cm2/us."
+                f"longitudinal_diffusion = {full['longitudinal_diffusion']:g} at {full['electric_field']:g} kV/cm "
+                f"spreads arrival times over {spread:.2g} us, more than the {SIGMA_RANGE[1]:g} us that the response "
+                f"table holds; use values nearer to {table['longitudinal_diffusion'].nominal:g} cm2/us."
             )
         if _width(full, self.geometry.temperature) * math.sqrt(drift) > self.geometry.pixel_pitch * 10:
             raise ModelRangeError(
-                f"transverse_diffusion = {full['transverse_diffusion']:g} spreads the charge over more than ten pixels; "
-                f"use values nearer to {table['transverse_diffusion'].nominal:g} cm2/us."
+                f"transverse_diffusion = {full['transverse_diffusion']:g} spreads the charge over more than ten "
+                f"pixels; use values nearer to {table['transverse_diffusion'].nominal:g} cm2/us."
             )
         return full
 
     def _charges(
         self, plan: Plan, block: tuple[int, int], values: Mapping[str, float], names: tuple[str, ...]
-    ) -> tuple[PixelCharges, Trigger]:
+    ) -> PixelCharges:
         a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
         segment = torch.from_numpy(plan.segment[a:b]).long().to(self.settings.device)
         deposits = Deposits(
@@ -214,16 +211,26 @@ class ForwardModel:
             quantities, tangents = packets_with_derivatives(deposits, p, names, **model)
         else:
             quantities = packets(deposits, p, **model)
-        charges = pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
-        return charges, self._trigger(plan, block, None)
+        return pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
 
-    def _trigger(self, plan: Plan, block: tuple[int, int], noise: NoiseSource | None) -> Trigger:
+    def _trigger(self, plan: Plan, block: tuple[int, int], noise: Noise | None) -> Trigger:
         readout = self.geometry.readout
-        reset = sampling = None
-        if noise is not None:
-            drawn = noise(plan.event[block[0] : block[1]], plan.channel[block[0] : block[1]])
-            reset, sampling = (self._tensor(d) for d in drawn)
-        return Trigger(readout.threshold, readout.hold, readout.clock, readout.max_hits, reset, sampling)
+        trigger = Trigger(readout.threshold, readout.hold, readout.clock, readout.max_hits)
+        if noise is None:
+            return trigger
+        event, channel = plan.event[slice(*block)], plan.channel[slice(*block)]
+        reset, sampling = noise.hits(event, channel, readout.max_hits)
+
+        def comparator(pixel: Tensor, ticks: int) -> Tensor:
+            rows = pixel.cpu().numpy()
+            return self._tensor(noise.ticks(event[rows], channel[rows], ticks))
+
+        return replace(
+            trigger,
+            reset=self._tensor(reset),
+            sampling=self._tensor(sampling),
+            comparator=comparator if noise.levels.discriminator > 0 else None,
+        )
 
     def _map(self, run: Callable[[tuple[int, int]], T], blocks: tuple[tuple[int, int], ...]) -> list[T]:
         if self.settings.threads == 1 or len(blocks) < 2:
@@ -237,7 +244,11 @@ class ForwardModel:
             columns = [np.zeros(0, dtype=np.int64)] * 2 + [np.zeros(0)] * 2
             columns += [np.zeros(0), np.zeros((0, len(names))), np.zeros((0, len(names)))] if names else []
         pixel, order, time, charge, *rest = columns
-        extra = dict(zip(("current", "d_charge", "d_time"), (r.astype(np.float64) for r in rest), strict=True)) if rest else {}
+        extra = (
+            dict(zip(("current", "d_charge", "d_time"), (r.astype(np.float64) for r in rest), strict=True))
+            if rest
+            else {}
+        )
         return SimulatedHits(
             event=plan.event[pixel],
             channel=plan.channel[pixel],
@@ -258,5 +269,4 @@ def _as_columns(hits: PixelHits, block: tuple[int, int]) -> tuple[Tensor, ...]:
 
 def _width(values: Mapping[str, float], temperature: float) -> float:
     """sqrt(2 D_T / v) [sqrt(cm)]: transverse width per square root of drift distance."""
-    field = torch.tensor(values["electric_field"], dtype=torch.float64)
-    return math.sqrt(2 * values["transverse_diffusion"] / float(argon.drift_velocity(field, temperature)))
+    return math.sqrt(2 * values["transverse_diffusion"] / argon.drift_velocity(values["electric_field"], temperature))

@@ -59,7 +59,7 @@ def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
         order=hits.hit[order],
         values=values,
         value_names=VALUE_NAMES,
-        valid=np.isfinite(values).all(axis=1),
+        valid=np.asarray(np.isfinite(values).all(axis=1)),
     )
 
 
@@ -73,8 +73,8 @@ def hits_table(
 ) -> Hits:
     """The table of hits that is written to a file.
 
-    With `integer_adc`, ADC counts are rounded to whole counts 0 ... adc_counts - 1 and times to the whole clock ticks in which
-    they fall. The drift coordinate is that of charge which crossed the threshold on arrival.
+    With `integer_adc`, ADC counts are rounded to whole counts 0 ... adc_counts - 1 and times to the whole clock ticks
+    in which they fall. The drift coordinate is that of charge which crossed the threshold on arrival.
     """
     readout = geometry.readout
     tpc, pixel_x, pixel_y = geometry.pixel(simulated.channel)
@@ -103,7 +103,7 @@ def hits_table(
 
 
 def _pixel_centre(number: Ints, origin: float, pitch: float) -> Floats:
-    return origin + (number + 0.5) * pitch
+    return np.asarray(origin + (number + 0.5) * pitch, dtype=np.float64)
 
 
 def _observables(hits: SimulatedHits, readout: ReadoutConstants) -> Observables:

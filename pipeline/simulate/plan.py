@@ -1,13 +1,14 @@
 """Which piece of which deposit can reach which pixel: computed once, whatever the parameters.
 
-Deposits are cut at the drift volumes, covered with Gauss-Legendre nodes, and every node is paired with the pixels within its
-largest transverse spread. Pairs are sorted by (event, pixel) and cut into blocks of bounded size between pixels, so memory is
-bounded for any sample and sums have a fixed order.
+Deposits are cut at the drift volumes, covered with Gauss-Legendre nodes, and every node is paired with the pixels
+within its largest transverse spread. Pairs are sorted by (event, pixel) and cut into blocks of bounded size between
+pixels, so memory is bounded for any sample and sums have a fixed order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,9 @@ class Reach:
 class Plan:
     """Pairs of (node, pixel), sorted by pixel.
 
-    Per pair: `segment` row, `fraction` of the segment's energy, `x`, `y` [cm] from the pixel centre, `distance` [cm] of the
-    node to the anode, `delay` [us] of the deposit after the pixel's reference time. Per pixel: `event`, `channel`,
-    `time` [us] reference after the event's earliest deposit, `first` pair (with the total appended).
+    Per pair: `segment` row, `fraction` of the segment's energy, `x`, `y` [cm] from the pixel centre, `distance` [cm]
+    of the node to the anode, `delay` [us] of the deposit after the pixel's reference time. Per pixel: `event`,
+    `channel`, `time` [us] reference after the event's earliest deposit, `first` pair (with the total appended).
     `blocks` are ranges of pixels.
     """
 
@@ -78,8 +79,8 @@ def build_plan(
 ) -> Plan:
     """Pair all deposits with the pixels they can reach.
 
-    `nominal_width` = sqrt(2 D_T / v) [sqrt(cm)] at the nominal parameters sets the spacing of nodes near the anode, so that
-    nodes do not move during a fit.
+    `nominal_width` = sqrt(2 D_T / v) [sqrt(cm)] at the nominal parameters sets the spacing of nodes near the anode,
+    so that nodes do not move during a fit.
     """
     events, event_index = np.unique(segments.event_id, return_inverse=True)
     earliest = np.full(len(events), np.inf)
@@ -95,7 +96,7 @@ def build_plan(
             cuts.append(end)
     parts = [
         _pairs(segments, order[a:b], event_index, earliest, geometry, accuracy, reach, nominal_width)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in pairwise(cuts)
         if b > a
     ]
     columns = [np.concatenate(c) for c in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 8

@@ -1,15 +1,16 @@
 """Self-triggered readout of pixels: crossing times, recorded charges, and their exact derivatives.
 
-A pixel that has collected Q(t) crosses when `Q(t) - Q_reset + r >= threshold`, records `Q(t + hold) - Q_reset + r`, and is reset and
-armed again at the end of the hold (r: noise drawn at every reset). Crossing times are solved on the exact charge inside a
-bracket from the coarse waveform. With A = dQ/dtheta at the crossing, B at the end of the hold and R = dQ_reset/dtheta,
-the implicit function theorem gives
+A pixel that has collected Q(t) crosses when `Q(t) - Q_reset + r >= threshold`, records `Q(t + hold) - Q_reset + r`,
+and is reset and armed again at the end of the hold (r: noise drawn at every reset). Crossing times are solved on the
+exact charge inside a bracket from the coarse waveform. With A = dQ/dtheta at the crossing, B at the end of the hold
+and R = dQ_reset/dtheta, the implicit function theorem gives
 
     dt = (R - A) / Q'(t),        dQ_end = B + Q'(t + hold) dt,        dq = dQ_end - R.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +32,8 @@ class Trigger:
     """Readout constants: `threshold` [electrons], `hold` [us], `clock` [us], `max_hits`.
 
     Noise of every pixel and hit, `(pixels, max_hits)` [electrons], or None: `reset` is r above, `sampling` adds to the
-    recorded charge; `discriminator` is the width of white noise on the comparator at every clock tick, with its seed.
+    recorded charge. `comparator(pixels, ticks)`, if there is one, gives noise `(pixels, ticks)` on the comparator,
+    which is then looked at once per clock tick only.
     """
 
     threshold: float
@@ -40,14 +42,15 @@ class Trigger:
     max_hits: int
     reset: Tensor | None = None
     sampling: Tensor | None = None
+    comparator: Callable[[Tensor, int], Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class PixelHits:
     """Hits of some pixels, sorted by pixel and order: `(h,)` tensors.
 
-    `pixel`, `order`; `time` [us] after the pixel's reference time; `charge` [electrons]; `previous`: row of the hit before in the same
-    pixel, -1 for the first.
+    `pixel`, `order`; `time` [us] after the pixel's reference time; `charge` [electrons]; `previous`: row of the hit
+    before in the same pixel, -1 for the first.
     """
 
     pixel: Tensor
@@ -65,9 +68,11 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     start, ticks = windows(charges, total, max(lowest, 1.0), trigger.clock)
     candidates = torch.nonzero(total >= lowest).flatten()
     coarse = [
-        coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock) for size, pixels in groups(ticks, candidates)
+        coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock)
+        for size, pixels in groups(ticks, candidates)
     ]
     found = []
+    flicker = [trigger.comparator(c.pixel, c.charge.shape[1]) for c in coarse] if trigger.comparator else []
     armed = start.clone()
     reset_charge = torch.zeros_like(armed)
     alive = torch.zeros_like(total, dtype=torch.bool)
@@ -75,8 +80,16 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     for order in range(trigger.max_hits):
         drawn = torch.zeros_like(total) if trigger.reset is None else trigger.reset[:, order]
         level = reset_charge + trigger.threshold - drawn
-        parts = [_bracket(c, alive, armed, level) for c in coarse]
-        pixel, time = _solve(charges, _Bracket.join(parts), armed, level) if parts else (candidates, total[:0])
+        if flicker:
+            ticks_found = [
+                _first_tick(charges, c, n, alive, armed, level) for c, n in zip(coarse, flicker, strict=True)
+            ]
+            pixel, time = (torch.cat(column) for column in zip(*ticks_found, strict=True))
+        elif coarse:
+            bracket = _Bracket.join([_bracket(c, alive, armed, level) for c in coarse])
+            pixel, time = _solve(charges, bracket, armed, level)
+        else:
+            break
         if not pixel.numel():
             break
         before = reset_charge[pixel]
@@ -95,6 +108,29 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     orders = orders[sort]
     previous = torch.arange(len(sort), device=sort.device) - 1
     return PixelHits(pixel[sort], orders, time[sort], charge[sort], torch.where(orders > 0, previous, -1))
+
+
+def _first_tick(
+    charges: PixelCharges, coarse: Waveforms, flicker: Tensor, alive: Tensor, armed: Tensor, level: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pixels whose charge with comparator noise reaches the level at a clock tick after `armed`, and that tick's time.
+
+    Ticks that the coarse waveform leaves no doubt about are not looked at on the exact charge.
+    """
+    row = torch.nonzero(alive[coarse.pixel]).flatten()
+    pixel, ticks = coarse.pixel[row], coarse.charge.shape[1]
+    at = torch.arange(ticks, device=row.device)
+    time = coarse.start[row, None] + at * coarse.step
+    over = coarse.charge[row] + flicker[row] - level[pixel, None]
+    armed_ticks = time >= armed[pixel, None]
+    sure = torch.where(armed_ticks & (over > _MARGIN), at, ticks).amin(dim=1)
+    doubtful = armed_ticks & (over.abs() <= _MARGIN) & (at < sure[:, None])
+    which, tick = torch.nonzero(doubtful, as_tuple=True)
+    exact, _ = charges.evaluate(pixel[which], time[which, tick])
+    fires = exact + flicker[row[which], tick] >= level[pixel[which]]
+    first = sure.scatter_reduce(0, which[fires], tick[fires], "amin")
+    found = torch.nonzero(first < ticks).flatten()
+    return pixel[found], time[found, first[found]]
 
 
 @dataclass(frozen=True)
@@ -155,7 +191,9 @@ def _solve(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tenso
         charge, current = charges.evaluate(pixel, time[active])
         step = (charge - level[pixel]) / current
         new = time[active] - step
-        inside = (new >= torch.maximum(bracket.low[active] - _SLACK, armed[pixel])) & (new <= bracket.high[active] + _SLACK)
+        inside = (new >= torch.maximum(bracket.low[active] - _SLACK, armed[pixel])) & (
+            new <= bracket.high[active] + _SLACK
+        )
         time[active] = torch.where(inside, new, time[active])
         done = inside & _negligible(step, charge - level[pixel], new, level[pixel])
         settled[active[done]] = True
@@ -202,7 +240,7 @@ def _bisect(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tens
 
 
 def _lower_until_below(charges: PixelCharges, bracket: _Bracket, armed: Tensor, level: Tensor) -> Tensor:
-    """Lower ends of brackets, moved back in doubling steps until the charge there is below the level (or to `armed`)."""
+    """Lower ends of brackets, moved back in doubling steps to where the charge is below the level (or to `armed`)."""
     low = bracket.low.clone()
     step = (bracket.high - bracket.low).clamp(min=0.1)
     active = torch.nonzero(low > armed).flatten()
@@ -214,10 +252,9 @@ def _lower_until_below(charges: PixelCharges, bracket: _Bracket, armed: Tensor, 
     return low
 
 
-def differentiate(
-    charges: PixelCharges, hits: PixelHits, trigger: Trigger
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivatives `(h, P)` of recorded charge and of crossing time to the parameters, and the current at crossing `(h,)`."""
+def differentiate(charges: PixelCharges, hits: PixelHits, trigger: Trigger) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives `(h, P)` of recorded charge and of crossing time to the parameters, and the current at crossing
+    `(h,)`."""
     n = hits.time.shape[0]
     both = torch.cat([hits.time, hits.time + trigger.hold])
     _, current, slopes = charges.evaluate_with_derivatives(hits.pixel.repeat(2), both)

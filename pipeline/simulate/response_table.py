@@ -1,12 +1,12 @@
 """A pixel response as a few shapes over the pixel, each with a smooth table in (time, spread of arrival times).
 
-The cumulative response `C(t; x, y, sigma)` is projected (least squares) on tent functions of x and y on a quarter pixel, where
-it is smooth, and these coefficients are compressed by a singular value decomposition:
+The cumulative response `C(t; x, y, sigma)` is projected (least squares) on tent functions of x and y on a quarter
+pixel, where it is smooth, and these coefficients are compressed by a singular value decomposition:
 
     C(t; x, y, sigma) = sum_k u_k(x, y) c_k(t, sigma),      u_0 = 1.
 
-Projection and u_0 = 1 make the charge exact once everything is collected. Every c_k is a bicubic spline in t and log sigma,
-stored as polynomial coefficients per cell, so value and derivatives come from one look-up and agree to rounding.
+Projection and u_0 = 1 make the charge exact once everything is collected. Every c_k is a bicubic spline in t and log
+sigma, stored as polynomial coefficients per cell, so value and derivatives come from one look-up and agree to rounding.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _SHARPEST_WIDTHS = 6.0
 class ResponseTable:
     """Tensors of one response, one pitch and one accuracy.
 
-    `shapes` `((n+1)^2, K)`: u_k at the tents of a quarter pixel, x slowest; `cells` `(time cells * sigma cells, 16 K)`: coefficients
-    of `f^a g^b` (a slowest), f and g the position in the cell; `kernel_time` `(m,)` [us] and `kernel` `(K, m)`: the
-    c_k at the smallest sigma, for the coarse search; `envelope` `(m,)`: the largest C over the pixel at those times.
+    `shapes` `((n+1)^2, K)`: u_k at the tents of a quarter pixel, x slowest; `cells` `(time cells * sigma cells, 16
+    K)`: coefficients of `f^a g^b` (a slowest), f and g the position in the cell; `kernel_time` `(m,)` [us] and
+    `kernel` `(K, m)`: the c_k at the smallest sigma, for the coarse search; `envelope` `(m,)`: the largest C over the
+    pixel at those times.
     """
 
     intervals: int
@@ -98,7 +99,7 @@ def _project(model: Response, half: float, intervals: int, time: Floats, sigma: 
     projector = np.linalg.solve((tent * w[:, None]).T @ tent, (tent * w[:, None]).T)
     i, j = np.triu_indices(len(x))
     values = np.empty((len(x), len(x), len(time)))
-    values[i, j] = values[j, i] = model.cumulative(x[i, None], x[j, None], time[None, :], np.float64(sigma))
+    values[i, j] = values[j, i] = model.cumulative(x[i, None], x[j, None], time[None, :], sigma)
     return np.asarray(np.einsum("ia,jb,abt->ijt", projector, projector, values, optimize=True))
 
 
@@ -112,7 +113,8 @@ def _compress(tents: Floats, count: int) -> tuple[Floats, Floats]:
     matrix = tents.reshape(n * n, -1)
     mean = weight @ matrix
     rest = (matrix - mean) * np.sqrt(weight)[:, None]
-    # The left singular vectors come from the small covariance matrix; signs are fixed so that the table is reproducible.
+    # The left singular vectors come from the small covariance matrix; signs are fixed so that the table is
+    # reproducible.
     values, vectors = np.linalg.eigh(rest @ rest.T)
     vectors = vectors[:, np.argsort(values)[::-1][: count - 1]]
     vectors *= np.sign(vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])])

@@ -1,7 +1,7 @@
 """Transverse diffusion: how much of a Gaussian cloud falls on each tent function of a pixel, in closed form.
 
-The pixel is cut into 2 n intervals per axis with tent functions at the 2 n + 1 knots. With `Phi` and `G` the Gaussian's integral and
-density at the knots, the moments of an interval [a, b] of width h are
+The pixel is cut into 2 n intervals per axis with tent functions at the 2 n + 1 knots. With `Phi` and `G` the
+Gaussian's integral and density at the knots, the moments of an interval [a, b] of width h are
 
     m0 = Phi(b) - Phi(a),     m1 = ((x - a) m0 - sigma^2 (G(b) - G(a))) / h,
 
@@ -17,7 +17,8 @@ from torch import Tensor
 
 
 class AxisWeights:
-    """Weights of the folded tents along one axis for clouds at `offset` `(n,)` [cm] from the pixel centre, width `sigma` [cm] > 0.
+    """Weights of the folded tents along one axis for clouds at `offset` `(n,)` [cm] from the pixel centre, width
+    `sigma` [cm] > 0.
 
     `value`, `by_offset()`, `by_sigma()` are `(n, intervals + 1)`, the first tent at the centre, mirror images added.
     """

@@ -44,9 +44,7 @@ def windows(charges: PixelCharges, total: Tensor, threshold: float, step: float)
     return start, ((end - start) / step).ceil().long()
 
 
-def coarse_waveforms(
-    charges: PixelCharges, pixel: Tensor, start: Tensor, ticks: int, step: float
-) -> Waveforms:
+def coarse_waveforms(charges: PixelCharges, pixel: Tensor, start: Tensor, ticks: int, step: float) -> Waveforms:
     """Waveforms of `pixel` from `start` [us], by Fourier transform.
 
     Packets are shared between the two nearest ticks; the spread of arrival times is the pixel's mean.
@@ -81,7 +79,8 @@ def _kernel(
     """Spectrum of the shapes' curves on lags -ticks ... ticks - 1."""
     lags = np.fft.fftfreq(2 * ticks, d=1.0 / (2 * ticks)) * step
     curves = np.stack([np.interp(lags, table.kernel_time, c) for c in table.kernel[:shapes]])
-    return torch.fft.rfft(torch.as_tensor(curves, dtype=dtype, device=device))
+    spectrum: Tensor = torch.fft.rfft(torch.as_tensor(curves, dtype=dtype, device=device))
+    return spectrum
 
 
 def groups(ticks: Tensor, candidates: Tensor) -> list[tuple[int, Tensor]]:

@@ -1,0 +1,117 @@
+"""`gradcal fit`: the parameter values at which simulated hits agree with data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.models import Config, Method
+    from ..tables import FitResult
+
+HELP = "fit detector parameters to hits"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal fit`."""
+    from .common import add_config_arguments, add_model_arguments
+
+    add_config_arguments(parser)
+    add_model_arguments(parser)
+    parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of segments")
+    parser.add_argument("--hits", metavar="HITS.h5", type=Path, required=True, help="file of hits to fit")
+    parser.add_argument("output", metavar="OUT.h5", type=Path, help="file to write; OUT.json is written beside it")
+    parser.add_argument("--method", metavar="NAME", help="one of the configured methods (default: the first)")
+    parser.add_argument("--free", metavar="A,B,...", help="parameters to fit, instead of the method's")
+    parser.add_argument("--initial", metavar="NAME=VALUE", nargs="+", action="extend", help="start values")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read segments and hits, fit, write the result."""
+    from ..calibrate.fit import Progress, fit
+    from ..calibrate.methods import objective_of
+    from ..config.load import config_slice
+    from ..simulate.observe import PixelObservables, observables_of_hits
+    from ..simulate.setup import forward_model
+    from ..storage.atomic import check_output
+    from ..storage.checkpoint import Checkpoint
+    from ..storage.detector import detector_path
+    from ..storage.fit import write_fit
+    from ..storage.hits import read_hits, read_hits_truth
+    from ..storage.provenance import Provenance
+    from .common import fit_progress, model_config, read_for_model, say, timed
+
+    config = model_config(args)
+    name, method = _method(args, config)
+    check_output(args.output)
+    hits, target = read_hits(args.hits), read_hits_truth(args.hits)
+    segments, geometry = read_for_model(args.segments, config)
+
+    settings = config_slice(config, "seed", "checks", "detector", "readout", "simulate")
+    settings["simulate"].pop("threads")
+    settings["method"] = {name: method.model_dump(mode="json")}
+    inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
+    provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
+    checkpoint = Checkpoint(args.output, provenance)
+    resume = checkpoint.load()
+    if resume is not None:
+        say(f"{args.output}: going on after iteration {resume.state.iteration} of an interrupted fit.")
+
+    with timed(args.output, "fit"), fit_progress(method) as show:
+
+        def on_iteration(progress: Progress) -> None:
+            checkpoint.save(progress)
+            show(progress.state.iteration, progress.history["objective"][-1], progress.state.step)
+
+        model = PixelObservables(forward_model(segments, geometry, config))
+        result = fit(
+            objective_of(method, model, observables_of_hits(hits, geometry)),
+            method,
+            name,
+            target=target,
+            seed=config.seed,
+            extra={"length_cm": float(segments.length.sum()), "hits": float(len(hits))},
+            on_iteration=on_iteration,
+            resume=resume,
+        )
+    write_fit(args.output, result, provenance)
+    checkpoint.remove()
+    say(f"{args.output}: {result.status}")
+    for warning in result.warnings:
+        say(warning)
+    print(table(result))
+
+
+def table(result: FitResult) -> str:
+    """The fitted parameters as lines of text."""
+    lines = [f"{'parameter':<24}{'initial':>13}{'fitted':>15}{'target':>15}{'difference':>12}  unit"]
+    for p in result.parameters:
+        if p.free:
+            known = p.target is not None
+            target = f"{p.target:.8g}" if known else "-"
+            difference = f"{100 * (p.value / p.target - 1):.2g} %" if known and p.target else "-"
+            lines.append(f"{p.name:<24}{p.initial:>13.6g}{p.value:>15.8g}{target:>15}{difference:>12}  {p.unit}")
+    return "\n".join(lines)
+
+
+def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:
+    """The method asked for, with the changes of the command line."""
+    from ..config.load import config_from_json
+    from ..errors import ConfigError
+    from ..names import nearest
+    from .common import parse_assignments
+
+    if not config.methods:
+        raise ConfigError("methods: no method is configured; add one.")
+    name = args.method or next(iter(config.methods))
+    if name not in config.methods:
+        raise ConfigError(f"--method: there is no method {name!r}; did you mean {nearest(name, config.methods)!r}?")
+    changed = config.methods[name].model_dump(mode="json")
+    if args.free is not None:
+        changed["free"] = [part.strip() for part in args.free.split(",") if part.strip()]
+    changed["initial"] |= parse_assignments(args.initial, "--initial")
+    for parameter in changed["free"]:
+        changed["fixed"].pop(parameter, None)
+    return name, config_from_json(json.dumps({"methods": {name: changed}})).methods[name]

@@ -1,0 +1,67 @@
+"""`gradcal simulate`: the hits that the detector would record."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "simulate the hits that segments leave at given parameter values"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal simulate`."""
+    from .common import add_config_arguments, add_model_arguments
+
+    add_config_arguments(parser)
+    add_model_arguments(parser)
+    parser.add_argument("segments", metavar="SEGMENTS.h5", type=Path, help="file of segments")
+    parser.add_argument("output", metavar="HITS.h5", type=Path, help="file of hits to write")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", nargs="+", action="extend", help="parameter values; others nominal"
+    )
+    parser.add_argument("--noise", action=argparse.BooleanOptionalAction, help="with or without electronics noise")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the noise (default: that of the configuration)")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read segments, simulate, write hits."""
+    from ..config.load import config_slice
+    from ..detector.argon import drift_velocity
+    from ..errors import ConfigError
+    from ..parameters import nominal_values
+    from ..simulate.noise import Noise, NoiseLevels
+    from ..simulate.observe import hits_table
+    from ..simulate.setup import forward_model
+    from ..storage.atomic import check_output
+    from ..storage.detector import detector_path
+    from ..storage.hits import write_hits
+    from ..storage.provenance import Provenance
+    from .common import model_config, parse_assignments, read_for_model, say, timed
+
+    config = model_config(args)
+    values = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    check_output(args.output)
+    levels = config.readout.noise
+    noisy = levels.enabled if args.noise is None else args.noise
+    seed = config.seed if args.seed is None else args.seed
+    if seed < 0:
+        raise ConfigError(f"--seed: {seed} is negative; use 0 or more.")
+    noise = Noise(NoiseLevels(levels.reset_electrons, levels.sampling_electrons, levels.discriminator_electrons), seed)
+    segments, geometry = read_for_model(args.segments, config)
+    with timed(args.output, "simulate"):
+        model = forward_model(segments, geometry, config)
+        simulated = model.hits(values, noise if noisy else None)
+    hits = hits_table(
+        simulated,
+        geometry,
+        drift_velocity=drift_velocity(values["electric_field"], geometry.temperature),
+        event_t0=model.plan(values).event_t0,
+        integer_adc=config.readout.integer_adc,
+    )
+    settings = {**config_slice(config, "checks", "detector", "readout", "simulate"), "set": values}
+    settings["simulate"].pop("threads")
+    settings |= {"noise": noisy, "seed": seed if noisy else None}
+    inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
+    provenance = Provenance.of("simulate", settings, inputs=inputs, module="pipeline.cli.simulate")
+    write_hits(args.output, hits, provenance, values)
+    say(f"{args.output}: {len(hits)} hits from {segments.length.sum():.0f} cm of track.")

@@ -1,0 +1,68 @@
+"""Where a fit has got to, kept beside its output so that an interrupted one goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..calibrate.fit import Finished, Progress
+from ..calibrate.levenberg_marquardt import State
+from .atomic import atomic_output
+from .provenance import Provenance
+
+
+class Checkpoint:
+    """The checkpoint of one output: `.<name>.checkpoint.json` in its folder.
+
+    It is only believed where settings, inputs and code are those of the present run.
+    """
+
+    def __init__(self, output: Path, provenance: Provenance) -> None:
+        self.path = output.with_name(f".{output.name}.checkpoint.json")
+        text = json.dumps(provenance.attributes(), sort_keys=True)
+        self.key = hashlib.sha256(text.encode()).hexdigest()
+
+    def save(self, progress: Progress) -> None:
+        """Keep the state of a fit; floating-point numbers are kept to the last bit."""
+        content = {
+            "key": self.key,
+            "finished": [_plain(f) for f in progress.finished],
+            "present": {"state": _plain(progress.state), "history": dict(progress.history)},
+        }
+        with atomic_output(self.path) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    def load(self) -> Progress | None:
+        """The state to go on from; None where there is none of this very fit."""
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if content["key"] != self.key:
+                return None
+            finished = tuple(
+                Finished(_state(f["state"]), bool(f["converged"]), str(f["status"]), f["history"])
+                for f in content["finished"]
+            )
+            return Progress(finished, _state(content["present"]["state"]), content["present"]["history"])
+        except (OSError, ValueError, KeyError, TypeError):
+            # Missing, truncated by a full disk, or of another version: the fit starts over.
+            return None
+
+    def remove(self) -> None:
+        """Forget the state of a finished fit."""
+        self.path.unlink(missing_ok=True)
+
+
+def _plain(part: State | Finished) -> dict[str, Any]:
+    content = asdict(part)
+    state = content.get("state", content)
+    state["x"] = [float(v) for v in state["x"]]
+    return content
+
+
+def _state(content: dict[str, Any]) -> State:
+    return State(np.array(content["x"], dtype=float), content["damping"], content["step"], content["iteration"])
