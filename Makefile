@@ -49,5 +49,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    echo "make: $$python cannot make an environment; install its venv module (Debian: python3-venv)." >&2; exit 1; }; \
 	fi
 	@echo "Installing packages into .venv (minutes the first time) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[dev]'
+	@$(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -111,8 +111,11 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     GRADCAL_CHECKOUT=str(workflow.basedir),
 )
-# Set by the shell, because Snakemake takes PYTHONPATH out of the environment when it activates conda.
-shell.prefix('set -euo pipefail; export PYTHONPATH="$GRADCAL_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}}"; ')
+# Set by the shell, because Snakemake takes PYTHONPATH out of the environment when it activates conda, and sets all
+# numbers of threads to those of the rule: linear algebra on one, as its sums would depend on the number in the last bit.
+shell.prefix(
+    "set -euo pipefail; export OPENBLAS_NUM_THREADS=1" ' PYTHONPATH="$GRADCAL_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}}"; '
+)
 
 # The parts of the configuration that each stage uses; `fit` uses its method besides.
 SECTIONS = {
