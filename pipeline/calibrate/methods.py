@@ -13,4 +13,4 @@ from .objective import MatchedResiduals, Objective
 def objective_of(method: Method, model: ObservableModel, data: Observables) -> Objective:
     """The objective of a method on some data."""
     scales = np.array([method.charge_scale_adc, method.time_scale_us])
-    return MatchedResiduals(model, data, scales, method.fair_scale)
+    return MatchedResiduals(model, data, scales, method.fair_scale, method.threshold_noise_electrons)

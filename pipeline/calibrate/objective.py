@@ -10,7 +10,7 @@ import numpy as np
 
 from ..simulate.observe import ObservableModel
 from ..tables import Floats, Observables
-from .residuals import match, scaled_residuals
+from .residuals import match, residuals
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,26 @@ class Objective(Protocol):
 class MatchedResiduals:
     """Fair cost of matched charge and time residuals.
 
-    `cost = sum c^2 (|r|/c - ln(1 + |r|/c))` over residuals r in units of `scales`, whose weight is `1 / (1 + |r|/c)`
-    (the Fair M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. A hit without
-    partner costs as much as a residual of c in each value, so hits cannot be gained by losing partners.
+    `cost = sum c^2 (|r|/c - ln(1 + |r|/c))` over residuals r, whose weight is `1 / (1 + |r|/c)` (the Fair
+    M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. The unit of a residual is
+    `scales` (one per value), widened in quadrature by what `threshold_noise` electrons would move it, so that
+    crossings on a plateau, whose time means little, count little. A hit without partner costs as much as a residual
+    of c in each value, so hits cannot be gained by losing partners.
     """
 
     model: ObservableModel
     data: Observables
     scales: Floats
     fair_scale: float
+    threshold_noise: float
 
     def evaluate(self, values: Mapping[str, float], names: tuple[str, ...]) -> Evaluation:
         """See `Objective.evaluate`."""
-        simulated, jacobian = self.model.linearise(values, names)
-        pairs = match(simulated, self.data)
-        r = scaled_residuals(simulated, self.data, pairs, self.scales)
-        j = jacobian[pairs.model] / self.scales[:, None]
-        # A crossing on a plateau has no finite slope; such a row says nothing about the parameters.
-        usable = np.isfinite(j).all(axis=2)
-        r, j = r[usable], j[usable]
+        at = self.model.linearise(values, names)
+        pairs = match(at.observables, self.data)
+        unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
+        r = (residuals(at.observables, self.data, pairs) / unit).reshape(-1)
+        j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), -1)
         weight = 1 / (1 + np.abs(r) / self.fair_scale)
         unmatched = pairs.unmatched_model + pairs.unmatched_data
         penalty = unmatched * len(self.scales) * float(self._fair(np.array(self.fair_scale)))

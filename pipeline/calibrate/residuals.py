@@ -36,9 +36,9 @@ def match(model: Observables, data: Observables) -> Match:
     )
 
 
-def scaled_residuals(model: Observables, data: Observables, pairs: Match, scales: Floats) -> Floats:
-    """`(m, k)` differences model - data in units of `scales` `(k,)`."""
-    return np.asarray((model.values[pairs.model] - data.values[pairs.data]) / scales)
+def residuals(model: Observables, data: Observables, pairs: Match) -> Floats:
+    """`(m, k)` differences model - data of matched rows, in the units of the observables."""
+    return np.asarray(model.values[pairs.model] - data.values[pairs.data])
 
 
 def _keys(table: Observables) -> Ints:

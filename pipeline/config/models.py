@@ -146,6 +146,9 @@ class Method(Section):
     tolerance: Positive = Field(1e-10, description="converged when no parameter moves by more, relative to nominal")
     charge_scale_adc: Positive = Field(1.0, description="unit of the charge residual [ADC]")
     time_scale_us: Positive = Field(0.1, description="unit of the time residual [us]")
+    threshold_noise_electrons: NotNegative = Field(
+        900.0, description="widens the units of both by what this much noise on the threshold would move a hit"
+    )
     fair_scale: Positive = Field(20.0, description="Fair weight 1 / (1 + |r| / scale), in residual units")
     max_unmatched_fraction: NotNegative = Field(
         0.1, description="verdict: more hits than this without a partner and the fit is not called good"

@@ -93,7 +93,8 @@ def mobility(field: Number, temperature: float = TEMPERATURE) -> Number:
     e15: Number = field * field**0.5
     numerator: Number = a0 + a1 * field + a2 * e15 + a3 * field * e15
     denominator: Number = 1 + (a1 / a0) * field + a4 * field**2 + a5 * field**3
-    return numerator / denominator * ((temperature / 89.0) ** -1.5 / 1000.0)
+    value: Number = numerator / denominator * ((temperature / 89.0) ** -1.5 / 1000.0)
+    return value
 
 
 def drift_velocity(field: Number, temperature: float = TEMPERATURE) -> Number:

@@ -49,8 +49,8 @@ class ModelSettings:
 class SimulatedHits:
     """Hits of a whole sample, sorted by event and channel and order, float64 NumPy arrays `(h,)`.
 
-    `time` [us] after the event's earliest deposit; `charge` [electrons]; `current` [electrons/us] at the crossing and
-    the derivatives `(h, P)` to the parameters `names` are there when they were asked for.
+    `time` [us] after the event's earliest deposit; `charge` [electrons]. Where they were asked for, `d_charge`,
+    `d_time` `(h, P + 1)` are the derivatives to the parameters `names` and, last, to the threshold [per electron].
     """
 
     event: Ints
@@ -59,7 +59,6 @@ class SimulatedHits:
     time: Floats
     charge: Floats
     names: tuple[str, ...] = ()
-    current: Floats | None = None
     d_charge: Floats | None = None
     d_time: Floats | None = None
 
@@ -130,8 +129,7 @@ class ForwardModel:
             charges = self._charges(plan, block, values, names)
             trigger = self._trigger(plan, block, None)
             hits = read_out(charges, trigger)
-            d_charge, d_time, current = differentiate(charges, hits, trigger)
-            return (*_as_columns(hits, block), current, d_charge, d_time)
+            return (*_as_columns(hits, block), *differentiate(charges, hits, trigger))
 
         return self._collect(plan, self._map(run, plan.blocks), names)
 
@@ -239,16 +237,12 @@ class ForwardModel:
             return list(pool.map(run, blocks))
 
     def _collect(self, plan: Plan, parts: list[tuple[Tensor, ...]], names: tuple[str, ...]) -> SimulatedHits:
-        columns = [torch.cat(c).cpu().numpy() for c in zip(*parts, strict=True)] if parts else []
-        if not columns:
-            columns = [np.zeros(0, dtype=np.int64)] * 2 + [np.zeros(0)] * 2
-            columns += [np.zeros(0), np.zeros((0, len(names))), np.zeros((0, len(names)))] if names else []
-        pixel, order, time, charge, *rest = columns
-        extra = (
-            dict(zip(("current", "d_charge", "d_time"), (r.astype(np.float64) for r in rest), strict=True))
-            if rest
-            else {}
-        )
+        if parts:
+            columns = [torch.cat(c).cpu().numpy() for c in zip(*parts, strict=True)]
+        else:
+            columns = [np.zeros(0, dtype=np.int64)] * 2 + [np.zeros(0)] * 2 + [np.zeros((0, len(names) + 1))] * 2
+        pixel, order, time, charge = columns[:4]
+        d_charge, d_time = (c.astype(np.float64) for c in columns[4:]) if names else (None, None)
         return SimulatedHits(
             event=plan.event[pixel],
             channel=plan.channel[pixel],
@@ -256,7 +250,8 @@ class ForwardModel:
             time=time.astype(np.float64) + plan.time[pixel],
             charge=charge.astype(np.float64),
             names=names,
-            **extra,
+            d_charge=d_charge,
+            d_time=d_time,
         )
 
     def _tensor(self, array: object) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,16 @@ from .model import ForwardModel, SimulatedHits
 VALUE_NAMES = ("adc", "t")
 
 
+@dataclass(frozen=True)
+class Linearised:
+    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters, and `softness` `(n, k)`:
+    how far each value moves per electron of noise on the threshold."""
+
+    observables: Observables
+    jacobian: Floats
+    softness: Floats
+
+
 class ObservableModel(Protocol):
     """What a fit asks of any detector readout."""
 
@@ -21,8 +32,8 @@ class ObservableModel(Protocol):
         """Observables at the parameter values."""
         ...
 
-    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> tuple[Observables, Floats]:
-        """Observables and their derivatives `(n, k, len(names))` to the parameters `names`."""
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
+        """Observables and their derivatives to the parameters `names`."""
         ...
 
 
@@ -36,7 +47,7 @@ class PixelObservables:
         """See `ObservableModel.observe`."""
         return _observables(self.model.hits(values), self.model.geometry.readout)
 
-    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> tuple[Observables, Floats]:
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """See `ObservableModel.linearise`."""
         hits = self.model.hits_with_derivatives(values, names)
         readout = self.model.geometry.readout
@@ -45,7 +56,8 @@ class PixelObservables:
         adc = observables.values[:, 0]
         # A saturated or empty ADC does not move.
         slope = np.where((adc > 0) & (adc < readout.adc_counts), readout.counts_per_electron, 0.0)
-        return observables, np.stack([hits.d_charge * slope[:, None], hits.d_time], axis=1)
+        derivatives = np.stack([hits.d_charge * slope[:, None], hits.d_time], axis=1)
+        return Linearised(observables, derivatives[:, :, :-1], np.abs(derivatives[:, :, -1]))
 
 
 def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:

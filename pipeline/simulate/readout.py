@@ -23,6 +23,8 @@ from .waveform import Waveforms, coarse_waveforms, groups, windows
 _MARGIN = 600.0
 #: How far [us] Newton steps may leave the coarse bracket before the careful search takes over.
 _SLACK = 0.5
+#: A crossing slower than this [electrons/us] is treated as this slow, so that its derivatives stay finite.
+_SLOWEST_CURRENT = 1e-3
 _NEWTON_STEPS = 6
 _BISECTION_STEPS = 80
 
@@ -252,20 +254,25 @@ def _lower_until_below(charges: PixelCharges, bracket: _Bracket, armed: Tensor, 
     return low
 
 
-def differentiate(charges: PixelCharges, hits: PixelHits, trigger: Trigger) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivatives `(h, P)` of recorded charge and of crossing time to the parameters, and the current at crossing
-    `(h,)`."""
+def differentiate(charges: PixelCharges, hits: PixelHits, trigger: Trigger) -> tuple[Tensor, Tensor]:
+    """Derivatives `(h, P + 1)` of recorded charge and of crossing time to the parameters and, last, to the threshold.
+
+    The last column says how soft a hit is: near a plateau of the charge it grows without bound.
+    """
     n = hits.time.shape[0]
     both = torch.cat([hits.time, hits.time + trigger.hold])
     _, current, slopes = charges.evaluate_with_derivatives(hits.pixel.repeat(2), both)
-    at_crossing, at_end = slopes[:n], slopes[n:]
+    # A higher threshold is a lower charge at the crossing.
+    at_crossing = torch.cat([slopes[:n], torch.full_like(slopes[:n, :1], -1.0)], dim=1)
+    at_end = torch.cat([slopes[n:], torch.zeros_like(slopes[:n, :1])], dim=1)
+    at_least = current[:n, None].clamp(min=_SLOWEST_CURRENT)
     d_time = torch.zeros_like(at_crossing)
     d_end = torch.zeros_like(at_crossing)
     d_charge = torch.zeros_like(at_crossing)
     for order in range(int(hits.order.max()) + 1 if n else 0):
         i = torch.nonzero(hits.order == order).flatten()
         before = d_end[hits.previous[i]] if order else torch.zeros_like(at_crossing[i])
-        d_time[i] = (before - at_crossing[i]) / current[i, None]
+        d_time[i] = (before - at_crossing[i]) / at_least[i]
         d_end[i] = at_end[i] + current[n + i, None] * d_time[i]
         d_charge[i] = d_end[i] - before
-    return d_charge, d_time, current[:n]
+    return d_charge, d_time
