@@ -20,7 +20,7 @@ test: $(INSTALLED)
 
 lint: $(INSTALLED)
 	@$(PY) -m ruff check
-	@$(PY) -m ruff format --check --line-length 120
+	@$(PY) -m ruff format --check pipeline tests workflow
 	@$(PY) -m mypy
 	@$(PY) -m snakefmt --check --line-length 120 Snakefile workflow
 	@$(PY) -m snakemake --lint
