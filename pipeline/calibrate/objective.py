@@ -57,7 +57,7 @@ class MatchedResiduals:
         pairs = match(at.observables, self.data)
         unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
         r = (residuals(at.observables, self.data, pairs) / unit).reshape(-1)
-        j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), -1)
+        j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), len(names))
         weight = 1 / (1 + np.abs(r) / self.fair_scale)
         unmatched = pairs.unmatched_model + pairs.unmatched_data
         penalty = unmatched * len(self.scales) * float(self._fair(np.array(self.fair_scale)))
