@@ -112,7 +112,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def model_config(args: argparse.Namespace) -> Config:
     """The configuration with the options of `add_model_arguments` put in."""
     config = config_of(args)
-    given = {name: getattr(args, name) for name in ("threads", "accuracy", "device") if getattr(args, name) is not None}
+    options = ("threads", "accuracy", "device", "dtype")
+    given = {name: getattr(args, name) for name in options if getattr(args, name, None) is not None}
     if given.get("threads", 1) < 1:
         raise ConfigError(f"--threads: {given['threads']} is less than 1.")
     return config.model_copy(update={"simulate": config.simulate.model_copy(update=given)})

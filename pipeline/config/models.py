@@ -63,6 +63,10 @@ class Select(Section):
     """Selection cuts (those of arXiv:2309.04639 by default); null switches a cut off."""
 
     species: tuple[int, ...] = Field((), description="PDG codes to keep; empty: all")
+    max_delay_us: Positive | None = Field(
+        1000.0,
+        description="keep segments deposited at most this long after the earliest of their event (decays, captures)",
+    )
     max_abs_cos_drift: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.966, description="keep tracks whose |cos(angle to the drift)|, first start to last end, is below this"
     )
@@ -109,7 +113,7 @@ class Simulate(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one, else CPU")
     memory_limit_mib: Positive = Field(512.0, description="limit on the working memory of the forward model")
     block_pairs: int = Field(
-        8192, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
+        16384, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
     )
     threads: int = Field(2, ge=1, description="blocks computed at the same time (results do not depend on it)")
 

@@ -40,6 +40,14 @@ def species(segments: Segments, codes: tuple[int, ...], context: Context) -> Boo
     return np.isin(segments.pdg_id, codes)
 
 
+def max_delay_us(segments: Segments, maximum: float, context: Context) -> Bools:
+    """Segments deposited at most `maximum` [us] after the earliest deposit of their event."""
+    _, event = np.unique(segments.event_id, return_inverse=True)
+    earliest = np.full(event.max(initial=-1) + 1, np.inf)
+    np.minimum.at(earliest, event, segments.t0)
+    return np.asarray(segments.t0 - earliest[event] <= maximum, dtype=np.bool_)
+
+
 def max_abs_cos_drift(segments: Segments, limit: float, context: Context) -> Bools:
     """Tracks at an angle to the drift: |cos| of the line from their first start to their last end below `limit`.
 
@@ -104,6 +112,7 @@ class Cut:
 
 CUTS = (
     Cut(species, "tracks of PDG code {}"),
+    Cut(max_delay_us, "segments within {} us of the start of their event"),
     Cut(max_abs_cos_drift, "tracks with |cos(angle to the drift)| < {}"),
     Cut(track_anode_margin_cm, "tracks that keep {} cm from the anodes"),
     Cut(min_track_length_cm, "tracks longer than {} cm"),

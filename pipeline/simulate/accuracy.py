@@ -25,6 +25,6 @@ class Accuracy:
 
 
 ACCURACY = {
-    "default": Accuracy(0.04, 1.5, 0.01, intervals=10, shapes=12, time_step=0.05, reach=4.5),
-    "precise": Accuracy(0.02, 0.75, 0.005, intervals=14, shapes=20, time_step=0.05, reach=5.0),
+    "default": Accuracy(0.05, 1.5, 0.01, intervals=8, shapes=12, time_step=0.05, reach=4.0),
+    "precise": Accuracy(0.03, 0.75, 0.005, intervals=16, shapes=24, time_step=0.05, reach=5.0),
 }

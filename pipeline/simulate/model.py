@@ -40,7 +40,7 @@ class ModelSettings:
     accuracy: str = "default"
     dtype: torch.dtype = torch.float64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    block_pairs: int = 8192
+    block_pairs: int = 16384
     threads: int = 2
     memory_limit_mib: float = 512.0
 

@@ -91,30 +91,27 @@ def build_plan(
     group = (estimate // _NODES_AT_ONCE).astype(np.int64)
     ends = np.flatnonzero(np.diff(event_index[order])) + 1
     cuts = [0]
-    for end in [*ends.tolist(), len(order)]:
+    for end in [*ends.tolist(), len(order)]:  # an empty sample has one empty part
         if end == len(order) or group[end] > group[cuts[-1]]:
             cuts.append(end)
     parts = [
         _pairs(segments, order[a:b], event_index, earliest, geometry, accuracy, reach, nominal_width)
         for a, b in pairwise(cuts)
-        if b > a
     ]
-    columns = [np.concatenate(c) for c in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 8
-    segment, fraction, x, y, distance, delay, event, channel = columns
-    new = np.ones(len(event), dtype=bool)
-    new[1:] = (event[1:] != event[:-1]) | (channel[1:] != channel[:-1])
-    first = np.append(np.flatnonzero(new), len(event)).astype(np.int64)
-    reference = np.minimum.reduceat(delay, first[:-1]) if len(event) else np.zeros(0)
+    segment, fraction, x, y, distance, delay, event, channel, time, size = (
+        np.concatenate(c) for c in zip(*parts, strict=True)
+    )
+    first = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     return Plan(
-        segment=segment.astype(np.int32),
-        fraction=fraction.astype(np.float32),
-        x=x.astype(np.float32),
-        y=y.astype(np.float32),
-        distance=distance.astype(np.float32),
-        delay=(delay - np.repeat(reference, np.diff(first))).astype(np.float32),
-        event=events[event[first[:-1]].astype(np.int64)] if len(event) else np.zeros(0, dtype=np.int64),
-        channel=channel[first[:-1]].astype(np.int64),
-        time=reference,
+        segment=segment,
+        fraction=fraction,
+        x=x,
+        y=y,
+        distance=distance,
+        delay=delay,
+        event=events[event],
+        channel=channel,
+        time=time,
         first=first,
         blocks=_blocks(first, block_pairs),
         reach=reach,
@@ -123,16 +120,13 @@ def build_plan(
 
 
 def _blocks(first: Ints, block_pairs: int) -> tuple[tuple[int, int], ...]:
-    """Ranges of pixels with at most `block_pairs` pairs each (more only where one pixel has more)."""
-    blocks = []
-    start = 0
-    pixels = len(first) - 1
-    while start < pixels:
-        end = int(np.searchsorted(first, first[start] + block_pairs, side="right")) - 1
-        end = min(max(end, start + 1), pixels)
-        blocks.append((start, end))
-        start = end
-    return tuple(blocks)
+    """Ranges of pixels with about equal numbers of pairs, `block_pairs` or little more (unless one pixel has more)."""
+    pairs, pixels = int(first[-1]), len(first) - 1
+    # At least two blocks where there is enough to share between two workers.
+    count = max(-(-pairs // block_pairs), min(2, 4 * pairs // block_pairs), 1)
+    edges = np.searchsorted(first, np.arange(count) * pairs / count)
+    ends = np.unique(np.append(edges, pixels))
+    return tuple((int(a), int(b)) for a, b in pairwise(ends))
 
 
 def _pairs(
@@ -145,7 +139,8 @@ def _pairs(
     reach: Reach,
     nominal_width: float,
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Sorted pairs of some segments: segment, fraction, x, y, distance, delay, event index, channel."""
+    """Sorted pairs of some whole events (segment, fraction, x, y, distance, delay), and per pixel: event index,
+    channel, reference time, number of pairs."""
     row, tpc, low, high = _cut_at_volumes(segments, rows, geometry)
     anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
     start, step = segments.start[row], segments.end[row] - segments.start[row]
@@ -165,9 +160,18 @@ def _pairs(
     channel = geometry.channel(tpc[piece_of], ix, iy)
     sort = np.lexsort((channel, event))
     piece_of, node = piece_of[sort], node[sort]
+    event, channel = event[sort], channel[sort]
     fraction = ((high - low)[piece] * weight)[node]
-    delay = segments.t0[row[piece_of]] - earliest[event[sort]]
-    return row[piece_of], fraction, x[sort], y[sort], distance[node], delay, event[sort], channel[sort]
+    delay = segments.t0[row[piece_of]] - earliest[event]
+    new = np.ones(len(event), dtype=bool)
+    new[1:] = (event[1:] != event[:-1]) | (channel[1:] != channel[:-1])
+    first = np.flatnonzero(new)
+    size = np.diff(np.append(first, len(event)))
+    time = np.minimum.reduceat(delay, first) if len(first) else np.zeros(0)
+    pairs = (fraction, x[sort], y[sort], distance[node], delay - np.repeat(time, size))
+    # Single precision of offsets from the pixel and of fractions is far below the quadrature error.
+    columns = [row[piece_of].astype(np.int32), *(p.astype(np.float32) for p in pairs)]
+    return *columns, event[first], channel[first], time, size
 
 
 def _cut_at_volumes(segments: Segments, rows: Ints, geometry: DetectorGeometry) -> tuple[Ints, Ints, Floats, Floats]:

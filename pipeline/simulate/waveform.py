@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import MemoryLimitError
 from .charge import PixelCharges, segment_sum
 from .response_table import ResponseTable
 
 #: Shapes used in the search; the exact charge decides afterwards.
 SEARCH_SHAPES = 12
-_SHORTEST = 64
+_SHORTEST = 128
+#: Longest window [ticks]; deposits a second apart (radioactive decays) would need as much memory.
+_LONGEST = 2**17
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,13 @@ def windows(charges: PixelCharges, total: Tensor, threshold: float, step: float)
     first = table.kernel_time[np.minimum(np.searchsorted(table.envelope, needed), len(table.kernel_time) - 1)]
     start = earliest + torch.as_tensor(first, dtype=total.dtype, device=total.device) - 5 * widest - step
     end = latest + table.late + 5 * widest + 2 * step
-    return start, ((end - start) / step).ceil().long()
+    ticks = ((end - start) / step).ceil().long()
+    if int(ticks.max()) > _LONGEST:
+        raise MemoryLimitError(
+            f"deposits on one pixel are spread over {float(ticks.max()) * step / 1000:.3g} ms, more than the "
+            f"{_LONGEST * step / 1000:.3g} ms that are followed; drop late deposits with select.max_delay_us."
+        )
+    return start, ticks
 
 
 def coarse_waveforms(charges: PixelCharges, pixel: Tensor, start: Tensor, ticks: int, step: float) -> Waveforms:

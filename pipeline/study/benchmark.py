@@ -1,0 +1,128 @@
+"""How long the forward model takes per cm of track, and how much memory."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..config.models import Config
+from ..detector.geometry import DetectorGeometry
+from ..errors import SelectionError
+from ..parameters import CALIBRATED, nominal_values
+from ..select.cuts import Context, max_total_length_cm
+from ..simulate.differentiable import differentiable_hits
+from ..simulate.model import ForwardModel
+from ..simulate.setup import model_settings
+from ..tables import Segments
+
+#: Lengths [cm] of the batches that are timed.
+LENGTHS = (100.0, 400.0, 1000.0)
+REPEATS = 10
+
+
+def run(
+    config: Config, segments: Segments, geometry: DetectorGeometry, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Time simulation, simulation with gradient of a loss, and with the six-parameter Jacobian, on batches of whole
+    tracks.
+
+    Medians over repeats; peak memory of the process after each batch, smallest first, and after the whole sample in
+    one go. Raises `SelectionError` if there is less track than the longest batch.
+    """
+    settings = model_settings(config)
+    rows = []
+    for length in LENGTHS:
+        batch = segments.take(max_total_length_cm(segments, length, Context(geometry, config.seed)))
+        if batch.length.sum() < 0.5 * length:
+            raise SelectionError(
+                f"benchmark: the sample has {segments.length.sum():.0f} cm of track, too little for a batch of "
+                f"{length:.0f} cm; use a longer sample or raise select.max_total_length_cm."
+            )
+        progress(f"{length:.0f} cm")
+        rows.append(_row(ForwardModel(batch, geometry, settings), batch))
+    progress(f"{segments.length.sum():.0f} cm")
+    model = ForwardModel(segments, geometry, settings)
+    start = time.perf_counter()
+    hits = model.hits_with_derivatives(nominal_values(), CALIBRATED)
+    whole = {
+        "length_cm": float(segments.length.sum()),
+        "hits": len(hits.event),
+        "seconds_with_jacobian": time.perf_counter() - start,
+        "peak_memory_mib": _peak_memory(),
+        "estimated_memory_mib": model.estimate_mib(model.plan(nominal_values())),
+    }
+    settings_used = {
+        "dtype": config.simulate.dtype,
+        "accuracy": config.simulate.accuracy,
+        "threads": settings.threads,
+        "device": str(settings.device),
+    }
+    return {"batches": rows, "whole": whole, "settings": settings_used}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as lines of text."""
+    used = result["settings"]
+    lines = [
+        f"{used['dtype']}, {used['accuracy']} accuracy, {used['threads']} threads, {used['device']}; "
+        f"medians of {REPEATS}",
+        f"{'length [cm]':>12}{'hits':>8}{'forward':>10}{'+ gradient':>12}{'Jacobian':>10}  [ms/cm]{'memory [MiB]':>14}",
+    ]
+    for row in result["batches"]:
+        lines.append(
+            f"{row['length_cm']:>12.1f}{row['hits']:>8}{row['forward']:>10.3f}{row['forward_backward']:>12.3f}"
+            f"{row['jacobian']:>10.3f}{'':>9}{row['peak_memory_mib']:>14.0f}"
+        )
+    whole = result["whole"]
+    lines.append(
+        f"{whole['length_cm']:>12.1f}{whole['hits']:>8}{'':>22}"
+        f"{1e3 * whole['seconds_with_jacobian'] / whole['length_cm']:>10.3f}{'':>9}{whole['peak_memory_mib']:>14.0f}"
+        f""
+        f"   once, {whole['seconds_with_jacobian']:.1f} s; working memory estimated at "
+        f"{whole['estimated_memory_mib']:.0f} MiB"
+    )
+    return "\n".join(lines)
+
+
+def _row(model: ForwardModel, batch: Segments) -> dict[str, float]:
+    """Median times [ms/cm] of one batch."""
+    length = float(batch.length.sum())
+    values = nominal_values()
+    theta = torch.tensor([values[n] for n in CALIBRATED], dtype=torch.float64, requires_grad=True)
+    target = model.hits(values)
+
+    def with_gradient() -> None:
+        hits = differentiable_hits(model, theta, CALIBRATED)
+        loss = (hits.charge - torch.from_numpy(target.charge) + 1).square().mean() + hits.time.mean()
+        theta.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    return {
+        "length_cm": length,
+        "hits": len(target.event),
+        "forward": 1e3 * _median(lambda: model.hits(values)) / length,
+        "forward_backward": 1e3 * _median(with_gradient) / length,
+        "jacobian": 1e3 * _median(lambda: model.hits_with_derivatives(values, CALIBRATED)) / length,
+        "peak_memory_mib": _peak_memory(),
+    }
+
+
+def _median(work: Callable[[], object]) -> float:
+    """Median time [s] of `REPEATS` runs after one that is not counted."""
+    work()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _peak_memory() -> float:
+    """Peak resident memory [MiB] of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
