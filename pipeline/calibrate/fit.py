@@ -130,7 +130,7 @@ class _Problem:
 
         outcome = minimise(
             self.evaluate,
-            lambda x, dx: _physical(self.free, x, dx),
+            lambda x: _room(self.free, x),
             np.array([p.to_internal(self.initial[p.name]) for p in self.free]),
             tolerance=self.method.tolerance,
             max_iterations=self.method.max_iterations,
@@ -159,16 +159,12 @@ def _check_informative(e: Evaluation, free: Sequence[Parameter]) -> None:
             )
 
 
-def _physical(free: Sequence[Parameter], x: Floats, dx: Floats) -> Floats:
-    """Shorten a step so that no parameter goes more than 0.9 of the way to its physical bound."""
-    share = 1.0
-    for p, at, step in zip(free, x, dx, strict=True):
-        # The inverse of a positive value is bounded below by 0, whatever the bounds of the value.
-        bounds = (0.0, math.inf) if p.fit_inverse else (p.to_internal(p.minimum), p.to_internal(p.maximum))
-        room = abs((bounds[0] if step < 0 else bounds[1]) - at)
-        if abs(step) > 0.9 * room:
-            share = min(share, 0.9 * room / abs(step))
-    return np.asarray(share * dx)
+def _room(free: Sequence[Parameter], x: Floats) -> tuple[Floats, Floats]:
+    """Lowest and highest step of every coordinate: 0.9 of the way to its physical bounds."""
+    # The inverse of a positive value is bounded below by 0, whatever the bounds of the value.
+    bounds = [(0.0, math.inf) if p.fit_inverse else (p.to_internal(p.minimum), p.to_internal(p.maximum)) for p in free]
+    low, high = np.array(bounds).T
+    return 0.9 * (low - x), 0.9 * (high - x)
 
 
 def _result(

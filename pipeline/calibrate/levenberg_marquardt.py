@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,12 +19,16 @@ _DOWN, _UP = 0.1, 8.0
 
 @dataclass(frozen=True)
 class State:
-    """All that the next iteration depends on: point `x` `(P,)`, `damping`, and the step that led here."""
+    """All that the next iteration depends on: point `x` `(P,)`, `damping`, and whether the search has `settled`.
+
+    `step` is the largest change of a coordinate that the last iteration tried, taken or not.
+    """
 
     x: Floats
     damping: float
     step: float = np.inf
     iteration: int = 0
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Outcome:
 
 def minimise(
     evaluate: Callable[[Floats], Evaluation],
-    limit: Callable[[Floats, Floats], Floats],
+    room: Callable[[Floats], tuple[Floats, Floats]],
     start: Floats,
     *,
     tolerance: float,
@@ -50,45 +54,43 @@ def minimise(
     """Minimise from `start` `(P,)` (or go on from `resume`).
 
     Solves `(H + damping diag H) dx = -g` with Marquardt's scaling (SIAM J. 11 (1963) 431); a step that lowers the
-    cost is taken and the damping lowered tenfold, otherwise the damping is raised. `limit(x, dx)` shortens a step to
-    what is physical. Converged when a step changes no coordinate by more than `tolerance`. `record` is called for the
-    start and after every iteration.
+    cost is taken and the damping lowered tenfold, otherwise the damping is raised. `room(x)` gives the lowest and
+    highest step of every coordinate. Converged when a step changes no coordinate by more than `tolerance`. `record`
+    is called for the start and after every iteration; `resume` may be any recorded state.
     """
     state = resume or State(x=start, damping=_FIRST_DAMPING)
     current = evaluate(state.x)
     if resume is None:
         record(state, current)
-    while state.iteration < max_iterations:
-        step = limit(state.x, _damped_step(current, state.damping))
+    if not _finite(current):
+        return Outcome(state, current, False, "did not converge: the objective is not a finite number at the start")
+    while not state.settled and state.damping <= _LARGEST_DAMPING and state.iteration < max_iterations:
+        step = _damped_step(current, state.damping, *room(state.x))
         size = float(np.abs(step).max())
         trial = _try(evaluate, state.x + step)
-        better = trial is not None and trial.cost < current.cost
         # At the minimum rounding decides whether a step helps; a negligible step is the end either way.
-        small = size <= tolerance and state.damping <= 1.0
-        if better:
-            assert trial is not None
+        settled = size <= tolerance and state.damping <= 1.0
+        if trial is not None and trial.cost < current.cost:
             current = trial
-            state = State(state.x + step, max(state.damping * _DOWN, _SMALLEST_DAMPING), size, state.iteration + 1)
+            x, damping = state.x + step, max(state.damping * _DOWN, _SMALLEST_DAMPING)
         else:
-            state = replace(state, damping=state.damping * _UP, iteration=state.iteration + 1)
+            x, damping = state.x, state.damping * _UP
+        state = State(x, damping, size, state.iteration + 1, settled)
         record(state, current)
-        if small:
-            return Outcome(
-                state,
-                current,
-                True,
-                f"converged: the last step changed no parameter by more than {size:.1e} of its nominal value",
-            )
-        if state.damping > _LARGEST_DAMPING:
-            return Outcome(state, current, *_stalled(current, tolerance))
-    return Outcome(
-        state, current, False, f"did not converge: {max_iterations} iterations were not enough (max_iterations)"
-    )
+    return Outcome(state, current, *_verdict(state, current, room(state.x), tolerance))
 
 
-def _stalled(current: Evaluation, tolerance: float) -> tuple[bool, str]:
-    """Verdict where no shorter step lowers the cost: fine if the Gauss-Newton step is negligible, failed otherwise."""
-    wanted = float(np.abs(_damped_step(current, 0.0)).max())
+def _verdict(state: State, current: Evaluation, room: tuple[Floats, Floats], tolerance: float) -> tuple[bool, str]:
+    """Whether the search has converged, and a clause that says why it ended."""
+    if state.settled:
+        return (
+            True,
+            f"converged: the last step would change no parameter by more than {state.step:.1e} of its nominal value",
+        )
+    if state.damping <= _LARGEST_DAMPING:
+        return False, f"did not converge: {state.iteration} iterations were not enough (max_iterations)"
+    # No shorter step lowers the cost: fine if the Gauss-Newton step is negligible, failed otherwise.
+    wanted = float(np.abs(_damped_step(current, 0.0, *room)).max())
     if wanted <= 1e3 * tolerance:
         return True, f"converged: no step lowers the objective any more, and the wanted step is only {wanted:.1e}"
     return False, (
@@ -100,14 +102,33 @@ def _stalled(current: Evaluation, tolerance: float) -> tuple[bool, str]:
 def _try(evaluate: Callable[[Floats], Evaluation], x: Floats) -> Evaluation | None:
     """The objective at `x`, or None where the model cannot go."""
     try:
-        return evaluate(x)
+        found = evaluate(x)
     except ModelRangeError:
         return None
+    return found if _finite(found) else None
 
 
-def _damped_step(current: Evaluation, damping: float) -> Floats:
-    """Solution of the damped normal equations, computed with unit diagonal in float64."""
+def _finite(e: Evaluation) -> bool:
+    return bool(np.isfinite(e.cost) and np.isfinite(e.gradient).all() and np.isfinite(e.curvature).all())
+
+
+def _damped_step(current: Evaluation, damping: float, lowest: Floats, highest: Floats) -> Floats:
+    """Solution of the damped normal equations within `lowest` ... `highest`, with unit diagonal in float64.
+
+    A coordinate that wants to go further is held at its limit and the others are solved for anew: shortening the
+    whole step would stop all coordinates short where one runs into its bound.
+    """
     scale = np.sqrt(np.diag(current.curvature))
     scale = np.where(scale > 0, scale, 1.0)
     normal = current.curvature / np.outer(scale, scale) + damping * np.eye(len(scale))
-    return np.asarray(-np.linalg.lstsq(normal, current.gradient / scale, rcond=1e-15)[0] / scale)
+    step = np.zeros(len(scale))
+    free = np.ones(len(scale), dtype=bool)
+    while free.any():
+        pull = -current.gradient / scale - normal[:, ~free] @ (step * scale)[~free]
+        step[free] = np.linalg.lstsq(normal[np.ix_(free, free)], pull[free], rcond=1e-15)[0] / scale[free]
+        beyond = free & ((step < lowest) | (step > highest))
+        if not beyond.any():
+            break
+        step = np.where(beyond, np.clip(step, lowest, highest), step)
+        free &= ~beyond
+    return step

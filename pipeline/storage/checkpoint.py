@@ -65,4 +65,4 @@ def _plain(part: State | Finished) -> dict[str, Any]:
 
 
 def _state(content: dict[str, Any]) -> State:
-    return State(np.array(content["x"], dtype=float), content["damping"], content["step"], content["iteration"])
+    return State(**{**content, "x": np.array(content["x"], dtype=float)})
