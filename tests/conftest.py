@@ -21,10 +21,15 @@ class SharedData:
         return path
 
 
+def data_folder() -> Path:
+    """Where the shared data are expected: GRADCAL_DATA, or ../shared/data beside the repository."""
+    return Path(os.environ.get("GRADCAL_DATA") or ROOT / ".." / "shared" / "data").resolve()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> SharedData:
-    """The shared data: GRADCAL_DATA, or ../shared/data beside the repository; skips where there is no such folder."""
-    folder = Path(os.environ.get("GRADCAL_DATA") or ROOT / ".." / "shared" / "data").resolve()
+    """The shared data (see `data_folder`); skips where there is no such folder."""
+    folder = data_folder()
     if not folder.is_dir():
         pytest.skip(f"no shared data: {folder} does not exist (set GRADCAL_DATA)")
     return SharedData(folder)

@@ -120,6 +120,7 @@ shell.prefix(
 # The parts of the configuration that each stage uses; `fit` uses its method besides.
 SECTIONS = {
     "produce": ("seed", "sample.gun", "detector.file"),
+    "convert": ("sample.sensitive_detectors", "sample.event_number", "checks"),
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
     "fit": ("seed", "checks", "detector", "readout", "simulate"),

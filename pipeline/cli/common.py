@@ -28,9 +28,9 @@ T = TypeVar("T")
 LINE_EVERY = 5.0
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--config FILE | --config-json TEXT`."""
-    group = parser.add_mutually_exclusive_group(required=True)
+def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add `--config FILE | --config-json TEXT`; where not required, the defaults hold without."""
+    group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--config", metavar="FILE", help="configuration file (`gradcal config` prints one)")
     group.add_argument("--config-json", metavar="TEXT", help="configuration, or a part of it, as JSON")
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+# Sums of linear algebra in NumPy depend on its number of threads; one makes results the same on every machine. It is
+# read when NumPy is loaded, so it stands before the imports that load it.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 from .. import __version__
 from ..errors import GradcalError
 from ..names import nearest

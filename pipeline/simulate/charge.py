@@ -18,7 +18,10 @@ from .response_table import SIGMA_RANGE, ResponseTable
 from .transverse import AxisWeights
 
 #: Rows (packet, time) handled at once; bounds the memory of a look-up.
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 8_192
+
+#: Packets whose weights are computed at once; small enough for the products over the pixel to stay in the cache.
+PACKETS_AT_ONCE = 2_048
 
 
 @dataclass(frozen=True)
@@ -132,17 +135,14 @@ def pixel_charges(
 ) -> PixelCharges:
     """Prepare the packets `quantities` (see `drift.QUANTITIES`) of pixels whose first packets are `first`."""
     charge, x, y, time, sigma_transverse, sigma_time = quantities
-    wx = AxisWeights(x, sigma_transverse, pitch, table.intervals)
-    wy = AxisWeights(y, sigma_transverse, pitch, table.intervals)
-    products = [_product(wx.value, wy.value)]
-    for name in () if tangents is None else tangents.quantities:  # in the order of QUANTITIES
-        if name == "x":
-            products.append(_product(wx.by_offset(), wy.value))
-        elif name == "y":
-            products.append(_product(wx.value, wy.by_offset()))
-        elif name == "sigma_transverse":
-            products.append(_product(wx.by_sigma(), wy.value) + _product(wx.value, wy.by_sigma()))
-    weights = torch.stack([p @ table.shapes for p in products], dim=2)
+    moving = () if tangents is None else tangents.quantities
+    weights = torch.cat(
+        [
+            _weights(table, pitch, x[a : a + PACKETS_AT_ONCE], y[a : a + PACKETS_AT_ONCE],
+                     sigma_transverse[a : a + PACKETS_AT_ONCE], moving)
+            for a in range(0, max(len(x), 1), PACKETS_AT_ONCE)
+        ]
+    )  # fmt: skip
     low, high = SIGMA_RANGE
     sigma = sigma_time.clamp(low, high * (1 - 1e-6))
     place = (sigma.log() - table.log_sigma_start) / table.log_sigma_step
@@ -165,6 +165,23 @@ def pixel_charges(
         sigma_powers=torch.stack([powers, powers, slopes], dim=1),
         tangents=tangents,
     )
+
+
+def _weights(
+    table: ResponseTable, pitch: float, x: Tensor, y: Tensor, sigma: Tensor, moving: tuple[str, ...]
+) -> Tensor:
+    """Weights `(n, K, columns)` of the shapes, and their derivatives to those of x, y, sigma_T that are `moving`."""
+    wx = AxisWeights(x, sigma, pitch, table.intervals)
+    wy = AxisWeights(y, sigma, pitch, table.intervals)
+    products = [_product(wx.value, wy.value)]
+    for name in moving:  # in the order of QUANTITIES
+        if name == "x":
+            products.append(_product(wx.by_offset(), wy.value))
+        elif name == "y":
+            products.append(_product(wx.value, wy.by_offset()))
+        elif name == "sigma_transverse":
+            products.append(_product(wx.by_sigma(), wy.value) + _product(wx.value, wy.by_sigma()))
+    return torch.stack([p @ table.shapes for p in products], dim=2)
 
 
 def _product(wx: Tensor, wy: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import MemoryLimitError, ModelRangeError
 from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
-from .charge import ROWS_AT_ONCE, PixelCharges, pixel_charges
+from .charge import PACKETS_AT_ONCE, ROWS_AT_ONCE, PixelCharges, pixel_charges
 from .drift import Deposits, packets, packets_with_derivatives
 from .noise import Noise
 from .plan import Plan, Reach, build_plan
@@ -141,14 +141,16 @@ class ForwardModel:
         tracks.
         """
         item = torch.finfo(self.settings.dtype).bits // 8
-        shapes = self.table.count
-        tents = (self.table.intervals + 1) ** 2
-        block = plan.largest_block
-        per_packet = 6 * tents + 8 * shapes + 60 + 6 * len(parameters.table())
-        rows = min(max(ROWS_AT_ONCE, self._largest_pixel(plan)), 20 * block)
-        per_row = 2 * 16 * shapes + 3 * 48 + 12 * shapes
+        shapes, tents = self.table.count, (self.table.intervals + 1) ** 2
+        block, largest_pixel = plan.largest_block, int(np.diff(plan.first).max(initial=0))
+        # Weights with derivatives, quantities, tangents and the graph of their differentiation; then the coarse
+        # waveforms.
+        per_packet = 4 * shapes + 60 + 8 * len(parameters.table()) + 4 * shapes
+        per_row = 16 * shapes + 3 * 48 + 8 * shapes
+        rows = min(max(ROWS_AT_ONCE, largest_pixel), 20 * block)
+        packets = min(PACKETS_AT_ONCE, block) * (5 * tents + 8 * self.table.intervals)
         workers = max(1, min(self.settings.threads, len(plan.blocks)))
-        working = workers * item * (block * per_packet + rows * per_row)
+        working = workers * item * (block * per_packet + rows * per_row + packets)
         kept = 24 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
         return (working + kept) / 2**20
 
@@ -160,9 +162,6 @@ class ForwardModel:
                 f"simulate.memory_limit_mib = {self.settings.memory_limit_mib:g}; raise it, lower simulate.block_pairs "
                 f"or simulate.threads, or select less."
             )
-
-    def _largest_pixel(self, plan: Plan) -> int:
-        return int(np.diff(plan.first).max(initial=0))
 
     def _complete(self, values: Mapping[str, float]) -> dict[str, float]:
         full = {**parameters.nominal_values(), **values}

@@ -44,11 +44,11 @@ else:
             mem_mb=2 * BASE_MB,
             runtime=30,
         params:
-            detectors=[f"--sensitive-detector={name}" for name in settings.sample.sensitive_detectors],
-            event_number=settings.sample.event_number,
+            config=stage_changes("convert"),
+            settings=stage_config("convert"),
             code=code_of("convert"),
         message:
             "Reading {input.file}"
         shell:
-            "python -m pipeline.cli convert {params.detectors:q} --event-number={params.event_number}"
+            "python -m pipeline.cli convert --config-json {params.config:q}"
             " {input.file:q} {output.segments:q} > {log:q} 2>&1"

@@ -1,0 +1,223 @@
+"""Slow evidence: `make validate` prints how accurate, how fast and how reproducible the calibration is, with the
+limits beside.
+
+Each table is made by the commands that users run, on the shared data (GRADCAL_DATA); it ends with exit status 1 if a
+limit is missed. `python -m tests.validate reference closure` makes only those tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.cli.main import run
+from pipeline.parameters import CALIBRATED
+from pipeline.storage.hits import read_hits
+from pipeline.tables import Hits
+from tests.conftest import data_folder
+from tests.simulate.deposits import model, random_deposits
+from tests.simulate.test_gradients import check_every_parameter
+
+FAILED: list[str] = []
+
+#: Names of the parameters in the table of published fits.
+PUBLISHED = ("Ab", "kb", "eField", "lifetime", "long_diff", "tran_diff")
+
+Key = tuple[int, int, int, int, int]
+
+
+def limit(what: str, value: float, most: float) -> str:
+    """The value with its limit; remembers a miss."""
+    if not value <= most:
+        FAILED.append(f"{what}: {value:.3g} is more than {most:.3g}")
+    return f"{value:.4g} (<= {most:g})"
+
+
+def gradcal(*arguments: object) -> None:
+    """Run a command as a user would; its messages are shown only if it fails."""
+    messages = io.StringIO()
+    with redirect_stderr(messages):
+        status = run([str(a) for a in arguments])
+    if status:
+        raise SystemExit(f"gradcal {' '.join(map(str, arguments))}: {messages.getvalue()}")
+
+
+def quietly(*arguments: object) -> None:
+    """As `gradcal`, without what the command prints."""
+    with redirect_stdout(io.StringIO()):
+        gradcal(*arguments)
+
+
+def by_key(hits: Hits) -> dict[Key, int]:
+    """Row of each hit by (event, tpc, pixel x, pixel y, number)."""
+    columns = (hits.event_id, hits.tpc, hits.pixel_x, hits.pixel_y, hits.hit)
+    return {key: row for row, key in enumerate(zip(*(c.tolist() for c in columns), strict=True))}
+
+
+def reference(data: Path, work: Path) -> None:
+    """Hits of 45 real segments against an independent converged integral, at three parameter points."""
+    file = data / "reference_hits.h5"
+    print(
+        "accuracy  point  hits  appear/vanish   ADC rms            ADC max          time within 0.02 us  time max [us]"
+    )
+    for accuracy, rms, largest in (("default", 0.06, 0.5), ("precise", 0.015, 0.1)):
+        for point in range(3):
+            with h5py.File(file) as content:
+                table = content[f"hits_{point}"][:]
+                values = [f"{n}={float(content[f'hits_{point}'].attrs[n])!r}" for n in CALIBRATED]
+            out = work / f"reference_{accuracy}_{point}.h5"
+            gradcal("simulate", "--config-json", "{}", "--accuracy", accuracy, file, out, "--set", *values)
+            ours = read_hits(out)
+            rows = by_key(ours)
+            names = ("event_id", "tpc", "pixel_x", "pixel_y", "hit")
+            theirs = {tuple(int(row[n]) for n in names): k for k, row in enumerate(table)}
+            common = sorted(rows.keys() & theirs.keys())
+            i, j = [rows[k] for k in common], [theirs[k] for k in common]
+            adc, late = ours.adc[i] - table["adc"][j], np.abs(ours.t[i] - table["t"][j])
+            where = f"{accuracy} accuracy at point {point}"
+            print(
+                f"{accuracy:8}  {point:5}  {len(common):4}  "
+                f"{limit(f'hits that differ, {where}', len(rows.keys() ^ theirs.keys()), 2):14}  "
+                f"{limit(f'ADC rms, {where}', float(np.sqrt(np.mean(adc**2))), rms):17}  "
+                f"{limit(f'ADC maximum, {where}', float(np.abs(adc).max()), largest):15}  "
+                f"{np.mean(late <= 0.02):19.1%}  {late.max():13.4f}"
+            )
+            limit(f"share of times off by more than 0.02 us, {where}", float(np.mean(late > 0.02)), 0.05)
+
+
+def gradients(data: Path, work: Path) -> None:
+    """Exact derivatives against central differences in float64, 200 random segments."""
+    print(
+        "model  parameter                  charge     time left out   (relative error, limit 1e-5; left out, limit 1 %)"
+    )
+    for recombination in ("birks", "box"):
+        for line in check_every_parameter(model(random_deposits(11, 200), recombination=recombination), recombination):
+            print(line)
+
+
+def speed(data: Path, work: Path) -> None:
+    """Time and memory at default accuracy, float32, mixed sample with the paper's cuts, and 20,000 cm in one run."""
+    sample = data / "edepsim_mixed_100ev.h5"
+    everything = {
+        "max_abs_cos_drift": None,
+        "track_anode_margin_cm": None,
+        "min_track_length_cm": None,
+        "max_anode_distance_cm": None,
+        "max_total_length_cm": 20_000,
+    }
+    for name, select in (("the paper's cuts", {"max_total_length_cm": None}), ("no cuts but the length", everything)):
+        config = json.dumps({"select": select})
+        selected, numbers = work / "speed.h5", work / "speed.json"
+        quietly("select", "--config-json", config, sample, selected)
+        print(f"{name}:")
+        gradcal(
+            "study", "benchmark", "--config-json", config, "--dtype", "float32", "--segments", selected,
+            "--output", numbers,
+        )  # fmt: skip
+        result = json.loads(numbers.read_text())
+        limit(f"peak memory [MiB], {name}", result["whole"]["peak_memory_mib"], 1024)
+        if select is not everything:
+            for row in result["batches"]:
+                where = f"{row['length_cm']:.0f} cm [ms/cm]"
+                for what, most in (("forward", 0.5), ("forward_backward", 1.1), ("jacobian", 4.0)):
+                    limit(f"{what} at {where}", row[what], most)
+
+
+def closure(data: Path, work: Path) -> None:
+    """Noiseless closure from the nominal point at the published targets, in float64."""
+    targets: dict[tuple[str, int, int], dict[str, float]] = {}
+    with (data / "published_fits.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            key = (row["family"], int(row["target_seed"]), int(row["data_seed"]))
+            targets.setdefault(key, {})[CALIBRATED[PUBLISHED.index(row["param"])]] = float(row["target"])
+    files = {"muon_1GeV": "g4_muon_1gev_100ev.h5", "mu_pi_p_mom_range": "edepsim_mixed_100ev.h5"}
+    print(
+        "sample             target  length [cm]  hits  largest relative error  iterations  seconds     condition number"
+    )
+    for family, file in files.items():
+        config = json.dumps({"select": {"max_total_length_cm": 650}})
+        selected = work / f"{family}.h5"
+        quietly("select", "--config-json", config, data / file, selected)
+        for (name, seed, data_seed), values in sorted(targets.items()):
+            if name != family:
+                continue
+            hits, out = work / f"{family}_{seed}.hits.h5", work / f"{family}_{seed}.h5"
+            settings = [f"{n}={v!r}" for n, v in values.items()]
+            gradcal("simulate", "--config-json", config, selected, hits, "--set", *settings)
+            start = time.monotonic()
+            quietly("fit", "--config-json", config, "--segments", selected, "--hits", hits, out)
+            seconds = time.monotonic() - start
+            result = json.loads(out.with_suffix(".json").read_text())
+            error = max(abs(p["value"] / p["target"] - 1) for p in result["parameters"])
+            with h5py.File(out) as content:
+                more = dict(content["diagnostics"].attrs)
+            where = f"{family} target {seed}"
+            print(
+                f"{family:18} {seed:3}/{data_seed:<2}  {more['length_cm']:11.1f}  {more['hits']:4.0f}  "
+                f"{limit(f'error, {where}', error, 1e-5):22}  "
+                f"{limit(f'iterations, {where}', result['iterations'], 30):10}  "
+                f"{limit(f'seconds, {where}', seconds, 90):10}  {more['condition_number']:16.3g}"
+            )
+            limit(f"not converged, {where}", 1 - result["converged"], 0)
+            limit(f"length short of 500 cm, {where}", 500 - more["length_cm"], 0)
+
+
+def reproducible(data: Path, work: Path) -> None:
+    """The same work twice, and with one and with two threads: identical bytes."""
+    config = json.dumps({"select": {"max_total_length_cm": 400}, "readout": {"noise": {"enabled": True}}})
+    selected = work / "same.h5"
+    quietly("select", "--config-json", config, data / "edepsim_mixed_100ev.h5", selected)
+    made: list[list[bytes]] = []
+    for number, threads in enumerate((2, 2, 1)):
+        folder = work / f"same_{number}"
+        folder.mkdir()
+        # The same names, since the hash of an input counts, not its name.
+        hits, out = folder / "hits.h5", folder / "fit.h5"
+        gradcal("simulate", "--config-json", config, "--threads", threads, selected, hits, "--set", "birks_ab=0.83")
+        quietly("fit", "--config-json", config, "--threads", threads, "--segments", selected, "--hits", hits, out)
+        made.append([p.read_bytes() for p in (hits, out, out.with_suffix(".json"))])
+    for what, other in (("twice the same run", made[1]), ("one and two threads", made[2])):
+        different = sum(a != b for a, b in zip(made[0], other, strict=True))
+        print(f"{what}: {limit(f'files that differ, {what}', different, 0)} of hits.h5, fit.h5, fit.json differ")
+
+
+TABLES: dict[str, Callable[[Path, Path], None]] = {
+    "reference": reference,
+    "gradients": gradients,
+    "speed": speed,
+    "closure": closure,
+    "reproducible": reproducible,
+}
+
+
+def main(names: list[str]) -> int:
+    """Make the tables `names` (all if empty)."""
+    data = data_folder()
+    if not data.is_dir():
+        print(f"validate: the shared data are not in {data}; set GRADCAL_DATA.", file=sys.stderr)
+        return 2
+    unknown = [n for n in names if n not in TABLES]
+    if unknown:
+        print(f"validate: there is no table {unknown[0]!r}; there are {', '.join(TABLES)}.", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or TABLES:
+            print(f"\n## {name}: {TABLES[name].__doc__}\n", flush=True)
+            TABLES[name](data, Path(folder))
+    print(f"\n{len(FAILED)} limits missed." if FAILED else "\nAll limits are kept.")
+    print("\n".join(FAILED))
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
