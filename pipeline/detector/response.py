@@ -46,7 +46,7 @@ class Parametrised:
     C = (2.644, -9.174, -9.174, 13.483, 45.887, 45.887)
     S = (2.948, -2.705, -2.705, 4.825, 20.814, 20.814)
 
-    early = -32.0
+    early = -36.0
     late = 4.1
 
     def shape(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
