@@ -19,6 +19,10 @@ from .objective import Evaluation, Objective
 DIAGNOSTICS = ("objective", "damping", "gradient", "matched", "unmatched_model", "unmatched_data")
 
 
+#: Directions with less than this share of the largest curvature are held by nothing but rounding.
+_NO_CURVATURE = 1e-13
+
+
 @dataclass(frozen=True)
 class Finished:
     """One start that came to an end: the optimiser's last state, its verdict, and the history."""
@@ -65,9 +69,10 @@ def fit(
 
     `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
     passed through. `on_iteration` sees every iteration; a `resume` from it continues to the same result.
-    Raises `FitError` where the data say nothing about a free parameter.
+    Raises `FitError` where the data say nothing about a free parameter, or a start value cannot be used.
     """
     free = [parameters.lookup(n, f"methods.{name}.free") for n in method.free]
+    _check_initial(method, f"methods.{name}.initial")
     runs: list[_Run] = []
     finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
@@ -82,6 +87,15 @@ def fit(
         runs.append(run)
     best = min(runs, key=lambda r: (not r.outcome.converged, r.outcome.evaluation.cost))
     return _result(best, runs, free, method, name, target, extra)
+
+
+def _check_initial(method: Method, where: str) -> None:
+    """Refuse start values that would be ignored, and an infinite one, from which no derivative leads away."""
+    for name, value in method.initial.items():
+        if name not in method.free:
+            raise FitError(f"{where}: {name} is not fitted, so it has no start; free it, or give its value in `fixed`.")
+        if not math.isfinite(value):
+            raise FitError(f"{where}: {name} = {value:g}, but a fit must start from a finite value.")
 
 
 def _starts(free: Sequence[Parameter], method: Method, seed: int) -> list[dict[str, float]]:
@@ -210,7 +224,7 @@ def _result(
             "starts": float(len(runs)),
             "starts_converged": float(sum(r.outcome.converged for r in runs)),
         },
-        warnings=tuple(_remarks(final, runs, best)),
+        warnings=(*_undetermined(free, e.curvature), *_remarks(final, runs, best)),
     )
 
 
@@ -220,11 +234,29 @@ def _unmatched_fraction(e: Evaluation) -> float:
     return float(alone / max(alone + 2 * e.counts["matched"], 1))
 
 
-def _condition_number(curvature: Floats) -> float:
-    """Ratio of the largest to the smallest eigenvalue of the curvature scaled to unit diagonal."""
+def _normalised(curvature: Floats) -> Floats:
+    """The curvature scaled to unit diagonal; rows without curvature stay zero."""
     scale = np.sqrt(np.diag(curvature))
-    eigenvalues = np.linalg.eigvalsh(curvature / np.outer(scale, scale))
+    scale = np.where(scale > 0, scale, 1.0)
+    return np.asarray(curvature / np.outer(scale, scale))
+
+
+def _condition_number(curvature: Floats) -> float:
+    """Ratio of the largest to the smallest eigenvalue of the normalised curvature."""
+    eigenvalues = np.linalg.eigvalsh(_normalised(curvature))
     return float(eigenvalues[-1] / max(eigenvalues[0], np.finfo(float).tiny))
+
+
+def _undetermined(free: Sequence[Parameter], curvature: Floats) -> list[str]:
+    """A sentence for every direction in which the data do not hold the parameters at all."""
+    eigenvalues, vectors = np.linalg.eigh(_normalised(curvature))
+    remarks = []
+    for value, vector in zip(eigenvalues, vectors.T, strict=True):
+        if value < _NO_CURVATURE * eigenvalues[-1]:
+            names = [p.name for p, share in zip(free, vector, strict=True) if abs(share) > 0.1]
+            how = "separately; fix one of them." if len(names) > 1 else "at all; take it out of the free parameters."
+            remarks.append(f"{' and '.join(names)} cannot be determined from these data {how}")
+    return remarks
 
 
 def _remarks(final: Mapping[str, float], runs: Sequence[_Run], best: _Run) -> list[str]:
