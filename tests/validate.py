@@ -163,7 +163,7 @@ def closure(data: Path, work: Path) -> None:
                 more = dict(content["diagnostics"].attrs)
             where = f"{family} target {seed}"
             print(
-                f"{family:18} {seed:3}/{data_seed:<2}  {more['length_cm']:11.1f}  {more['hits']:4.0f}  "
+                f"{family:18} {seed:3}/{data_seed:<2}  {more['length_cm']:11.1f}  {more['hits_used']:4.0f}  "
                 f"{limit(f'error, {where}', error, 1e-5):22}  "
                 f"{limit(f'iterations, {where}', result['iterations'], 30):10}  "
                 f"{limit(f'seconds, {where}', seconds, 90):10}  {more['condition_number']:16.3g}"

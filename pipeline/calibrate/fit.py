@@ -71,8 +71,8 @@ def fit(
     passed through. `on_iteration` sees every iteration; a `resume` from it continues to the same result.
     Raises `FitError` where the data say nothing about a free parameter, or a start value cannot be used.
     """
+    check_method(method, name)
     free = [parameters.lookup(n, f"methods.{name}.free") for n in method.free]
-    _check_initial(method, f"methods.{name}.initial")
     runs: list[_Run] = []
     finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
@@ -89,13 +89,24 @@ def fit(
     return _result(best, runs, free, method, name, target, extra)
 
 
-def _check_initial(method: Method, where: str) -> None:
-    """Refuse start values that would be ignored, and an infinite one, from which no derivative leads away."""
-    for name, value in method.initial.items():
-        if name not in method.free:
-            raise FitError(f"{where}: {name} is not fitted, so it has no start; free it, or give its value in `fixed`.")
-        if not math.isfinite(value):
-            raise FitError(f"{where}: {name} = {value:g}, but a fit must start from a finite value.")
+def check_method(method: Method, name: str) -> None:
+    """Refuse start values that would be ignored, and infinite values, which have no derivative and no place in JSON.
+
+    Raises `FitError`.
+    """
+    for parameter in method.initial:
+        if parameter not in method.free:
+            raise FitError(
+                f"methods.{name}.initial: {parameter} is not fitted, so it has no start value; add it to free, or give "
+                f"its value in fixed."
+            )
+    for key, values in (("initial", method.initial), ("fixed", method.fixed)):
+        for parameter, value in values.items():
+            if not math.isfinite(value):
+                raise FitError(
+                    f"methods.{name}.{key}: {parameter} = {value:g}, but a fit needs finite values; "
+                    f"1e12 is as good as infinite."
+                )
 
 
 def _starts(free: Sequence[Parameter], method: Method, seed: int) -> list[dict[str, float]]:
@@ -217,7 +228,9 @@ def _result(
         history={k: np.array(v) for k, v in best.history.items()},
         diagnostics={
             **extra,
-            **{k: float(v) for k, v in e.counts.items()},
+            "hits_used": float(e.counts["matched"]),
+            "unmatched_model": float(e.counts["unmatched_model"]),
+            "unmatched_data": float(e.counts["unmatched_data"]),
             "objective": e.cost,
             "unmatched_fraction": fraction,
             "condition_number": _condition_number(e.curvature),

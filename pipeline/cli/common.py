@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..config.load import config_from_json, load_config
 from ..config.models import Config
-from ..errors import ConfigError
+from ..errors import ConfigError, FileFormatError
 from ..parameters import check_values
 
 if TYPE_CHECKING:
@@ -98,6 +98,16 @@ def parse_assignments(assignments: Sequence[str] | None, where: str) -> dict[str
         except ValueError as error:
             raise ConfigError(f"{where}: {name} = {number!r} is not a number.") from error
     return check_values(values, where)
+
+
+def check_not_input(output: Path, *inputs: Path) -> None:
+    """Refuse an output that would overwrite what it is made from.
+
+    Raises `FileFormatError`.
+    """
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise FileFormatError(f"{output} is an input of this command; give the output another name.")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments and hits, fit, write the result."""
-    from ..calibrate.fit import Progress, fit
+    from ..calibrate.fit import Progress, check_method, fit
     from ..calibrate.methods import objective_of
     from ..config.load import config_slice
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
-    from ..storage.atomic import check_output
     from ..storage.checkpoint import Checkpoint
     from ..storage.detector import detector_path
     from ..storage.fit import write_fit
@@ -45,8 +45,11 @@ def main(args: argparse.Namespace) -> None:
 
     config = model_config(args)
     name, method = _method(args, config)
-    check_output(args.output)
-    hits, target = read_hits(args.hits), read_hits_truth(args.hits)
+    check_method(method, name)
+    _check_outputs(args)
+    hits = read_hits(args.hits)
+    # An infinite lifetime has no place in JSON, and no difference to it can be told.
+    target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_for_model(args.segments, config)
 
     settings = config_slice(config, "seed", "checks", "detector", "readout", "simulate")
@@ -72,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
             name,
             target=target,
             seed=config.seed,
-            extra={"length_cm": float(segments.length.sum()), "hits": float(len(hits))},
+            extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             on_iteration=on_iteration,
             resume=resume,
         )
@@ -96,6 +99,19 @@ def table(result: FitResult) -> str:
     return "\n".join(lines)
 
 
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse before the fit what could not be written after it."""
+    from ..errors import FileFormatError
+    from ..storage.atomic import check_output
+    from .common import check_not_input
+
+    if args.output.suffix == ".json":
+        raise FileFormatError(f"{args.output} must end in .h5; the JSON is written beside it.")
+    for path in (args.output, args.output.with_suffix(".json")):
+        check_output(path)
+        check_not_input(path, args.segments, args.hits)
+
+
 def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:
     """The method asked for, with the changes of the command line."""
     from ..config.load import config_from_json
@@ -110,8 +126,23 @@ def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:
         raise ConfigError(f"--method: there is no method {name!r}; did you mean {nearest(name, config.methods)!r}?")
     changed = config.methods[name].model_dump(mode="json")
     if args.free is not None:
-        changed["free"] = [part.strip() for part in args.free.split(",") if part.strip()]
+        changed["free"] = _names(args.free)
     changed["initial"] |= parse_assignments(args.initial, "--initial")
     for parameter in changed["free"]:
         changed["fixed"].pop(parameter, None)
     return name, config_from_json(json.dumps({"methods": {name: changed}})).methods[name]
+
+
+def _names(text: str) -> list[str]:
+    """Parameter names separated by commas."""
+    from ..errors import ConfigError
+    from ..parameters import lookup
+
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise ConfigError("--free: no parameter is named; give one or more, separated by commas.")
+    for name in names:
+        lookup(name, "--free")
+        if names.count(name) > 1:
+            raise ConfigError(f"--free: {name} is given twice; keep one.")
+    return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 HELP = "simulate the hits that segments leave at given parameter values"
@@ -36,11 +37,12 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
-    from .common import model_config, parse_assignments, read_for_model, say, timed
+    from .common import check_not_input, model_config, parse_assignments, read_for_model, say, timed
 
     config = model_config(args)
     values = {**nominal_values(), **parse_assignments(args.set, "--set")}
     check_output(args.output)
+    check_not_input(args.output, args.segments)
     levels = config.readout.noise
     noisy = levels.enabled if args.noise is None else args.noise
     seed = config.seed if args.seed is None else args.seed
@@ -58,10 +60,15 @@ def main(args: argparse.Namespace) -> None:
         event_t0=model.plan(values).event_t0,
         integer_adc=config.readout.integer_adc,
     )
-    settings = {**config_slice(config, "checks", "detector", "readout", "simulate"), "set": values}
+    settings = {**config_slice(config, "checks", "detector", "readout", "simulate"), "set": _jsonable(values)}
     settings["simulate"].pop("threads")
     settings |= {"noise": noisy, "seed": seed if noisy else None}
     inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("simulate", settings, inputs=inputs, module="pipeline.cli.simulate")
     write_hits(args.output, hits, provenance, values)
     say(f"{args.output}: {len(hits)} hits from {segments.length.sum():.0f} cm of track.")
+
+
+def _jsonable(values: dict[str, float]) -> dict[str, float | str]:
+    """Parameter values as JSON can hold them: an infinite lifetime as text."""
+    return {name: value if math.isfinite(value) else str(value) for name, value in values.items()}

@@ -120,7 +120,7 @@ def _sample(sample: Sample) -> dict[str, Any]:
     first = max((step.length_cm for step in sample.cut_flow), default=0.0)
     steps = [
         {
-            "name": step.name.replace("_", " "),
+            "name": step.name,
             "description": step.description,
             "counts": [words.count(n) for n in (step.events, step.tracks, step.segments)],
             "length": words.count(step.length_cm),
@@ -190,7 +190,7 @@ def _fit(fit: Fit, many: int) -> dict[str, Any]:
         "largest": words.percent(abs(largest[1])) if largest else None,
         "largest_name": Markup(words.label(parameter_of(largest[0]))) if largest else None,
         "parameters": [_row(p) for p in result.parameters],
-        "diagnostics": [(name.replace("_", " "), words.number(float(v))) for name, v in sorted(diagnostics.items())],
+        "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
         "open": many <= _OPEN_FITS or not result.converged,
     }
 

@@ -79,6 +79,11 @@ def number(value: float, digits: int = DIGITS, sign: str = "-") -> str:
     return mantissa.replace("-", "−")
 
 
+def plain(value: float) -> str:
+    """A whole number as such, any other to some significant digits."""
+    return count(value) if abs(value) < 1e9 and value == round(value) else number(value)
+
+
 def percent(fraction: float, sign: str = "-") -> str:
     """A relative difference in percent: two significant digits, 0 where it is exactly nothing."""
     return "0 %" if fraction == 0.0 else f"{number(100.0 * fraction, 2, sign)} %"
