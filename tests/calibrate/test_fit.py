@@ -110,9 +110,16 @@ def test_bound_that_is_active_leaves_the_others_at_their_best():
         assert values(result)[name] == pytest.approx(values(without)[name], rel=1e-7)
 
 
-def test_infinite_start_lifetime_is_refused():
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method(free=FOUR, initial={"electron_lifetime": np.inf}),
+        Method(free=FOUR[:3], fixed={"electron_lifetime": np.inf}),
+    ],
+)
+def test_infinite_lifetime_is_no_value_of_a_fit(method):
     with pytest.raises(FitError, match=r"electron_lifetime.*finite"):
-        run(Method(free=FOUR, initial={"electron_lifetime": np.inf}))
+        run(method)
 
 
 def test_no_point_asked_for_is_beyond_a_physical_bound():
@@ -154,7 +161,9 @@ def test_parameter_without_effect_is_refused_by_name():
 def test_parameters_of_which_only_the_ratio_enters_are_said():
     """Only k_B / rho enters Birks' law."""
     result = run(Method(free=("birks_ab", "birks_kb", "density")), ToyChamber().observe({}), target={})
-    assert any(w.startswith("birks_kb and density cannot be determined from these data separately") for w in result.warnings)
+    assert any(
+        w.startswith("birks_kb and density cannot be determined from these data separately") for w in result.warnings
+    )
     assert result.diagnostics["condition_number"] > 1e12
 
 
