@@ -30,7 +30,7 @@ def test_page_shows_targets_cut_flow_and_provenance(tmp_path: Path) -> None:
     assert run(sample_in(tmp_path)) == 0
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "All 2 fits converged." in html
-    assert all(text in html for text in ("target_1", "target_2", "drift angle", "no electronics noise", "seed 77"))
+    assert all(text in html for text in ("target_1", "target_2", "drift_angle", "no electronics noise", "seed 77"))
 
 
 def test_same_files_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:

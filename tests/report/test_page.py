@@ -188,7 +188,7 @@ def test_equal_input_gives_equal_text_without_a_date() -> None:
 
 def test_cut_flow_is_shown_with_its_shares() -> None:
     html = page(some_fits(1))
-    row = html[html.index("drift angle") :].split("</tr>")[0]
+    row = html[html.index("drift_angle") :].split("</tr>")[0]
     assert re.findall(r"<td>([^<]+)</td>", row) == ["4", "30", "300", "750"]
     widths = [float(w) for w in re.findall(r'class="bar" style="width:([\d.]+)%', html)]
     assert np.array(widths) / widths[0] == pytest.approx([1.0, 0.75, 0.25])
