@@ -51,8 +51,8 @@ class Parametrised:
 
     def shape(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """The weight a, the decay times b, c [us] and the end time s [us] at offset `x, y` [cm]."""
-        ax, ay = np.abs(x), np.abs(y)
-        powers = (np.ones_like(ax * ay), ax, ay, ax * ay, ax * ax, ay * ay)
+        ax, ay = np.abs(np.broadcast_arrays(x, y))
+        powers = (np.ones_like(ax), ax, ay, ax * ay, ax * ax, ay * ay)
         a, b, c, s = (
             np.sum([k * v for k, v in zip(p, powers, strict=True)], axis=0) for p in (self.A, self.B, self.C, self.S)
         )
