@@ -180,7 +180,8 @@ def _check_informative(e: Evaluation, free: Sequence[Parameter]) -> None:
     for p, curvature in zip(free, np.diag(e.curvature), strict=True):
         if not curvature > 0:
             raise FitError(
-                f"{p.name} has no effect on these data with the configured models; take it out of the free parameters."
+                f"{p.name} has no effect on these data at the start values with the configured models; take it out of "
+                f"the free parameters."
             )
 
 

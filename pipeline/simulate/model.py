@@ -75,8 +75,7 @@ class ForwardModel:
         self.geometry = geometry
         self.settings = settings
         self.accuracy = ACCURACY[settings.accuracy]
-        # Blocks run side by side, one thread each: sums then do not depend on the number of threads.
-        torch.set_num_threads(1)
+        _one_thread()
         self.table = response_table(
             settings.response, geometry.pixel_pitch, self.accuracy, settings.dtype, settings.device
         )
@@ -232,7 +231,7 @@ class ForwardModel:
     def _map(self, run: Callable[[tuple[int, int]], T], blocks: tuple[tuple[int, int], ...]) -> list[T]:
         if self.settings.threads == 1 or len(blocks) < 2:
             return [run(b) for b in blocks]
-        with ThreadPoolExecutor(self.settings.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(self.settings.threads, initializer=_one_thread) as pool:
             return list(pool.map(run, blocks))
 
     def _collect(self, plan: Plan, parts: list[tuple[Tensor, ...]], names: tuple[str, ...]) -> SimulatedHits:
@@ -255,6 +254,15 @@ class ForwardModel:
 
     def _tensor(self, array: object) -> Tensor:
         return torch.as_tensor(array, dtype=self.settings.dtype, device=self.settings.device)
+
+
+def _one_thread() -> None:
+    """Settings of every thread that computes a block."""
+    # Blocks run side by side, one thread each: sums then do not depend on the number of threads.
+    torch.set_num_threads(1)
+    # Far tails of Gaussians underflow; arithmetic on what is below the smallest normal number is a hundred times
+    # slower.
+    torch.set_flush_denormal(True)
 
 
 def _as_columns(hits: PixelHits, block: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -15,6 +15,10 @@ import math
 import torch
 from torch import Tensor
 
+#: Exponents below this are taken as this: exp(-87) is the smallest normal number in single precision, and exp is slow
+#: beyond.
+_UNDERFLOW = -87.0
+
 
 class AxisWeights:
     """Weights of the folded tents along one axis for clouds at `offset` `(n,)` [cm] from the pixel centre, width
@@ -30,7 +34,7 @@ class AxisWeights:
         self.sigma = s = sigma[:, None]
         self.u = (knots - offset[:, None]) / s
         below = torch.erf(self.u * math.sqrt(0.5)).mul_(0.5)
-        self.density = torch.exp(-0.5 * self.u * self.u).div_(s * math.sqrt(2 * math.pi))
+        self.density = torch.exp((-0.5 * self.u * self.u).clamp_(min=_UNDERFLOW)).div_(s * math.sqrt(2 * math.pi))
         self.m0 = below.diff(dim=1)
         self.rise = self.density.diff(dim=1)
         m1 = torch.addcmul(self.m0 * (-self.u[:, :-1] * s), s * s, self.rise, value=-1).div_(h)
