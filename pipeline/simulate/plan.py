@@ -86,6 +86,8 @@ def build_plan(
     earliest = np.full(len(events), np.inf)
     np.minimum.at(earliest, event_index, segments.t0)
     order = np.argsort(event_index, kind="stable")
+    # Deposits without energy make no charge, and their dE/dx = 0 has no place in the recombination models.
+    order = order[segments.dE[order] > 0]
     # Whole events at a time, so that temporary memory does not grow with the sample.
     estimate = np.cumsum(segments.length[order] / accuracy.node_spacing + 1)
     group = (estimate // _NODES_AT_ONCE).astype(np.int64)

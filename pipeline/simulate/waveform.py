@@ -18,6 +18,8 @@ SEARCH_SHAPES = 12
 _SHORTEST = 128
 #: Longest window [ticks]; deposits a second apart (radioactive decays) would need as much memory.
 _LONGEST = 2**17
+#: Pixels times ticks transformed at once; bounds the memory of the search.
+_AT_ONCE = 2**17
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,12 @@ def _kernel(
 
 
 def groups(ticks: Tensor, candidates: Tensor) -> list[tuple[int, Tensor]]:
-    """Pixels among `candidates` (numbers) by the power of two that holds their window."""
+    """Pixels among `candidates` (numbers) by the power of two that holds their window, in groups of bounded memory."""
     if not candidates.numel():
         return []
     size = torch.exp2(ticks[candidates].clamp(min=_SHORTEST).double().log2().ceil()).long()
-    return [(int(s), candidates[size == s]) for s in torch.unique(size)]
+    return [
+        (s, pixels)
+        for s in torch.unique(size).tolist()
+        for pixels in torch.split(candidates[size == s], max(1, _AT_ONCE // s))
+    ]
