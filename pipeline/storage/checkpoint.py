@@ -19,38 +19,41 @@ from .provenance import Provenance
 class Checkpoint:
     """The checkpoint of one output: `.<name>.checkpoint.json` in its folder.
 
-    It is only believed where settings, inputs and code are those of the present run.
+    It is only believed where it is undamaged, and where settings, inputs and code are those of the present run.
     """
 
     def __init__(self, output: Path, provenance: Provenance) -> None:
         self.path = output.with_name(f".{output.name}.checkpoint.json")
-        text = json.dumps(provenance.attributes(), sort_keys=True)
-        self.key = hashlib.sha256(text.encode()).hexdigest()
+        self._provenance = provenance.attributes()
 
     def save(self, progress: Progress) -> None:
         """Keep the state of a fit; floating-point numbers are kept to the last bit."""
         content = {
-            "key": self.key,
             "finished": [_plain(f) for f in progress.finished],
             "present": {"state": _plain(progress.state), "history": dict(progress.history)},
         }
         with atomic_output(self.path) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+            temporary.write_text(json.dumps({"key": self._key(content), "fit": content}), encoding="utf-8")
 
     def load(self) -> Progress | None:
         """The state to go on from; None where there is none of this very fit."""
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content["key"] != self.key:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            content = found["fit"]
+            if found["key"] != self._key(content):
                 return None
             finished = tuple(
                 Finished(_state(f["state"]), bool(f["converged"]), str(f["status"]), f["history"])
                 for f in content["finished"]
             )
             return Progress(finished, _state(content["present"]["state"]), content["present"]["history"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # Missing, truncated by a full disk, or of another version: the fit starts over.
             return None
+
+    def _key(self, content: object) -> str:
+        """SHA-256 of what made the fit and of what is kept of it."""
+        return hashlib.sha256(json.dumps([self._provenance, content], sort_keys=True).encode()).hexdigest()
 
     def remove(self) -> None:
         """Forget the state of a finished fit."""
