@@ -221,11 +221,14 @@ class ForwardModel:
             rows = pixel.cpu().numpy()
             return self._tensor(noise.ticks(event[rows], channel[rows], ticks))
 
+        trigger = replace(trigger, reset=self._tensor(reset), sampling=self._tensor(sampling))
+        if noise.levels.discriminator == 0:
+            return trigger
         return replace(
             trigger,
-            reset=self._tensor(reset),
-            sampling=self._tensor(sampling),
-            comparator=comparator if noise.levels.discriminator > 0 else None,
+            comparator=comparator,
+            comparator_width=noise.levels.discriminator,
+            phase=self._tensor(np.mod(plan.time[slice(*block)], readout.clock)),
         )
 
     def _map(self, run: Callable[[tuple[int, int]], T], blocks: tuple[tuple[int, int], ...]) -> list[T]:

@@ -93,7 +93,8 @@ def hits_table(
     adc, time = readout.adc(simulated.charge), simulated.time
     if integer_adc:
         adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
-        time = np.floor(time / readout.clock) * readout.clock
+        # A time on a clock tick is that tick, on whichever side rounding left it.
+        time = np.floor(time / readout.clock + 1e-3) * readout.clock
     anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
     cathode = np.array([t.z_cathode for t in geometry.tpcs])[tpc]
     depth = drift_velocity * time + geometry.response_start

@@ -25,6 +25,8 @@ _MARGIN = 600.0
 _SLACK = 0.5
 #: A crossing slower than this [electrons/us] is treated as this slow, so that its derivatives stay finite.
 _SLOWEST_CURRENT = 1e-3
+#: How many widths of comparator noise may make a crossing.
+_WIDEST_NOISE = 6.0
 _NEWTON_STEPS = 6
 _BISECTION_STEPS = 80
 
@@ -34,8 +36,9 @@ class Trigger:
     """Readout constants: `threshold` [electrons], `hold` [us], `clock` [us], `max_hits`.
 
     Noise of every pixel and hit, `(pixels, max_hits)` [electrons], or None: `reset` is r above, `sampling` adds to the
-    recorded charge. `comparator(pixels, ticks)`, if there is one, gives noise `(pixels, ticks)` on the comparator,
-    which is then looked at once per clock tick only.
+    recorded charge. `comparator(pixels, ticks)`, if there is one, gives noise `(pixels, ticks)` of width
+    `comparator_width` [electrons] on the comparator, which is then looked at once per clock tick only; `phase`
+    `(pixels,)` [us] says how long after a tick the reference time of each pixel is.
     """
 
     threshold: float
@@ -45,6 +48,13 @@ class Trigger:
     reset: Tensor | None = None
     sampling: Tensor | None = None
     comparator: Callable[[Tensor, int], Tensor] | None = None
+    comparator_width: float = 0.0
+    phase: Tensor | None = None
+
+    def lowest(self, like: Tensor) -> Tensor:
+        """`(pixels,)` smallest charge [electrons] that may make each pixel cross, from its own noise alone."""
+        lowest = torch.full_like(like, self.threshold - _WIDEST_NOISE * self.comparator_width)
+        return lowest if self.reset is None else lowest - self.reset.abs().amax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,11 @@ class PixelHits:
 def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     """Hits of all pixels."""
     total = charges.total()
-    noise = 0.0 if trigger.reset is None else float(trigger.reset.abs().max())
-    lowest = trigger.threshold - noise
-    start, ticks = windows(charges, total, max(lowest, 1.0), trigger.clock)
+    lowest = trigger.lowest(total)
+    start, ticks = windows(charges, total, lowest.clamp(min=1.0), trigger.clock)
+    if trigger.phase is not None:
+        start = ((start + trigger.phase) / trigger.clock).floor() * trigger.clock - trigger.phase
+        ticks = ticks + 1
     candidates = torch.nonzero(total >= lowest).flatten()
     coarse = [
         coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock)
@@ -122,7 +134,7 @@ def _first_tick(
     row = torch.nonzero(alive[coarse.pixel]).flatten()
     pixel, ticks = coarse.pixel[row], coarse.charge.shape[1]
     at = torch.arange(ticks, device=row.device)
-    time = coarse.start[row, None] + at * coarse.step
+    time = coarse.start[row, None] + at.to(coarse.start.dtype) * coarse.step
     over = coarse.charge[row] + flicker[row] - level[pixel, None]
     armed_ticks = time >= armed[pixel, None]
     sure = torch.where(armed_ticks & (over > _MARGIN), at, ticks).amin(dim=1)

@@ -32,8 +32,8 @@ class Waveforms:
     charge: Tensor
 
 
-def windows(charges: PixelCharges, total: Tensor, threshold: float, step: float) -> tuple[Tensor, Tensor]:
-    """Start [us] and number of ticks of the time in which each pixel can cross the threshold.
+def windows(charges: PixelCharges, total: Tensor, threshold: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """Start [us] and number of ticks of the time in which each pixel can cross its threshold `(pixels,)`.
 
     The charge by a time is at most the total times the envelope of the response at the earliest packet.
     """
@@ -42,9 +42,11 @@ def windows(charges: PixelCharges, total: Tensor, threshold: float, step: float)
     earliest = torch.segment_reduce(charges.time, "min", lengths=counts)
     latest = torch.segment_reduce(charges.time, "max", lengths=counts)
     widest = torch.segment_reduce(charges.sigma_time, "max", lengths=counts)
-    needed = (0.5 * threshold / total.clamp(min=threshold)).double().cpu().numpy()
+    needed = (0.5 * threshold / torch.maximum(total, threshold)).double().cpu().numpy()
     first = table.kernel_time[np.minimum(np.searchsorted(table.envelope, needed), len(table.kernel_time) - 1)]
-    start = earliest + torch.as_tensor(first, dtype=total.dtype, device=total.device) - 5 * widest - step
+    # Never after the first arrival, for the search follows the charge from its arrival on.
+    before = torch.as_tensor(np.minimum(first, 0.0), dtype=total.dtype, device=total.device)
+    start = earliest + before - 5 * widest - step
     end = latest + table.late + 5 * widest + 2 * step
     ticks = ((end - start) / step).ceil().long()
     if int(ticks.max()) > _LONGEST:
