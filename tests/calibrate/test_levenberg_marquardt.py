@@ -225,14 +225,15 @@ def test_start_without_a_number_ends_in_a_sentence(part, number):
     assert len(seen) == outcome.state.iteration + 1
 
 
-def test_cliff_at_the_minimum_is_not_called_converged():
+@pytest.mark.parametrize("tolerance", [1e-10, 1e-8, 1e-4])
+def test_cliff_before_the_minimum_is_not_called_converged(tolerance):
     """Hits that vanish make the cost jump up beyond a line short of where the gradient leads."""
 
     def evaluate(x):
         e = DECAY.evaluate(x)
         return Evaluation(e.cost + 1e6 * (x[1] > 1.0), e.gradient, e.curvature, {})
 
-    outcome, _ = solve(evaluate, DECAY.start)
+    outcome, _ = solve(evaluate, DECAY.start, tolerance)
     assert not outcome.converged
     assert "no step lowers the objective" in outcome.status
 
