@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
-    from .common import check_not_input, model_config, parse_assignments, read_for_model, say, timed
+    from .common import check_not_input, model_config, parse_assignments, progress_bar, read_for_model, say, timed
 
     config = model_config(args)
     values = {**nominal_values(), **parse_assignments(args.set, "--set")}
@@ -52,12 +52,14 @@ def main(args: argparse.Namespace) -> None:
     segments, geometry = read_for_model(args.segments, config)
     with timed(args.output, "simulate"):
         model = forward_model(segments, geometry, config)
-        simulated = model.hits(values, noise if noisy else None)
+        plan = model.plan(values)
+        with progress_bar(len(plan.blocks), "simulating, blocks done") as advance:
+            simulated = model.hits(values, noise if noisy else None, advance)
     hits = hits_table(
         simulated,
         geometry,
         drift_velocity=drift_velocity(values["electric_field"], geometry.temperature),
-        event_t0=model.plan(values).event_t0,
+        event_t0=plan.event_t0,
         integer_adc=config.readout.integer_adc,
     )
     settings = {**config_slice(config, "checks", "detector", "readout", "simulate"), "set": _jsonable(values)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -105,9 +106,15 @@ class ForwardModel:
             self._check_memory(self._plan)
         return self._plan
 
-    def hits(self, values: Mapping[str, float], noise: Noise | None = None) -> SimulatedHits:
+    def hits(
+        self,
+        values: Mapping[str, float],
+        noise: Noise | None = None,
+        progress: Callable[[int], None] = lambda blocks: None,
+    ) -> SimulatedHits:
         """Simulate at the parameter values (others nominal).
 
+        `progress(1)` is called after each block of `plan(values).blocks`.
         Raises `ModelRangeError` where the values lie outside what the model can compute.
         """
         values = self._complete(values)
@@ -117,7 +124,7 @@ class ForwardModel:
             hits = read_out(self._charges(plan, block, values, ()), self._trigger(plan, block, noise))
             return _as_columns(hits, block)
 
-        return self._collect(plan, self._map(run, plan.blocks), ())
+        return self._collect(plan, self._map(run, plan.blocks, progress), ())
 
     def hits_with_derivatives(self, values: Mapping[str, float], names: tuple[str, ...]) -> SimulatedHits:
         """As `hits`, noiseless, with exact derivatives to the parameters `names`."""
@@ -231,11 +238,22 @@ class ForwardModel:
             phase=self._tensor(np.mod(plan.time[slice(*block)], readout.clock)),
         )
 
-    def _map(self, run: Callable[[tuple[int, int]], T], blocks: tuple[tuple[int, int], ...]) -> list[T]:
-        if self.settings.threads == 1 or len(blocks) < 2:
-            return [run(b) for b in blocks]
-        with ThreadPoolExecutor(self.settings.threads, initializer=_one_thread) as pool:
-            return list(pool.map(run, blocks))
+    def _map(
+        self,
+        run: Callable[[tuple[int, int]], T],
+        blocks: tuple[tuple[int, int], ...],
+        progress: Callable[[int], None] = lambda blocks: None,
+    ) -> list[T]:
+        with ExitStack() as stack:
+            results: Iterable[T] = map(run, blocks)
+            if self.settings.threads > 1 and len(blocks) > 1:
+                pool = stack.enter_context(ThreadPoolExecutor(self.settings.threads, initializer=_one_thread))
+                results = pool.map(run, blocks)
+            done = []
+            for result in results:  # in the order of the blocks, whichever is ready first
+                done.append(result)
+                progress(1)
+            return done
 
     def _collect(self, plan: Plan, parts: list[tuple[Tensor, ...]], names: tuple[str, ...]) -> SimulatedHits:
         if parts:
