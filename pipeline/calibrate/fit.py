@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,21 +62,23 @@ def fit(
     target: Mapping[str, float],
     seed: int,
     extra: Mapping[str, float],
+    rounding: float = float(np.finfo(np.float64).eps),
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
     """Fit the free parameters of `method` and say what came of it.
 
     `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
-    passed through. `on_iteration` sees every iteration; a `resume` from it continues to the same result.
-    Raises `FitError` where the data say nothing about a free parameter, or a start value cannot be used.
+    passed through. `rounding` is that of the arithmetic of the model: nothing finer is asked of the fit.
+    `on_iteration` sees every iteration; a `resume` from it continues to the same result. Raises `FitError` where the
+    data say nothing about a free parameter, or a start value cannot be used.
     """
     check_method(method, name)
     free = [parameters.lookup(n, f"methods.{name}.free") for n in method.free]
     runs: list[_Run] = []
     finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
-        problem = _Problem(objective, method, free, initial)
+        problem = _Problem(objective, method, free, initial, rounding)
         if number < len(finished):
             runs.append(problem.repeat(finished[number]))
             continue
@@ -125,6 +127,7 @@ class _Problem:
     method: Method
     free: Sequence[Parameter]
     initial: Mapping[str, float]
+    rounding: float
 
     def values(self, x: Floats) -> dict[str, float]:
         """All parameter values at `x`, in physical units."""
@@ -136,7 +139,7 @@ class _Problem:
         at = self.values(x)
         e = self.objective.evaluate(at, tuple(p.name for p in self.free))
         chain = np.array([p.derivative(at[p.name]) for p in self.free])
-        return Evaluation(e.cost, e.gradient * chain, e.curvature * np.outer(chain, chain), e.counts)
+        return replace(e, gradient=e.gradient * chain, curvature=e.curvature * np.outer(chain, chain))
 
     def solve(self, on_iteration: Callable[[State, Mapping[str, list[float]]], None], resume: Progress | None) -> _Run:
         """Minimise from the start, or go on from `resume`."""
@@ -157,7 +160,8 @@ class _Problem:
             self.evaluate,
             lambda x: _room(self.free, x),
             np.array([p.to_internal(self.initial[p.name]) for p in self.free]),
-            tolerance=self.method.tolerance,
+            tolerance=max(self.method.tolerance, 100 * self.rounding),
+            precision=30 * self.rounding,
             max_iterations=self.method.max_iterations,
             record=record,
             resume=resume.state if resume else None,

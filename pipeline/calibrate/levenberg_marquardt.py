@@ -47,6 +47,7 @@ def minimise(
     start: Floats,
     *,
     tolerance: float,
+    precision: float,
     max_iterations: int,
     record: Callable[[State, Evaluation], None],
     resume: State | None = None,
@@ -55,8 +56,10 @@ def minimise(
 
     Solves `(H + damping diag H) dx = -g` with Marquardt's scaling (SIAM J. 11 (1963) 431); a step that lowers the
     cost is taken and the damping lowered tenfold, otherwise the damping is raised. `room(x)` gives the lowest and
-    highest step of every coordinate. Converged when a step changes no coordinate by more than `tolerance`. `record`
-    is called for the start and after every iteration; `resume` may be any recorded state.
+    highest step of every coordinate. Costs are compared in the units of the present point. Converged when a step
+    changes no coordinate by more than `tolerance`, or when the cost that the undamped step promises to gain, the
+    estimated distance to the minimum, is below the `precision` (relative) to which the cost is computed. `record` is
+    called for the start and after every iteration; `resume` may be any recorded state.
     """
     state = resume or State(x=start, damping=_FIRST_DAMPING)
     current = evaluate(state.x)
@@ -69,8 +72,10 @@ def minimise(
         size = float(np.abs(step).max())
         trial = _try(evaluate, state.x + step)
         # At the minimum rounding decides whether a step helps; a negligible step is the end either way.
-        settled = size <= tolerance and state.damping <= 1.0
-        if trial is not None and trial.cost < current.cost:
+        settled = (size <= tolerance and state.damping <= 1.0) or _gain(
+            current, room(state.x)
+        ) <= precision * current.cost
+        if trial is not None and trial.cost_seen_from(current) < current.cost:
             current = trial
             x, damping = state.x + step, max(state.damping * _DOWN, _SMALLEST_DAMPING)
         else:
@@ -83,10 +88,7 @@ def minimise(
 def _verdict(state: State, current: Evaluation, room: tuple[Floats, Floats], tolerance: float) -> tuple[bool, str]:
     """Whether the search has converged, and a clause that says why it ended."""
     if state.settled:
-        return (
-            True,
-            f"converged: the last step would change no parameter by more than {state.step:.1e} of its nominal value",
-        )
+        return True, f"converged: the last step changes no parameter by more than {state.step:.1e} of its nominal value"
     if state.damping <= _LARGEST_DAMPING:
         return False, f"did not converge: {state.iteration} iterations were not enough (max_iterations)"
     # No shorter step lowers the cost: fine if the Gauss-Newton step is negligible, failed otherwise.
@@ -97,6 +99,12 @@ def _verdict(state: State, current: Evaluation, room: tuple[Floats, Floats], tol
         f"did not converge: no step lowers the objective although a step of {wanted:.1e} of the nominal values "
         f"is wanted (hits that appear or vanish, or a start too far away)"
     )
+
+
+def _gain(current: Evaluation, room: tuple[Floats, Floats]) -> float:
+    """How much the undamped step would lower the cost if it were quadratic."""
+    step = _damped_step(current, 0.0, *room)
+    return float(-(current.gradient @ step + 0.5 * step @ current.curvature @ step))
 
 
 def _try(evaluate: Callable[[Floats], Evaluation], x: Floats) -> Evaluation | None:

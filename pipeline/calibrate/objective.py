@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,13 +17,23 @@ from .residuals import match, residuals
 class Evaluation:
     """An objective at one point: `cost`, `gradient` `(P,)` and `curvature` `(P, P)` (positive semi-definite), float64.
 
-    `counts` are plain numbers for the history: `matched`, `unmatched_model`, `unmatched_data`.
+    `counts` are plain numbers for the history: `matched`, `unmatched_model`, `unmatched_data`. Where the units of the
+    residuals depend on the point, `gradient` and `curvature` are those at fixed `units`, and `seen_from` gives the cost
+    here in the units of another point, so that two points can be compared.
     """
 
     cost: float
     gradient: Floats
     curvature: Floats
     counts: Mapping[str, float]
+    units: Floats | None = None
+    seen_from: Callable[[Floats], float] | None = None
+
+    def cost_seen_from(self, other: Evaluation) -> float:
+        """The cost here, in the units of `other`."""
+        if self.seen_from is None or other.units is None:
+            return self.cost
+        return self.seen_from(other.units)
 
 
 class Objective(Protocol):
@@ -56,12 +66,21 @@ class MatchedResiduals:
         at = self.model.linearise(values, names)
         pairs = match(at.observables, self.data)
         unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
-        r = (residuals(at.observables, self.data, pairs) / unit).reshape(-1)
+        difference = residuals(at.observables, self.data, pairs)
+        r = (difference / unit).reshape(-1)
         j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), len(names))
         weight = 1 / (1 + np.abs(r) / self.fair_scale)
         unmatched = pairs.unmatched_model + pairs.unmatched_data
         penalty = unmatched * len(self.scales) * float(self._fair(np.array(self.fair_scale)))
         weighted = j * weight[:, None]
+        units = np.full((len(self.data), len(self.scales)), np.nan)
+        units[pairs.data] = unit
+
+        def seen_from(other: Floats) -> float:
+            theirs = other[pairs.data]
+            # A pair that the other point does not have keeps its own unit.
+            return float(self._fair(difference / np.where(np.isfinite(theirs), theirs, unit)).sum()) + penalty
+
         return Evaluation(
             cost=float(self._fair(r).sum()) + penalty,
             gradient=weighted.T @ r,
@@ -71,6 +90,8 @@ class MatchedResiduals:
                 "unmatched_model": pairs.unmatched_model,
                 "unmatched_data": pairs.unmatched_data,
             },
+            units=units,
+            seen_from=seen_from,
         )
 
     def _fair(self, r: Floats) -> Floats:

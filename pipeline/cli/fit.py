@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments and hits, fit, write the result."""
+    import numpy as np
+
     from ..calibrate.fit import Progress, check_method, fit
     from ..calibrate.methods import objective_of
     from ..config.load import config_slice
@@ -76,6 +78,7 @@ def main(args: argparse.Namespace) -> None:
             target=target,
             seed=config.seed,
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
+            rounding=float(np.finfo(config.simulate.dtype).eps),
             on_iteration=on_iteration,
             resume=resume,
         )
