@@ -122,6 +122,16 @@ class Observables:
 
 
 @dataclass(frozen=True)
+class Linearised:
+    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters, and `softness` `(n, k)`:
+    how far each value moves per electron of noise on the threshold."""
+
+    observables: Observables
+    jacobian: Floats
+    softness: Floats
+
+
+@dataclass(frozen=True)
 class CutStep:
     """One line of a cut flow: what is left after the cut called `name`."""
 

@@ -1,1 +1,1 @@
-"""Fits: residuals, objective and optimiser are separate things, each listed in a registry."""
+"""Fits: residuals, objective and optimiser are separate things, listed in the registries of `methods`."""

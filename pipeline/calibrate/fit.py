@@ -13,36 +13,15 @@ from ..config.models import Method
 from ..errors import FitError
 from ..parameters import Parameter
 from ..tables import FitResult, FittedParameter, Floats
-from .levenberg_marquardt import Outcome, State, minimise
+from .levenberg_marquardt import Outcome
+from .methods import OPTIMISERS
 from .objective import Evaluation, Objective
+from .progress import Finished, Progress, State
 
 DIAGNOSTICS = ("objective", "damping", "gradient", "matched", "unmatched_model", "unmatched_data")
 
-
 #: Directions with less than this share of the largest curvature are held by nothing but rounding.
 _NO_CURVATURE = 1e-13
-
-
-@dataclass(frozen=True)
-class Finished:
-    """One start that came to an end: the optimiser's last state, its verdict, and the history."""
-
-    state: State
-    converged: bool
-    status: str
-    history: Mapping[str, list[float]]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A fit under way: the starts that are done, and the state and history of the present one.
-
-    A fit resumed from here ends with the same result, to the last bit.
-    """
-
-    finished: tuple[Finished, ...]
-    state: State
-    history: Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +135,7 @@ class _Problem:
                     history[key].append(float(value))
             on_iteration(state, history)
 
-        outcome = minimise(
+        outcome = OPTIMISERS[self.method.optimiser](
             self.evaluate,
             lambda x: _room(self.free, x),
             np.array([p.to_internal(self.initial[p.name]) for p in self.free]),
@@ -222,6 +201,10 @@ def _result(
             f"not to be trusted: {fraction:.1%} of the hits have no partner, more than max_unmatched_fraction = "
             f"{method.max_unmatched_fraction:.1%} ({status})"
         )
+    undetermined = _undetermined(free, e.curvature)
+    if converged and undetermined:
+        converged = False
+        status = f"not to be trusted: the data do not determine all free parameters ({status})"
     alone = e.counts["unmatched_model"] + e.counts["unmatched_data"]
     counts = f"{e.counts['matched']:.0f} hits matched, {alone:.0f} without partner"
     return FitResult(
@@ -242,7 +225,7 @@ def _result(
             "starts": float(len(runs)),
             "starts_converged": float(sum(r.outcome.converged for r in runs)),
         },
-        warnings=(*_undetermined(free, e.curvature), *_remarks(final, runs, best)),
+        warnings=(*undetermined, *_remarks(final, runs, best)),
     )
 
 

@@ -10,25 +10,12 @@ import numpy as np
 from ..errors import ModelRangeError
 from ..tables import Floats
 from .objective import Evaluation
+from .progress import State
 
 _FIRST_DAMPING = 1e-3
 _SMALLEST_DAMPING = 1e-12
 _LARGEST_DAMPING = 1e8
 _DOWN, _UP = 0.1, 8.0
-
-
-@dataclass(frozen=True)
-class State:
-    """All that the next iteration depends on: point `x` `(P,)`, `damping`, and whether the search has `settled`.
-
-    `step` is the largest change of a coordinate that the last iteration tried, taken or not.
-    """
-
-    x: Floats
-    damping: float
-    step: float = np.inf
-    iteration: int = 0
-    settled: bool = False
 
 
 @dataclass(frozen=True)

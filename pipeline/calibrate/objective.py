@@ -8,9 +8,20 @@ from typing import Protocol
 
 import numpy as np
 
-from ..simulate.observe import ObservableModel
-from ..tables import Floats, Observables
+from ..tables import Floats, Linearised, Observables
 from .residuals import match, residuals
+
+
+class ObservableModel(Protocol):
+    """What a fit asks of any detector readout."""
+
+    def observe(self, values: Mapping[str, float]) -> Observables:
+        """Observables at the parameter values."""
+        ...
+
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
+        """Observables and their derivatives to the parameters `names`."""
+        ...
 
 
 @dataclass(frozen=True)

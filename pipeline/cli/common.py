@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..config.load import config_from_json, load_config
+from ..config.load import config_from_json, config_slice, load_config
 from ..config.models import Config
 from ..errors import ConfigError, FileFormatError
 from ..parameters import check_values
@@ -127,6 +127,19 @@ def model_config(args: argparse.Namespace) -> Config:
     if given.get("threads", 1) < 1:
         raise ConfigError(f"--threads: {given['threads']} is less than 1.")
     return config.model_copy(update={"simulate": config.simulate.model_copy(update=given)})
+
+
+def model_slice(config: Config, *more: str) -> dict[str, Any]:
+    """The settings that a result of the forward model depends on, and `more` sections.
+
+    Threads and the limit on memory change how it is computed, not what comes out.
+    """
+    used = config_slice(
+        config, "sample.sensitive_detectors", "sample.event_number", "checks", "detector", "simulate", *more
+    )
+    for name in ("threads", "memory_limit_mib"):
+        del used["simulate"][name]
+    return used
 
 
 def read_for_model(path: Path, config: Config) -> tuple[Segments, DetectorGeometry]:

@@ -33,9 +33,9 @@ def main(args: argparse.Namespace) -> None:
     """Read segments and hits, fit, write the result."""
     import numpy as np
 
-    from ..calibrate.fit import Progress, check_method, fit
+    from ..calibrate.fit import check_method, fit
     from ..calibrate.methods import objective_of
-    from ..config.load import config_slice
+    from ..calibrate.progress import Progress
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
     from ..storage.checkpoint import Checkpoint
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_truth
     from ..storage.provenance import Provenance
-    from .common import fit_progress, model_config, read_for_model, say, timed
+    from .common import fit_progress, model_config, model_slice, read_for_model, say, timed
 
     config = model_config(args)
     name, method = _method(args, config)
@@ -54,8 +54,7 @@ def main(args: argparse.Namespace) -> None:
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_for_model(args.segments, config)
 
-    settings = config_slice(config, "seed", "checks", "detector", "readout", "simulate")
-    settings["simulate"].pop("threads")
+    settings = model_slice(config, "seed")
     settings["method"] = {name: method.model_dump(mode="json")}
     inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")

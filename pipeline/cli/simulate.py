@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments, simulate, write hits."""
-    from ..config.load import config_slice
     from ..detector.argon import drift_velocity
     from ..errors import ConfigError
     from ..parameters import nominal_values
@@ -37,7 +36,16 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
-    from .common import check_not_input, model_config, parse_assignments, progress_bar, read_for_model, say, timed
+    from .common import (
+        check_not_input,
+        model_config,
+        model_slice,
+        parse_assignments,
+        progress_bar,
+        read_for_model,
+        say,
+        timed,
+    )
 
     config = model_config(args)
     values = {**nominal_values(), **parse_assignments(args.set, "--set")}
@@ -62,8 +70,7 @@ def main(args: argparse.Namespace) -> None:
         event_t0=plan.event_t0,
         integer_adc=config.readout.integer_adc,
     )
-    settings = {**config_slice(config, "checks", "detector", "readout", "simulate"), "set": _jsonable(values)}
-    settings["simulate"].pop("threads")
+    settings = {**model_slice(config, "readout"), "set": _jsonable(values)}
     settings |= {"noise": noisy, "seed": seed if noisy else None}
     inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("simulate", settings, inputs=inputs, module="pipeline.cli.simulate")

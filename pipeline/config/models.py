@@ -142,7 +142,8 @@ class Targets(Section):
 class Method(Section):
     """One way to fit: a Levenberg-Marquardt fit to hit charges and times."""
 
-    optimiser: Literal["levenberg_marquardt"] = Field("levenberg_marquardt", description="optimiser")
+    objective: Literal["matched_residuals"] = Field("matched_residuals", description="what is made small")
+    optimiser: Literal["levenberg_marquardt"] = Field("levenberg_marquardt", description="how it is made small")
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
     initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")

@@ -72,9 +72,8 @@ class PixelCharges:
             local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2])
             q = self.charge[rows]
             columns = iter(range(1, local.shape[2]))
-            by_packet = torch.stack(
-                [self._by_quantity(name, local, q, columns) for name in self.tangents.quantities], 1
-            )
+            moved = [self._by_quantity(name, local, q, columns) for name in self.tangents.quantities]
+            by_packet = torch.stack(moved, 1) if moved else q.new_zeros(len(q), 0)
             by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.values.index_select(0, rows))[:, 0]
             summed = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], by_parameter], dim=1), counts)
             charge[part], current[part], slopes[part] = summed[:, 0], summed[:, 1], summed[:, 2:]

@@ -88,5 +88,8 @@ def packets_with_derivatives(
                         materialize_grads=True,
                     )
                 )
-    tangents = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    # Parameters that the chosen models do not use move no quantity.
+    tangents = (
+        torch.stack([torch.stack(row, dim=1) for row in rows], dim=1) if rows else outputs[0].new_zeros(n, 0, len(free))
+    )
     return tuple(o.detach() for o in outputs), Tangents(tuple(names), tangents)

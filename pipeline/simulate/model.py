@@ -25,11 +25,14 @@ from .noise import Noise
 from .plan import Plan, Reach, build_plan
 from .readout import PixelHits, Trigger, differentiate, read_out
 from .response_table import SIGMA_RANGE, response_table
+from .waveform import SEARCH_SHAPES, TICKS_AT_ONCE
 
 T = TypeVar("T")
 
 #: A plan holds this much more transverse width than the largest of the parameter table, then grows in such steps.
 _REACH_STEP = 1.15
+#: Shifts on the anode plane are allowed for in such steps [cm].
+_SHIFT_STEP = 0.1
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ class SimulatedHits:
 class ForwardModel:
     """Hits of fixed deposits in a fixed detector as a function of the parameters.
 
-    The pairing of deposits and pixels is made once and kept; it is made again, wider, when parameters ask for more
-    transverse diffusion than it holds.
+    The pairing of deposits and pixels is kept while the parameters ask for the same reach: transverse diffusion within
+    the table ranges and no shift, or a step beyond.
     """
 
     def __init__(self, segments: Segments, geometry: DetectorGeometry, settings: ModelSettings) -> None:
@@ -85,26 +88,35 @@ class ForwardModel:
         self._dedx = self._tensor(segments.dEdx)
 
     def plan(self, values: Mapping[str, float]) -> Plan:
-        """The pairing of deposits and pixels, wide enough for these parameter values."""
-        width = _width(values, self.geometry.temperature)
-        shift = max(abs(values["shift_x"]), abs(values["shift_y"]))
-        if self._plan is None or not self._plan.reach.covers(width, shift):
-            table = parameters.table()
-            extreme = {
-                "transverse_diffusion": table["transverse_diffusion"].high,
-                "electric_field": table["electric_field"].low,
-            }
-            limit = _width({**values, **extreme}, self.geometry.temperature) * _REACH_STEP
-            while limit < width:
-                limit *= _REACH_STEP
-            reach = Reach(limit, 2 * shift)
+        """The pairing of deposits and pixels, wide enough for these parameter values (others nominal).
+
+        Raises `ModelRangeError` as `hits` does: beyond its range a pairing could fill any memory.
+        """
+        reach = self._reach(self._complete(values))
+        if self._plan is None or self._plan.reach != reach:
             nominal = _width(parameters.nominal_values(), self.geometry.temperature)
-            self._plan = build_plan(
+            plan = build_plan(
                 self.segments, self.geometry, self.accuracy, reach,
                 nominal_width=nominal, block_pairs=self.settings.block_pairs,
             )  # fmt: skip
-            self._check_memory(self._plan)
+            self._check_memory(plan)
+            self._plan = plan
         return self._plan
+
+    def _reach(self, values: Mapping[str, float]) -> Reach:
+        """The reach for parameter values, in coarse steps: of these values alone, so that results do not depend on
+        the points that were simulated before.
+        """
+        table = parameters.table()
+        extreme = {
+            "transverse_diffusion": table["transverse_diffusion"].high,
+            "electric_field": table["electric_field"].low,
+        }
+        limit = _width({**values, **extreme}, self.geometry.temperature) * _REACH_STEP
+        while limit < _width(values, self.geometry.temperature):
+            limit *= _REACH_STEP
+        shift = max(abs(values["shift_x"]), abs(values["shift_y"]))
+        return Reach(limit, math.ceil(shift / _SHIFT_STEP) * _SHIFT_STEP)
 
     def hits(
         self,
@@ -142,21 +154,22 @@ class ForwardModel:
     def estimate_mib(self, plan: Plan) -> float:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
 
-        Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, and the
-        rows of one look-up; plus the plan and the tables. It depends on numbers of pairs, not on the angle of the
-        tracks.
+        Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, the rows
+        of one look-up, and the search for crossings; plus the plan and the tables. It depends on numbers of pairs,
+        not on the angle of the tracks.
         """
         item = torch.finfo(self.settings.dtype).bits // 8
         shapes, tents = self.table.count, (self.table.intervals + 1) ** 2
         block, largest_pixel = plan.largest_block, int(np.diff(plan.first).max(initial=0))
-        # Weights with derivatives, quantities, tangents and the graph of their differentiation; then the coarse
-        # waveforms.
+        # Weights with derivatives, quantities, tangents and the graph of their differentiation.
         per_packet = 4 * shapes + 60 + 8 * len(parameters.table()) + 4 * shapes
         per_row = 16 * shapes + 3 * 48 + 8 * shapes
         rows = min(max(ROWS_AT_ONCE, largest_pixel), 20 * block)
         packets = min(PACKETS_AT_ONCE, block) * (5 * tents + 8 * self.table.intervals)
         workers = max(1, min(self.settings.threads, len(plan.blocks)))
-        working = workers * item * (block * per_packet + rows * per_row + packets)
+        # Arrivals by shape, their spectra, and the waveforms.
+        search = TICKS_AT_ONCE * (7 * min(SEARCH_SHAPES, shapes) + 8)
+        working = workers * item * (block * per_packet + rows * per_row + packets + search)
         kept = 24 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
         return (working + kept) / 2**20
 

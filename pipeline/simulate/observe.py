@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from ..detector.geometry import DetectorGeometry, ReadoutConstants
-from ..tables import Floats, Hits, Ints, Observables
+from ..errors import FitError
+from ..tables import Floats, Hits, Ints, Linearised, Observables
 from .model import ForwardModel, SimulatedHits
 
 VALUE_NAMES = ("adc", "t")
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters, and `softness` `(n, k)`:
-    how far each value moves per electron of noise on the threshold."""
-
-    observables: Observables
-    jacobian: Floats
-    softness: Floats
-
-
-class ObservableModel(Protocol):
-    """What a fit asks of any detector readout."""
-
-    def observe(self, values: Mapping[str, float]) -> Observables:
-        """Observables at the parameter values."""
-        ...
-
-    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
-        """Observables and their derivatives to the parameters `names`."""
-        ...
 
 
 class PixelObservables:
@@ -44,11 +21,11 @@ class PixelObservables:
         self.model = model
 
     def observe(self, values: Mapping[str, float]) -> Observables:
-        """See `ObservableModel.observe`."""
+        """Observables at the parameter values."""
         return _observables(self.model.hits(values), self.model.geometry.readout)
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
-        """See `ObservableModel.linearise`."""
+        """Observables and their exact derivatives to the parameters `names`."""
         hits = self.model.hits_with_derivatives(values, names)
         readout = self.model.geometry.readout
         observables = _observables(hits, readout)
@@ -61,7 +38,15 @@ class PixelObservables:
 
 
 def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
-    """Measured hits as observables."""
+    """Measured hits as observables; raises `FitError` for hits outside the detector."""
+    numbers = np.stack([hits.tpc, hits.pixel_x, hits.pixel_y], axis=1)
+    beyond = np.flatnonzero((numbers >= (len(geometry.tpcs), *geometry.pixels)).any(axis=1))
+    if len(beyond):
+        tpc, x, y = numbers[beyond[0]]
+        raise FitError(
+            f"hit {beyond[0]} is on pixel ({x}, {y}) of tpc {tpc}, which {geometry.name} does not have; "
+            f"are these hits of another detector?"
+        )
     channel = geometry.channel(hits.tpc, hits.pixel_x, hits.pixel_y)
     order = np.lexsort((hits.hit, channel, hits.event_id))
     values = np.stack([hits.adc, hits.t], axis=1)[order]

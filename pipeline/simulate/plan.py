@@ -30,10 +30,6 @@ class Reach:
     width: float
     shift: float = 0.0
 
-    def covers(self, width: float, shift: float) -> bool:
-        """Whether parameters with this width and shift may use the plan."""
-        return width <= self.width and shift <= self.shift
-
 
 @dataclass(frozen=True)
 class Plan:

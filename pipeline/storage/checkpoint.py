@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..calibrate.fit import Finished, Progress
-from ..calibrate.levenberg_marquardt import State
+from ..calibrate.progress import Finished, Progress, State
 from .atomic import atomic_output
 from .provenance import Provenance
 

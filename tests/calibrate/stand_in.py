@@ -9,8 +9,7 @@ import numpy as np
 
 from pipeline.errors import ModelRangeError
 from pipeline.parameters import nominal_values
-from pipeline.simulate.observe import Linearised
-from pipeline.tables import Observables
+from pipeline.tables import Linearised, Observables
 
 
 @dataclass

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.calibrate.fit import Progress, fit
+from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
+from pipeline.calibrate.progress import Progress
 from pipeline.config.models import Method
 from pipeline.errors import FitError, ModelRangeError
 from pipeline.parameters import nominal_values

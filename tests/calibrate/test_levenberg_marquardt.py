@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipeline.calibrate.levenberg_marquardt import Outcome, State, minimise
+from pipeline.calibrate.levenberg_marquardt import Outcome, minimise
 from pipeline.calibrate.objective import Evaluation
+from pipeline.calibrate.progress import State
 from pipeline.errors import ModelRangeError
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.calibrate.fit import Progress
+from pipeline.calibrate.progress import Progress
 from pipeline.cli.main import run
 from pipeline.storage.checkpoint import Checkpoint
 from pipeline.storage.detector import detector_path

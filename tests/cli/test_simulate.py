@@ -179,6 +179,7 @@ def test_two_accuracies_agree(segments, tmp_path):
         (["--set", "electric_field=inf"], "--set: electric_field = inf kV/cm is not physical"),
         (["--set", "electric_field=1e-4"], "at 0.0001 kV/cm"),
         (["--set", "longitudinal_diffusion=1"], "longitudinal_diffusion = 1 "),
+        (["--set", "transverse_diffusion=10"], "transverse_diffusion = 10 "),
         (["--set", "birks_ab=0.8", "--set", "birks_ab=0.9"], "--set: birks_ab is given twice"),
         (["--seed", "-1"], "--seed: -1 is negative"),
         (["--seed", "1.5"], "--seed"),

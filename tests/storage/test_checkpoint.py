@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.calibrate.fit import Finished, Progress
-from pipeline.calibrate.levenberg_marquardt import State
+from pipeline.calibrate.progress import Finished, Progress, State
 from pipeline.storage.checkpoint import Checkpoint
 from pipeline.storage.provenance import Provenance
 

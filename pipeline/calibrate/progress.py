@@ -1,0 +1,46 @@
+"""Where a fit has got to: all that it needs to go on. Imports no physics, so that storage can keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tables import Floats
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next iteration depends on: point `x` `(P,)`, `damping`, and whether the search has `settled`.
+
+    `step` is the largest change of a coordinate that the last iteration tried, taken or not.
+    """
+
+    x: Floats
+    damping: float
+    step: float = np.inf
+    iteration: int = 0
+    settled: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One start that came to an end: the optimiser's last state, its verdict, and the history."""
+
+    state: State
+    converged: bool
+    status: str
+    history: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A fit under way: the starts that are done, and the state and history of the present one.
+
+    A fit resumed from here ends with the same result, to the last bit.
+    """
+
+    finished: tuple[Finished, ...]
+    state: State
+    history: Mapping[str, list[float]]
