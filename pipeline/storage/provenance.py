@@ -28,6 +28,9 @@ _NOT_HASHED = f"{_PACKAGE}.config"
 # The parameter table imports all declarations to be complete; a stage that uses a parameter imports its physics itself.
 _NOT_FOLLOWED = f"{_PACKAGE}.parameters"
 
+# Files that are read by a package rather than imported, and count where anything of the package does.
+_DATA = {"detector": "files/*.yaml", "report": "templates/*"}
+
 _GROUP = "provenance"
 
 
@@ -89,13 +92,15 @@ def code_hash(*modules: str) -> str:
     """SHA-256 over the sources of `modules` and of everything in the package that they import, at any depth.
 
     Imports are found by parsing, never by importing, so torch is not loaded; imports inside functions count. Detector
-    files count where anything of the detector package does. Raises `ValueError` for a module that does not exist.
+    files count where anything of the detector package does, templates of the page where anything of the report does.
+    Raises `ValueError` for a module that does not exist.
     """
     digest = hashlib.sha256()
     closure = _closure(modules)
     paths = {name: _source(name) for name in closure}
-    if f"{_PACKAGE}.detector" in closure:
-        paths |= {path.name: path for path in (_ROOT / "detector" / "files").glob("*.yaml")}
+    for package, pattern in _DATA.items():
+        if f"{_PACKAGE}.{package}" in closure:
+            paths |= {f"{package}/{path.name}": path for path in (_ROOT / package).glob(pattern)}
     for name in sorted(paths):
         path = paths[name]
         assert path is not None

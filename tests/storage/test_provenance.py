@@ -17,6 +17,7 @@ from pipeline.storage.provenance import (
     read_provenance,
     write_provenance,
 )
+from pipeline.storage.record import STAGES
 
 from ..conftest import ROOT
 
@@ -54,19 +55,19 @@ def package(tmp_path):
 COMMANDS = ("pipeline.cli.first", "pipeline.cli.second", "pipeline.report.figure")
 
 
-def hashes(folder) -> dict[str, str]:
+def hashes(folder, commands) -> dict[str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", HASHES, *COMMANDS], cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "-c", HASHES, *commands], cwd=folder, capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
 
-def touched(folder, edited: str) -> set[str]:
-    before = hashes(folder)
+def touched(folder, edited: str, commands=COMMANDS) -> set[str]:
+    before = hashes(folder, commands)
     path = folder / "pipeline" / edited
     path.write_text(path.read_text() + "\n# edited\n")
-    after = hashes(folder)
-    return {name.split(".")[-1] for name in COMMANDS if before[name] != after[name]}
+    after = hashes(folder, commands)
+    return {name.split(".")[-1] for name in commands if before[name] != after[name]}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def touched(folder, edited: str) -> set[str]:
         ("parameters.py", {"first"}),
         ("config/models.py", set()),  # settings count by their values
         ("detector/files/module0.yaml", {"figure"}),
+        ("report/templates/page.html", {"figure"}),
         ("detector/argon.py", set()),
         ("__init__.py", {"first", "second", "figure"}),
         ("cli/main.py", set()),
@@ -86,6 +88,12 @@ def touched(folder, edited: str) -> set[str]:
 )
 def test_an_edit_changes_exactly_what_imports_it(package, edited, expected):
     assert touched(package, edited) == expected
+
+
+@pytest.mark.parametrize("template", ["page.html", "page.css", "page.js"])
+def test_an_edited_template_makes_the_page_again_and_nothing_else(package, template):
+    stages = tuple(f"pipeline.cli.{stage}" for stage in STAGES)
+    assert touched(package, f"report/templates/{template}", stages) == {"report"}
 
 
 def test_real_commands_know_their_physics():

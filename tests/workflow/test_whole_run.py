@@ -71,6 +71,7 @@ def test_a_copy_of_the_checkout_has_nothing_to_do(copied):
         ("detector/files/module0.yaml", {"produce"} | AFTER_SELECT),
         ("calibrate/levenberg_marquardt.py", {"fit", "report"}),
         ("report/page.py", {"report"}),
+        ("report/templates/page.css", {"report"}),
         ("study/__init__.py", set()),
     ],
 )
