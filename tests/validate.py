@@ -125,8 +125,13 @@ def speed(data: Path, work: Path) -> None:
             "--output", numbers,
         )  # fmt: skip
         result = json.loads(numbers.read_text())
-        limit(f"peak memory [MiB], {name}", result["whole"]["peak_memory_mib"], 1024)
-        if select is not everything:
+        whole, first = result["whole"], result["batches"][0]
+        limit(f"peak memory [MiB], {name}", whole["peak_memory_mib"], 1024)
+        growth = (whole["peak_memory_mib"] - first["peak_memory_mib"]) / (whole["length_cm"] / 1000)
+        limit(f"growth of memory per 10 m of track [MiB], {name}", growth, 25)
+        if select is everything:
+            limit("length short of 19,000 cm", 19_000 - whole["length_cm"], 0)
+        else:
             for row in result["batches"]:
                 where = f"{row['length_cm']:.0f} cm [ms/cm]"
                 for what, most in (("forward", 0.5), ("forward_backward", 1.1), ("jacobian", 4.0)):
@@ -140,17 +145,18 @@ def closure(data: Path, work: Path) -> None:
         for row in csv.DictReader(stream):
             key = (row["family"], int(row["target_seed"]), int(row["data_seed"]))
             targets.setdefault(key, {})[CALIBRATED[PUBLISHED.index(row["param"])]] = float(row["target"])
-    files = {"muon_1GeV": "g4_muon_1gev_100ev.h5", "mu_pi_p_mom_range": "edepsim_mixed_100ev.h5"}
+    files = {"muon_1GeV": ("g4_muon_1gev_100ev.h5", 10), "mu_pi_p_mom_range": ("edepsim_mixed_100ev.h5", 5)}
     print(
         "sample             target  length [cm]  hits  largest relative error  iterations  seconds     condition number"
     )
-    for family, file in files.items():
+    for family, (file, count) in files.items():
         config = json.dumps({"select": {"max_total_length_cm": 650}})
         selected = work / f"{family}.h5"
         quietly("select", "--config-json", config, data / file, selected)
         for (name, seed, data_seed), values in sorted(targets.items()):
             if name != family:
                 continue
+            count -= 1
             hits, out = work / f"{family}_{seed}.hits.h5", work / f"{family}_{seed}.h5"
             settings = [f"{n}={v!r}" for n, v in values.items()]
             gradcal("simulate", "--config-json", config, selected, hits, "--set", *settings)
@@ -170,6 +176,7 @@ def closure(data: Path, work: Path) -> None:
             )
             limit(f"not converged, {where}", 1 - result["converged"], 0)
             limit(f"length short of 500 cm, {where}", 500 - more["length_cm"], 0)
+        limit(f"targets of {family} that were not there", abs(count), 0)
 
 
 def reproducible(data: Path, work: Path) -> None:

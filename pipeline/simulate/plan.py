@@ -121,7 +121,7 @@ def _blocks(first: Ints, block_pairs: int) -> tuple[tuple[int, int], ...]:
     """Ranges of pixels with about equal numbers of pairs, `block_pairs` or little more (unless one pixel has more)."""
     pairs, pixels = int(first[-1]), len(first) - 1
     # At least two blocks where there is enough to share between two workers.
-    count = max(-(-pairs // block_pairs), min(2, 4 * pairs // block_pairs), 1)
+    count = max(-(-pairs // block_pairs), min(2, 8 * pairs // block_pairs), 1)
     edges = np.searchsorted(first, np.arange(count) * pairs / count)
     ends = np.unique(np.append(edges, pixels))
     return tuple((int(a), int(b)) for a, b in pairwise(ends))
