@@ -82,14 +82,18 @@ def max_anode_distance_cm(segments: Segments, maximum: float, context: Context) 
 
 
 def max_total_length_cm(segments: Segments, maximum: float, context: Context) -> Bools:
-    """Whole tracks, in an order fixed by the seed, as long as their summed length does not exceed `maximum` [cm].
+    """Whole tracks, each that still fits in an order fixed by the seed, up to a summed length of `maximum` [cm].
 
-    The first track that would exceed it ends the selection, so a smaller maximum selects a part of what a larger does.
+    What is left over is thus shorter than any track that was not taken.
     """
     length = track_lengths(segments)
-    order = np.random.default_rng([context.seed, 1]).permutation(len(length))
-    taken = order[np.cumsum(length[order]) <= maximum]
-    return np.isin(segments.track_index(), taken)
+    taken = np.zeros(len(length), dtype=np.bool_)
+    total = 0.0
+    for track in np.random.default_rng([context.seed, 1]).permutation(len(length)):
+        if total + length[track] <= maximum:
+            taken[track] = True
+            total += length[track]
+    return taken[segments.track_index()]
 
 
 def track_lengths(segments: Segments) -> Floats:
@@ -139,12 +143,20 @@ def apply_cuts(segments: Segments, select: Select, geometry: DetectorGeometry, s
         if not keep.any():
             off = "[]" if isinstance(value, tuple) else "null"
             raise SelectionError(
-                f"{where}: the cut select.{cut.name} ({description}) leaves nothing of {flow[-1].length_cm:.1f} cm "
-                f"of tracks; loosen it, or switch it off with {off}."
+                f"{where}: the cut select.{cut.name} ({description}) leaves nothing of {_extent(segments)}; "
+                f"loosen it, or switch it off with {off}."
             )
         segments, rows = segments.take(keep), rows[keep]
         flow.append(_step(cut.name, description, segments))
     return Selection(rows, segments, tuple(flow))
+
+
+def _extent(segments: Segments) -> str:
+    """How much track there is, and in what pieces: a cut on length can be set from this."""
+    length = track_lengths(segments)
+    if len(length) < 2:
+        return f"{length.sum():.2f} cm of track"
+    return f"{len(length)} tracks, the shortest {length.min():.2f} cm and the longest {length.max():.2f} cm long"
 
 
 def _step(name: str, description: str, segments: Segments) -> CutStep:

@@ -103,17 +103,42 @@ def test_species_are_those_asked_for():
 
 def test_total_length_takes_whole_tracks_by_the_seed():
     everything = random_tracks(4, 80)
-    chosen = {}
-    for limit in (50.0, 100.0, 200.0):
-        left = run(everything, only(max_total_length_cm=limit)).segments
-        assert limit - 15.0 < left.length.sum() <= limit  # no track is longer than 15 cm
-        chosen[limit] = tracks_of(left)
-        for event, traj in chosen[limit]:
-            whole = (everything.event_id == event) & (everything.traj_id == traj)
-            assert np.count_nonzero(whole) == np.count_nonzero((left.event_id == event) & (left.traj_id == traj))
-    assert chosen[50.0] < chosen[100.0] < chosen[200.0]
-    assert tracks_of(run(everything, only(max_total_length_cm=100.0)).segments) == chosen[100.0]
-    assert tracks_of(run(everything, only(max_total_length_cm=100.0), seed=2).segments) != chosen[100.0]
+    left = run(everything, only(max_total_length_cm=100.0)).segments
+    chosen = tracks_of(left)
+    for event, traj in chosen:
+        whole = (everything.event_id == event) & (everything.traj_id == traj)
+        assert np.count_nonzero(whole) == np.count_nonzero((left.event_id == event) & (left.traj_id == traj))
+    assert tracks_of(run(everything, only(max_total_length_cm=100.0)).segments) == chosen
+    assert tracks_of(run(everything, only(max_total_length_cm=100.0), seed=2).segments) != chosen
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("limit", [0.75, 7.25, 50.25, 200.25, 1e4])  # lengths are multiples of 0.5 cm: no ties
+def test_no_track_that_is_left_out_would_still_fit(limit, seed):
+    everything = random_tracks(4, 80)
+    left = run(everything, only(max_total_length_cm=limit), seed=seed).segments
+    total = left.length.sum()
+    assert 0 < total <= limit
+    track = everything.track_index()
+    of_track = np.bincount(track, everything.length)
+    out = np.setdiff1d(track, track[np.isin(everything.traj_id, left.traj_id)])
+    assert total + of_track[out].min(initial=np.inf) > limit
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_track_longer_than_the_limit_does_not_hide_a_shorter_one(seed):
+    pair = Segments.concatenate([straight_track(segments=50, start=(-25, 0, 20)), straight_track(traj=1, segments=3)])
+    assert tracks_of(run(pair, only(max_total_length_cm=10.0), seed=seed).segments) == {(0, 1)}
+
+
+def test_where_no_track_fits_the_length_of_the_shortest_is_said():
+    pair = Segments.concatenate([straight_track(segments=7), straight_track(traj=1, segments=3)])
+    with pytest.raises(
+        SelectionError, match=r"leaves nothing of 2 tracks, the shortest 3\.00 cm and the longest 7\.00"
+    ):
+        run(pair, only(max_total_length_cm=2.9))
+    with pytest.raises(SelectionError, match=r"leaves nothing of 3\.00 cm of track;"):
+        run(straight_track(segments=3), only(max_total_length_cm=2.9))
 
 
 def test_the_same_number_in_two_events_is_two_tracks():
