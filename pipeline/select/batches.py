@@ -16,7 +16,8 @@ def assign_batches(segments: Segments, batch_length: float, seed: int) -> Ints:
     length = track_lengths(segments)
     batch_of_track = np.zeros(len(length), dtype=np.int64)
     batch, filled = 0, 0.0
-    for track in np.random.default_rng([seed, 2]).permutation(len(length)):
+    # Streams of the seed: 0 gun, 1 tracks that are selected, 2 starts of a fit, 3 noise, 4 batches.
+    for track in np.random.default_rng([seed, 4]).permutation(len(length)):
         if filled > 0 and filled + length[track] > batch_length:
             batch, filled = batch + 1, 0.0
         batch_of_track[track] = batch
