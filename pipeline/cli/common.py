@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config.load import config_from_json, config_slice, load_config
 from ..config.models import Config
-from ..errors import ConfigError, FileFormatError
+from ..errors import ConfigError
 from ..parameters import check_values
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ def config_of(args: argparse.Namespace) -> Config:
     if args.config_json is not None:
         return config_from_json(args.config_json)
     return load_config(args.config)
+
+
+def config_files(args: argparse.Namespace, config: Config | None = None) -> list[Path]:
+    """The configuration file, and with `config` the detector file: inputs that no output may replace."""
+    from ..storage.detector import detector_path
+
+    files = [] if args.config is None else [Path(args.config)]
+    return files if config is None else [*files, detector_path(config.detector.file)]
 
 
 def say(message: str) -> None:
@@ -98,16 +106,6 @@ def parse_assignments(assignments: Sequence[str] | None, where: str) -> dict[str
         except ValueError as error:
             raise ConfigError(f"{where}: {name} = {number!r} is not a number.") from error
     return check_values(values, where)
-
-
-def check_not_input(output: Path, *inputs: Path) -> None:
-    """Refuse an output that would overwrite what it is made from.
-
-    Raises `FileFormatError`.
-    """
-    for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise FileFormatError(f"{output} is an input of this command; give the output another name.")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,10 +35,10 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.atomic import check_output
     from ..storage.provenance import Provenance
     from ..storage.segments import read_segments, write_segments
-    from .common import config_of, say
+    from .common import config_files, config_of, say
 
-    check_output(args.output)
     config = config_of(args)
+    check_output(args.output, args.input, *config_files(args))
     given: dict[str, object] = {}
     if args.sensitive_detector:
         given["sensitive_detectors"] = tuple(args.sensitive_detector)

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     config = model_config(args)
     name, method = _method(args, config)
     check_method(method, name)
-    _check_outputs(args)
+    _check_outputs(args, config)
     hits = read_hits(args.hits)
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
@@ -101,17 +101,16 @@ def table(result: FitResult) -> str:
     return "\n".join(lines)
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
+def _check_outputs(args: argparse.Namespace, config: Config) -> None:
     """Refuse before the fit what could not be written after it."""
     from ..errors import FileFormatError
     from ..storage.atomic import check_output
-    from .common import check_not_input
+    from .common import config_files
 
     if args.output.suffix == ".json":
         raise FileFormatError(f"{args.output} must end in .h5; the JSON is written beside it.")
     for path in (args.output, args.output.with_suffix(".json")):
-        check_output(path)
-        check_not_input(path, args.segments, args.hits)
+        check_output(path, args.segments, args.hits, *config_files(args, config))
 
 
 def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:

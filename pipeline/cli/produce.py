@@ -27,10 +27,10 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path, load_geometry
     from ..storage.provenance import Provenance
     from ..storage.segments import write_segments
-    from .common import config_of, say
+    from .common import config_files, config_of, say
 
     config = config_of(args)
-    check_output(args.output)
+    check_output(args.output, *config_files(args, config))
     if config.sample.file is not None:
         raise ConfigError(
             f"sample.file: the sample is the file {config.sample.file}, not the particle gun; set it to null to make "

@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Write the record of a run."""
+    from ..storage.atomic import check_output
     from ..storage.record import write_record
-    from .common import config_of
+    from .common import config_files, config_of
 
-    write_record(args.output, config_of(args))
+    config = config_of(args)
+    check_output(args.output, *config_files(args, config))
+    write_record(args.output, config)

@@ -38,10 +38,10 @@ def main(args: argparse.Namespace) -> None:
     from ..report.page import render_page
     from ..storage.atomic import atomic_output, check_output
     from ..storage.detector import load_geometry
-    from .common import config_of, say
+    from .common import config_files, config_of, say
 
-    check_output(args.output)
     config = config_of(args)
+    check_output(args.output, args.segments, *args.fits, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     sample = read_sample(args.segments, config, geometry)
     page = render_page(

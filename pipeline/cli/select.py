@@ -31,10 +31,10 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path, load_geometry
     from ..storage.provenance import Provenance
     from ..storage.segments import read_segments, write_segments
-    from .common import config_of, say
+    from .common import config_files, config_of, say
 
     config = config_of(args)
-    check_output(args.output)
+    check_output(args.output, args.input, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     found = read_segments(
         args.input,

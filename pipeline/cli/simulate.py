@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
     from .common import (
-        check_not_input,
+        config_files,
         model_config,
         model_slice,
         parse_assignments,
@@ -49,8 +49,7 @@ def main(args: argparse.Namespace) -> None:
 
     config = model_config(args)
     values = {**nominal_values(), **parse_assignments(args.set, "--set")}
-    check_output(args.output)
-    check_not_input(args.output, args.segments)
+    check_output(args.output, args.segments, *config_files(args, config))
     levels = config.readout.noise
     noisy = levels.enabled if args.noise is None else args.noise
     seed = config.seed if args.seed is None else args.seed

@@ -27,17 +27,17 @@ def main(args: argparse.Namespace) -> None:
     from ..names import nearest
     from ..storage.atomic import atomic_output, check_output
     from ..study.registry import STUDIES
-    from .common import model_config, read_for_model, say
+    from .common import config_files, model_config, read_for_model, say
 
     if args.name not in STUDIES:
         raise ConfigError(f"there is no study {args.name!r}; did you mean {nearest(args.name, STUDIES)!r}?")
     study = STUDIES[args.name]
     config = model_config(args)
     if args.output is not None:
-        check_output(args.output)
+        check_output(args.output, args.segments, *config_files(args, config))
     segments, geometry = read_for_model(args.segments, config)
     result = study.function("run")(config, segments, geometry, lambda step: say(f"{args.name}: {step}"))
-    print(study.function("table")(result))
     if args.output is not None:
         with atomic_output(args.output) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(study.function("table")(result))

@@ -39,15 +39,21 @@ def atomic_output(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_output(path: Path | str) -> None:
-    """Refuse an output that could not be written, before any work is done.
+def check_output(path: Path | str, *inputs: Path | str) -> None:
+    """Refuse an output that could not be written or would replace one of `inputs`, before any work is done.
 
-    Raises `FileFormatError` if `path` is a folder, or its folder cannot be made or written.
+    Raises `FileFormatError` if `path` is a folder, a device, a pipe, a socket or an input, or its folder cannot be
+    made or written.
     """
     target = Path(path)
-    if target.is_dir():
-        raise FileFormatError(f"{target} is a folder; give the name of a file to write.")
     try:
+        if target.is_dir():
+            raise FileFormatError(f"{target} is a folder; give the name of a file to write.")
+        if target.exists() and not target.is_file():  # renaming would put a file in its place
+            raise FileFormatError(f"{target} is a device, a pipe or a socket; give the name of a file to write.")
+        for source in map(Path, inputs):
+            if target.exists() and source.exists() and target.samefile(source):
+                raise FileFormatError(f"{target} is an input of this command; give the output another name.")
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _refusal(target, error) from error

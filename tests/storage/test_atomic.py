@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -57,6 +58,39 @@ def test_folder_that_nobody_can_write_to_is_refused():
 def test_output_that_is_a_folder_is_refused(tmp_path):
     with pytest.raises(FileFormatError, match="is a folder"), atomic_output(tmp_path):
         pytest.fail("the work was started")
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "socket"])
+def test_output_that_is_no_regular_file_is_refused_and_stays(kind, tmp_path, monkeypatch):
+    target = tmp_path / "out.h5"
+    if kind == "device":
+        target.symlink_to(os.devnull)
+    elif kind == "pipe":
+        os.mkfifo(target)
+    else:
+        with socket.socket(socket.AF_UNIX) as end:
+            monkeypatch.chdir(tmp_path)  # the names of sockets must be short
+            end.bind(target.name)
+    before = target.lstat()
+    for function in (check_output, lambda path: atomic_output(path).__enter__()):
+        with pytest.raises(FileFormatError, match=r"out\.h5 is a device, a pipe or a socket"):
+            function(target)
+    assert (target.lstat().st_ino, list(tmp_path.iterdir())) == (before.st_ino, [target])
+
+
+def test_an_input_is_refused_by_whatever_name(tmp_path):
+    source, link = tmp_path / "in.h5", tmp_path / "link.h5"
+    source.write_text("precious")
+    link.symlink_to(source)
+    for target in (source, link, tmp_path / "." / "in.h5"):
+        with pytest.raises(FileFormatError, match="is an input of this command"):
+            check_output(target, tmp_path / "other.h5", source)
+    check_output(tmp_path / "out.h5", source, tmp_path / "other.h5")
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(FileFormatError, match="cannot be written"):
+        check_output(tmp_path / ("x" * 300), tmp_path)
 
 
 def test_full_disk_is_told(tmp_path):
