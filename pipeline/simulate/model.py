@@ -155,8 +155,8 @@ class ForwardModel:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
 
         Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, the rows
-        of one look-up, and the search for crossings; plus the plan and the tables. It depends on numbers of pairs,
-        not on the angle of the tracks.
+        of one look-up, and the search for crossings; plus the plan and the tables. It depends on numbers of pairs, not
+        on the angle of the tracks.
         """
         item = torch.finfo(self.settings.dtype).bits // 8
         shapes, tents = self.table.count, (self.table.intervals + 1) ** 2

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .charge import PixelCharges
-from .waveform import Waveforms, coarse_waveforms, groups, windows
+from .waveform import Waveforms, batches, coarse_waveforms, windows
 
 #: The coarse waveform is trusted to this much [electrons]; nearer to the threshold the exact charge decides.
 _MARGIN = 600.0
@@ -81,29 +81,38 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
         start = ((start + trigger.phase) / trigger.clock).floor() * trigger.clock - trigger.phase
         ticks = ticks + 1
     candidates = torch.nonzero(total >= lowest).flatten()
-    coarse = [
-        coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock)
-        for size, pixels in groups(ticks, candidates)
-    ]
-    found = []
+    found = [hits for batch in batches(ticks, candidates) for hits in _by_order(charges, trigger, start, batch)]
+    if not found:
+        return PixelHits(candidates[:0], candidates[:0], total[:0], total[:0], candidates[:0])
+    pixel, orders, time, charge = (torch.cat(column) for column in zip(*found, strict=True))
+    sort = torch.argsort(pixel * trigger.max_hits + orders)
+    orders = orders[sort]
+    previous = torch.arange(len(sort), device=sort.device) - 1
+    return PixelHits(pixel[sort], orders, time[sort], charge[sort], torch.where(orders > 0, previous, -1))
+
+
+def _by_order(
+    charges: PixelCharges, trigger: Trigger, start: Tensor, batch: list[tuple[int, Tensor]]
+) -> list[tuple[Tensor, ...]]:
+    """First, second, ... hits of the pixels of a batch: for each order the columns pixel, order, time, charge."""
+    coarse = [coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock) for size, pixels in batch]
     flicker = [trigger.comparator(c.pixel, c.charge.shape[1]) for c in coarse] if trigger.comparator else []
     armed = start.clone()
     reset_charge = torch.zeros_like(armed)
-    alive = torch.zeros_like(total, dtype=torch.bool)
-    alive[candidates] = True
+    alive = torch.zeros_like(armed, dtype=torch.bool)
+    alive[torch.cat([pixels for _, pixels in batch])] = True
+    found: list[tuple[Tensor, ...]] = []
     for order in range(trigger.max_hits):
-        drawn = torch.zeros_like(total) if trigger.reset is None else trigger.reset[:, order]
+        drawn = torch.zeros_like(armed) if trigger.reset is None else trigger.reset[:, order]
         level = reset_charge + trigger.threshold - drawn
         if flicker:
             ticks_found = [
                 _first_tick(charges, c, n, alive, armed, level) for c, n in zip(coarse, flicker, strict=True)
             ]
             pixel, time = (torch.cat(column) for column in zip(*ticks_found, strict=True))
-        elif coarse:
+        else:
             bracket = _Bracket.join([_bracket(c, alive, armed, level) for c in coarse])
             pixel, time = _solve(charges, bracket, armed, level)
-        else:
-            break
         if not pixel.numel():
             break
         before = reset_charge[pixel]
@@ -115,13 +124,7 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
         if trigger.sampling is not None:
             recorded = recorded + trigger.sampling[pixel, order]
         found.append((pixel, torch.full_like(pixel, order), time, recorded))
-    if not found:
-        return PixelHits(candidates[:0], candidates[:0], total[:0], total[:0], candidates[:0])
-    pixel, orders, time, charge = (torch.cat(column) for column in zip(*found, strict=True))
-    sort = torch.argsort(pixel * trigger.max_hits + orders)
-    orders = orders[sort]
-    previous = torch.arange(len(sort), device=sort.device) - 1
-    return PixelHits(pixel[sort], orders, time[sort], charge[sort], torch.where(orders > 0, previous, -1))
+    return found
 
 
 def _first_tick(

@@ -18,8 +18,8 @@ SEARCH_SHAPES = 12
 _SHORTEST = 128
 #: Longest window [ticks]; deposits a second apart (radioactive decays) would need as much memory.
 _LONGEST = 2**17
-#: Pixels times ticks transformed at once; bounds the memory of the search.
-_AT_ONCE = 2**17
+#: Pixels times ticks searched at once; bounds the memory of the search.
+TICKS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,16 @@ def _kernel(
     return spectrum
 
 
-def groups(ticks: Tensor, candidates: Tensor) -> list[tuple[int, Tensor]]:
-    """Pixels among `candidates` (numbers) by the power of two that holds their window, in groups of bounded memory."""
-    if not candidates.numel():
-        return []
+def batches(ticks: Tensor, candidates: Tensor) -> list[list[tuple[int, Tensor]]]:
+    """Pixels among `candidates` (numbers) by the power of two that holds their window, in batches of bounded memory."""
     size = torch.exp2(ticks[candidates].clamp(min=_SHORTEST).double().log2().ceil()).long()
-    return [
-        (s, pixels)
-        for s in torch.unique(size).tolist()
-        for pixels in torch.split(candidates[size == s], max(1, _AT_ONCE // s))
-    ]
+    found: list[list[tuple[int, Tensor]]] = []
+    room = 0
+    for s in torch.unique(size).tolist():
+        for pixels in torch.split(candidates[size == s], max(1, TICKS_AT_ONCE // s)):
+            if s * len(pixels) > room:
+                found.append([])
+                room = TICKS_AT_ONCE
+            found[-1].append((s, pixels))
+            room -= s * len(pixels)
+    return found
