@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -21,6 +22,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from .. import __version__
 from ..errors import GradcalError
 from ..names import nearest
+
+#: What torch says, in a RuntimeError, when it gets no memory of the machine or the graphics card.
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 _NOT_COMMANDS = ("__init__", "__main__", "main", "common")
 
@@ -91,7 +95,7 @@ def _sentence(error: Exception) -> str:
         traceback.print_exception(error)
     if isinstance(error, GradcalError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
         return "the memory of this machine does not suffice; lower simulate.memory_limit_mib."
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {(error.strerror or str(error)).lower()}."

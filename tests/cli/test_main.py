@@ -75,13 +75,22 @@ def test_options_may_not_be_shortened():
     assert main.run(["config", "--sch"]) == 2
 
 
+MEMORY = "gradcal config: the memory of this machine does not suffice; lower simulate.memory_limit_mib.\n"
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (ConfigError("config.yaml: seed\nis odd."), "gradcal config: config.yaml: seed is odd.\n"),
         (SegmentError("no events."), "gradcal config: no events.\n"),
         (PermissionError(13, "Permission denied", "out.h5"), "gradcal config: out.h5: permission denied.\n"),
-        (MemoryError(), "gradcal config: the memory of this machine does not suffice; "),
+        (MemoryError(), MEMORY),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+            MEMORY,
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), MEMORY),
+        (RuntimeError("a bad shape"), "gradcal config: a fault in this program (RuntimeError: a bad shape); "),
         (ZeroDivisionError("by zero"), "gradcal config: a fault in this program (ZeroDivisionError: by zero); "),
     ],
 )
