@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -51,8 +52,12 @@ def config_files(args: argparse.Namespace, config: Config | None = None) -> list
 
 
 def say(message: str) -> None:
-    """Tell the user something: one line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """Tell the user something: one line on stderr; nobody reading it is no reason to stop."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would be tried again at the end and change the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import ast
 import importlib
 import os
 import re
+import select
 import signal
 import sys
 import traceback
@@ -50,7 +51,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     0: done; 2: bad input or usage, said in one sentence; 130: interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    status = 0
+    try:
+        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the output (`| head`) has gone; give the interpreter somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _dispatch(given: list[str]) -> int:
     known = commands()
     if not given or given[0] in ("-h", "--help"):
         print(_overview(known))
@@ -73,17 +84,14 @@ def _run_command(command: str, summary: str, arguments: Sequence[str]) -> int:
         parser = Parser(prog=prog, description=summary, allow_abbrev=False)
         module.add_arguments(parser)
         module.main(parser.parse_args(arguments))
-        sys.stdout.flush()
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; nothing half-written is left.", file=sys.stderr)
+        _tell(f"{prog}: interrupted; nothing half-written is left.")
         return 130
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 2
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; give the interpreter somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_gone():
+            raise
         return _fail(prog, _sentence(error))
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -105,8 +113,24 @@ def _sentence(error: Exception) -> str:
 
 
 def _fail(prog: str, sentence: str) -> int:
-    print(f"{prog}: {' '.join(sentence.split())}", file=sys.stderr)
+    _tell(f"{prog}: {' '.join(sentence.split())}")
     return 2
+
+
+def _tell(sentence: str) -> None:
+    from .common import say
+
+    say(sentence)
+
+
+def _reader_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+    except OSError:  # within a program, output may be kept in memory
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -91,6 +91,7 @@ MEMORY = "gradcal config: the memory of this machine does not suffice; lower sim
         ),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), MEMORY),
         (RuntimeError("a bad shape"), "gradcal config: a fault in this program (RuntimeError: a bad shape); "),
+        (BrokenPipeError(32, "Broken pipe"), "gradcal config: a fault in this program (BrokenPipeError"),
         (ZeroDivisionError("by zero"), "gradcal config: a fault in this program (ZeroDivisionError: by zero); "),
     ],
 )
@@ -139,14 +140,43 @@ sys.exit(main.run(["config"]))
     assert not list(tmp_path.iterdir())
 
 
-def test_reader_that_stops_reading_is_no_error():
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("arguments", [["config"], ["config", "--help"], ["--help"], ["--version"]])
+def test_reader_that_stops_reading_is_no_error(arguments, buffered):
+    run = unread(["-m", "pipeline.cli", *arguments], buffered, stderr=subprocess.PIPE)
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(("ending", "status"), [("pass", 0), ("raise ConfigError('no.')", 2)])
+def test_work_goes_on_when_nobody_reads_what_is_said(ending, status, buffered, tmp_path):
+    """As in `gradcal fit ... 2>&1 | head -1`."""
+    code = f"""
+import sys
+from pathlib import Path
+from pipeline.cli import common, config, main
+from pipeline.errors import ConfigError
+def body(args):
+    common.say("begun")
+    common.say("going on")
+    Path({str(tmp_path / "out")!r}).write_text("done")
+    {ending}
+    print("a table")
+config.main = body
+sys.exit(main.run(["config"]))
+"""
+    assert unread(["-c", code], buffered, stderr=subprocess.STDOUT).returncode == status
+    assert (tmp_path / "out").read_text() == "done"
+
+
+def unread(arguments, buffered, **options):
+    """Run Python with its output into a pipe that nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
-    run = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "config"], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE
-    )
+    environment = os.environ | {"PYTHONUNBUFFERED": "" if buffered else "1"}
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, stdout=writer, env=environment, **options)
     os.close(writer)
-    assert (run.returncode, run.stderr) == (0, b"")
+    return done
 
 
 def test_config_command_prints_the_committed_file():
