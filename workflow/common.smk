@@ -11,7 +11,7 @@ from snakemake import exceptions
 
 from pipeline.config.load import config_slice, load_config
 from pipeline.config.models import Config
-from pipeline.errors import GradcalError
+from pipeline.errors import ConfigError, GradcalError
 from pipeline.layout import check_paths, sample_name
 from pipeline.storage.detector import detector_path, load_geometry
 from pipeline.storage.provenance import code_hash
@@ -49,8 +49,18 @@ def beyond(changed, content):
 
 def validated(config):
     """The configuration as Snakemake merged it, checked; errors name the line of the file, or the command line."""
-    file = next(reversed(workflow.overwrite_configfiles or workflow.configfiles), None)
-    return load_config(file, beyond(config, read_yaml(file).content if file else {}))
+    complaint = None
+    # The last file that was given counts most, the workflow's own least: the first to hold what is wrong is its place.
+    given = list(workflow.overwrite_configfiles or [])
+    own = [file for file in workflow.configfiles if file not in given]
+    for file in [*reversed(given), *own] or [None]:
+        try:
+            return load_config(file, beyond(config, read_yaml(file).content if file else {}))
+        except ConfigError as error:
+            complaint = error
+            if not str(error).startswith("command line"):
+                break
+    raise complaint
 
 
 def stage_config(stage, method=None):

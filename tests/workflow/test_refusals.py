@@ -62,6 +62,20 @@ def test_a_mistake_on_the_command_line_is_placed_there(tmp_path):
     assert "command line: seed must be at least 0" in done.stdout
 
 
+@pytest.mark.parametrize("given", [["mine.yaml"], ["other.yaml", "mine.yaml"]])
+def test_a_mistake_is_placed_in_the_file_that_has_it(tmp_path, given):
+    """Snakemake merges config.yaml with the files that are given."""
+    (tmp_path / "config.yaml").write_text("seed: 2\n")
+    (tmp_path / "mine.yaml").write_text("select: {max_total_length_cm: 60.0}\n")
+    (tmp_path / "other.yaml").write_text("seed: 3\n")
+    workflow = Workflow(tmp_path)
+    wrong = tmp_path / ("config.yaml" if given == ["mine.yaml"] else "other.yaml")
+    wrong.write_text("seed: 2\nselect:\n  max_cos: 0.9\n")
+    done = workflow(*given[1:], config=tmp_path / given[0])
+    assert done.returncode == 1
+    assert f"{wrong.name}, line 3: select.max_cos is not a setting" in done.stdout
+
+
 def test_conda_environments_are_left_out_where_there_is_no_conda(tmp_path):
     done = Workflow(tmp_path, path=NO_CONDA)("--use-conda", "--until", "record")
     assert done.returncode == 0, done.stdout
