@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..parameters import Parameter, register
 from ..tables import Bools, Floats, Ints, Segments
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
 
 SHIFT_X = register(
     Parameter(
@@ -36,8 +39,14 @@ class Tpc(_Part):
     """One drift volume between a cathode face and an anode [cm]."""
 
     tpc: int = Field(ge=0)
-    z_anode: float
-    z_cathode: float
+    z_anode: Finite
+    z_cathode: Finite
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Tpc:
+        if self.z_anode == self.z_cathode:
+            raise ValueError(f"z_anode and z_cathode are both {self.z_anode:g} cm; between them electrons drift")
+        return self
 
 
 class ReadoutConstants(_Part):
@@ -46,12 +55,20 @@ class ReadoutConstants(_Part):
     threshold: Positive
     hold: Positive
     clock: Positive
-    max_hits: int = Field(ge=1)
+    max_hits: Count
     gain: Positive
-    pedestal: float
-    common_mode: float
-    reference: float
+    pedestal: Finite
+    common_mode: Finite
+    reference: Finite
     adc_counts: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _has_range(self) -> ReadoutConstants:
+        if self.reference <= self.common_mode:
+            raise ValueError(
+                f"reference is {self.reference:g} mV and must be above common_mode, {self.common_mode:g} mV"
+            )
+        return self
 
     def adc(self, charge: Floats) -> Floats:
         """Real-valued ADC counts of `charge` [electrons], clipped to 0 ... adc_counts."""
@@ -74,22 +91,28 @@ class DetectorGeometry(_Part):
 
     name: str
     drift_axis: Literal["x", "z"]
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
+    x_range: tuple[Finite, Finite]
+    y_range: tuple[Finite, Finite]
     pixel_pitch: Positive
-    pixels: tuple[int, int]
+    pixels: tuple[Count, Count]
     tpcs: tuple[Tpc, ...] = Field(min_length=1)
-    response_start: Annotated[float, Field(ge=0)]
+    response_start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     temperature: Positive
     readout: ReadoutConstants
 
     @model_validator(mode="after")
     def _consistent(self) -> DetectorGeometry:
         for axis, (low, high), n in (("x", self.x_range, self.pixels[0]), ("y", self.y_range, self.pixels[1])):
+            if low >= high:
+                raise ValueError(f"{axis}_range must run from a lower to a higher end, not from {low:g} to {high:g}")
             if abs((high - low) / self.pixel_pitch - n) > 0.5:
                 raise ValueError(f"{axis}_range is not {n} pixels of {self.pixel_pitch} cm wide")
         if [t.tpc for t in self.tpcs] != list(range(len(self.tpcs))):
             raise ValueError("tpcs must be numbered 0, 1, ... in order")
+        spans = sorted((*sorted((t.z_anode, t.z_cathode)), t.tpc) for t in self.tpcs)
+        for (_, high, one), (low, _, other) in pairwise(spans):
+            if low < high:
+                raise ValueError(f"tpcs {one} and {other} overlap in z; a point must lie in one drift volume at most")
         return self
 
     def tpc_of(self, position: Floats) -> Ints:
