@@ -133,7 +133,7 @@ SECTIONS = {
     "convert": ("sample.sensitive_detectors", "sample.event_number", "checks"),
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
-    "fit": ("seed", "checks", "detector", "readout", "simulate"),
+    "fit": ("seed", "checks", "detector", "simulate"),
     "report": ("checks", "detector.file", "report"),
 }
 DEFAULTS = Config().model_dump(mode="json")

@@ -19,7 +19,7 @@ _SHORTEST = 128
 #: Longest window [ticks]; deposits a second apart (radioactive decays) would need as much memory.
 _LONGEST = 2**17
 #: Pixels times ticks searched at once; bounds the memory of the search.
-TICKS_AT_ONCE = 2**16
+TICKS_AT_ONCE = 2**17
 
 
 @dataclass(frozen=True)
