@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import erfc, erfcx, ndtr
 
+from ..errors import ConfigError
 from ..tables import Floats
 
 
@@ -49,9 +50,23 @@ class Parametrised:
     early = -36.0
     late = 4.1
 
+    #: Pixels [cm] within which b and c are positive and s is at most `late`; the fit of the coefficients, to pixels of
+    #: 0.4434 cm, says nothing of larger ones.
+    LARGEST_PITCH = 0.452
+
     def shape(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """The weight a, the decay times b, c [us] and the end time s [us] at offset `x, y` [cm]."""
+        """The weight a, the decay times b, c [us] and the end time s [us] at offset `x, y` [cm].
+
+        Raises `ConfigError` for offsets outside a pixel of `LARGEST_PITCH`.
+        """
         ax, ay = np.abs(np.broadcast_arrays(x, y))
+        furthest = max(ax.max(initial=0.0), ay.max(initial=0.0))
+        if furthest > self.LARGEST_PITCH / 2:
+            raise ConfigError(
+                f"detector.response: the parametrised response describes pixels up to a pitch of {self.LARGEST_PITCH} "
+                f"cm, and this detector asks for {furthest:.4g} cm from the centre of one; use another response or "
+                "another detector.file."
+            )
         powers = (np.ones_like(ax), ax, ay, ax * ay, ax * ax, ay * ay)
         a, b, c, s = (
             np.sum([k * v for k, v in zip(p, powers, strict=True)], axis=0) for p in (self.A, self.B, self.C, self.S)

@@ -6,6 +6,7 @@ import pytest
 from scipy.integrate import quad
 
 from pipeline.detector.response import RESPONSES, Parametrised, Response
+from pipeline.errors import ConfigError
 
 HALF = 0.2217  # half a pixel of module 0 [cm]
 SHARP = 1e-5  # [us]
@@ -118,3 +119,24 @@ def test_widths_may_differ_between_the_electrons(response: Response) -> None:
     alone = [float(response.cumulative(np.array(0.1), np.array(0.2), np.array(1.0), s)) for s in sigma]
 
     np.testing.assert_allclose(together, alone, rtol=1e-14)
+
+
+def test_the_largest_pixel_is_the_last_that_the_coefficients_describe() -> None:
+    """b, c > 0 and s <= late all over a pixel of that pitch, no longer over one 0.001 cm larger."""
+
+    def described(pitch: float) -> bool:
+        places = np.linspace(0, pitch / 2, 101)
+        shapes = np.array([published_shape(x, y) for x in places for y in places])
+        return bool((shapes[:, 1:3] > 0).all() and (shapes[:, 3] <= Parametrised.late).all())
+
+    assert described(Parametrised.LARGEST_PITCH)
+    assert not described(Parametrised.LARGEST_PITCH + 0.001)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0.31, 0.1), (-0.1, -0.23)])
+def test_a_larger_pixel_is_refused_in_one_sentence(x: float, y: float) -> None:
+    places = np.array([[0.0], [x]]), np.array([[0.0], [y]])
+    with pytest.raises(ConfigError, match=r"^detector\.response: .* up to a pitch of 0\.452 cm") as refusal:
+        Parametrised().cumulative(*places, np.zeros((1, 3)), 0.1)
+
+    assert f"{max(abs(x), abs(y))} cm from the centre" in str(refusal.value)
