@@ -120,8 +120,6 @@ def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:
     from ..names import nearest
     from .common import parse_assignments
 
-    if not config.methods:
-        raise ConfigError("methods: no method is configured; add one.")
     name = args.method or next(iter(config.methods))
     if name not in config.methods:
         raise ConfigError(f"--method: there is no method {name!r}; did you mean {nearest(name, config.methods)!r}?")

@@ -211,10 +211,10 @@ class Config(Section):
     simulate: Simulate = Simulate()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
-        default_factory=lambda: {"gauss_newton": Method()}, description="ways to fit, by name"
+        default_factory=lambda: {"gauss_newton": Method()}, min_length=1, description="ways to fit, by name"
     )
     scenarios: dict[Name, Scenario] = Field(
-        default_factory=lambda: {"closure": Scenario()}, description="studies, by name"
+        default_factory=lambda: {"closure": Scenario()}, min_length=1, description="studies, by name"
     )
     report: Report = Report()
 

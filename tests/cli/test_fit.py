@@ -190,7 +190,7 @@ def test_cuda_without_cuda_ends_in_one_sentence(sample, tmp_path, capsys):
     ("config", "expected"),
     [
         ({"simulate": {"memory_limit_mib": 0.5}}, "simulate.memory_limit_mib = 0.5; raise it"),
-        ({"methods": {}}, "methods: no method is configured"),
+        ({"methods": {}}, "methods needs 1 or more entries"),
         ({"methods": {"m": {"fair_scal": 3}}}, "did you mean methods.m.fair_scale?"),
         ({"methods": {"m": {"max_iterations": 0}}}, "methods.m.max_iterations must be at least 1, not 0"),
         ({"methods": {"m": {"free": ["birks_ab"], "fixed": {"electron_lifetime": 1e999}}}}, "electron_lifetime = inf"),

@@ -61,6 +61,8 @@ WRONG = {
         "methods:\n  quick:\n    fixed: {birks_ab: 0.8}\n",
         "line 2: methods.quick: birks_ab is both free and fixed",
     ),
+    "no_methods": ("seed: 1\nmethods: {}\n", "line 2: methods needs 1 or more entries, not an empty set"),
+    "no_scenarios": ("scenarios: {}\n", "line 1: scenarios needs 1 or more entries, not an empty set"),
     "no_targets": ("targets: {drawn: 0}\n", "no target"),
     "unknown_scenario": ("scenario: clousure\n", "scenario 'clousure' is not one of scenarios"),
     "version": ("schema_version: 2\n", "schema_version must be 1, not 2"),
