@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +51,15 @@ def versions() -> dict[str, str | None]:
 
 def write_record(path: Path, config: Config) -> None:
     """Write the record of a run as JSON; raises `FileFormatError` if the file cannot be written."""
-    text = json.dumps(run_record(config), indent=1, sort_keys=True)
+    text = json.dumps(_plain(run_record(config)), indent=1, sort_keys=True, allow_nan=False)
     with atomic_output(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(content: Any) -> Any:
+    """`content` with infinite numbers, such as a lifetime, as text: JSON has none."""
+    if isinstance(content, dict):
+        return {name: _plain(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    return str(content) if isinstance(content, float) and math.isinf(content) else content
