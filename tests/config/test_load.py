@@ -49,6 +49,18 @@ WRONG = {
     "pair": ("sample: {gun: {kinetic_energy_mev: [1, 2, 3]}}\n", "sample.gun.kinetic_energy_mev needs 2 entries"),
     "name_of_folder": ("sample: {name: ../up}\n", "sample.name must be a name of letters"),
     "name_as_key": ("methods: {a/b: {}}\n", "methods.a/b must be a name of letters"),
+    "sample_as_logs": ("sample:\n  name: Logs\n", "line 2: sample.name: 'Logs' is a folder of the workflow's own"),
+    "target_as_file": (
+        "targets:\n  named:\n    run.json: {}\n",
+        "line 3: targets.named.run.json: 'run.json' ends like",
+    ),
+    "method_as_benchmarks": ("methods: {benchmarks: {}}\n", "methods.benchmarks: 'benchmarks' is a folder"),
+    "method_as_file": ("methods: {fit.h5: {}}\n", "methods.fit.h5: 'fit.h5' ends like a file"),
+    "scenario_as_file": (
+        "scenario: a.html\nscenarios: {a.html: {}}\n",
+        "line 1: scenario: 'a.html' ends like a file of results; choose a name without this ending",
+    ),
+    "scenario_as_logs": ("scenarios: {closure: {}, logs: {}}\n", "scenarios.logs: 'logs' is a folder"),
     "unknown_parameter": (
         "methods:\n  quick:\n    free: [electric_feild]\n",
         "line 3: methods.quick.free: there is no parameter 'electric_feild'; did you mean 'electric_field'?",
