@@ -152,3 +152,26 @@ def test_a_shift_may_have_either_sign_or_vanish_but_not_leave_the_detector() -> 
     assert parameters.check_values({"shift_x": 0.0, "shift_y": -0.05}, "--set") == {"shift_x": 0.0, "shift_y": -0.05}
     with pytest.raises(ConfigError, match=r"shift_x = 11 cm is not physical.*above -10 and at most 10"):
         parameters.check_values({"shift_x": 11.0}, "--set")
+
+
+@pytest.mark.parametrize(
+    ("name", "absurd", "limit"),
+    [
+        ("birks_ab", 1e300, "10"),
+        ("birks_kb", 48.6, "10"),
+        ("box_alpha", 93.0, "10"),
+        ("box_beta", 212.0, "10"),
+        ("electric_field", 500.0, "100"),  # V/cm taken for kV/cm
+        ("longitudinal_diffusion", 4.0, "1"),  # cm2/s taken for cm2/us
+        ("transverse_diffusion", 8.8, "1"),
+        ("density", 1380.0, "10"),  # kg/m3 taken for g/cm3
+    ],
+)
+def test_values_in_another_unit_are_refused(name: str, absurd: float, limit: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} = .* is not physical; it must be above 0 and at most {limit}\.$"):
+        parameters.check_values({name: absurd}, "--set")
+
+
+def test_only_the_lifetime_may_be_infinite() -> None:
+    assert [name for name in NAMES if math.isinf(TABLE[name].maximum)] == ["electron_lifetime"]
+    assert parameters.check_values({"electron_lifetime": math.inf}, "--set") == {"electron_lifetime": math.inf}

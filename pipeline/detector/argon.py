@@ -20,14 +20,23 @@ ELECTRONS_PER_MEV = 1.0e6 / 23.6
 #: Temperature [K] of the argon of module 0, at which the mobility is evaluated.
 TEMPERATURE = 87.17
 
-BIRKS_AB = register(Parameter("birks_ab", "A_B", "", 0.8, 0.78, 0.88, "Birks recombination: overall factor A_B"))
+BIRKS_AB = register(
+    Parameter("birks_ab", "A_B", "", 0.8, 0.78, 0.88, "Birks recombination: overall factor A_B", maximum=10)
+)
 BIRKS_KB = register(
     Parameter(
-        "birks_kb", "k_B", "(kV/cm)(g/cm2)/MeV", 0.0486, 0.04, 0.07, "Birks recombination: quenching constant k_B"
+        "birks_kb",
+        "k_B",
+        "(kV/cm)(g/cm2)/MeV",
+        0.0486,
+        0.04,
+        0.07,
+        "Birks recombination: quenching constant k_B",
+        maximum=10,
     )
 )
 ELECTRIC_FIELD = register(
-    Parameter("electric_field", "E", "kV/cm", 0.5, 0.45, 0.55, "drift field; sets the drift velocity too")
+    Parameter("electric_field", "E", "kV/cm", 0.5, 0.45, 0.55, "drift field; sets the drift velocity too", maximum=100)
 )
 ELECTRON_LIFETIME = register(
     Parameter(
@@ -42,18 +51,29 @@ ELECTRON_LIFETIME = register(
     )
 )
 LONGITUDINAL_DIFFUSION = register(
-    Parameter("longitudinal_diffusion", "D_L", "cm2/us", 4.0e-6, 2e-6, 9e-6, "diffusion along the drift")
+    Parameter("longitudinal_diffusion", "D_L", "cm2/us", 4.0e-6, 2e-6, 9e-6, "diffusion along the drift", maximum=1)
 )
 TRANSVERSE_DIFFUSION = register(
-    Parameter("transverse_diffusion", "D_T", "cm2/us", 8.8e-6, 4e-6, 14e-6, "diffusion across the drift")
+    Parameter("transverse_diffusion", "D_T", "cm2/us", 8.8e-6, 4e-6, 14e-6, "diffusion across the drift", maximum=1)
 )
 BOX_ALPHA = register(
-    Parameter("box_alpha", "alpha", "", 0.93, 0.83, 1.03, "modified box recombination: constant alpha")
+    Parameter("box_alpha", "alpha", "", 0.93, 0.83, 1.03, "modified box recombination: constant alpha", maximum=10)
 )
 BOX_BETA = register(
-    Parameter("box_beta", "beta", "(kV/cm)(g/cm2)/MeV", 0.212, 0.18, 0.25, "modified box recombination: constant beta")
+    Parameter(
+        "box_beta",
+        "beta",
+        "(kV/cm)(g/cm2)/MeV",
+        0.212,
+        0.18,
+        0.25,
+        "modified box recombination: constant beta",
+        maximum=10,
+    )
 )
-DENSITY = register(Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models"))
+DENSITY = register(
+    Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models", maximum=10)
+)
 
 Values = Mapping[str, "Tensor"]
 Number = TypeVar("Number", "Tensor", float)
