@@ -19,6 +19,11 @@ from .tables import Bools, Ints, Segments
 LENGTH_TOLERANCE_CM = 0.01
 LENGTH_TOLERANCE = 0.01
 
+#: `dEdx` may differ from dE / dx by this, relative to dE / dx, where `dx` is at least so long [cm]: below, the rounding
+#: of single precision files decides.
+STOPPING_TOLERANCE = 0.01
+STOPPING_LENGTH_CM = 1e-3
+
 _FINITE = ("start", "end", "t0", "t0_start", "t0_end", "dE", "dx", "dEdx")
 _NOT_NEGATIVE = ("dE", "dEdx")
 
@@ -40,12 +45,15 @@ def check_segments(segments: Segments, checks: Checks, geometry: DetectorGeometr
     check_numbers(segments, where)
     run = _Run(segments, where)
     run.settle(segments.length == 0.0, checks.zero_length, "zero_length", "with start equal to end")
-    bad = inconsistent_length(run.segments)
-    what = "with a dx that differs from |end - start|"
-    if checks.inconsistent_length == "repair":
-        run.repair_length(bad, what)
-    else:
-        run.settle(bad, checks.inconsistent_length, "inconsistent_length", what)
+    for find, repair, what in (
+        (inconsistent_length, run.repair_length, "with a dx that differs from |end - start|"),
+        (inconsistent_stopping, run.repair_stopping, "with a dEdx that differs from dE/dx"),
+    ):
+        bad = find(run.segments)
+        if checks.inconsistent_length == "repair":
+            repair(bad, what)
+        else:
+            run.settle(bad, checks.inconsistent_length, "inconsistent_length", what)
     if geometry is not None:
         outside = ~geometry.active(run.segments)
         if checks.mostly_outside == "refuse" and 2 * np.count_nonzero(outside) > len(outside):
@@ -86,6 +94,14 @@ def inconsistent_length(segments: Segments) -> Bools:
     return np.abs(segments.dx - length) > np.maximum(LENGTH_TOLERANCE_CM, LENGTH_TOLERANCE * length)
 
 
+def inconsistent_stopping(segments: Segments) -> Bools:
+    """`(n,)` whether `dEdx` differs from dE / dx by over 1 % for a dx of 1e-3 cm or more, or is 0 with dE above 0."""
+    long = segments.dx >= STOPPING_LENGTH_CM
+    wrong = np.abs(segments.dEdx * segments.dx - segments.dE) > STOPPING_TOLERANCE * segments.dE
+    lost = (segments.dEdx == 0) & (segments.dE > 0)
+    return np.asarray(long & wrong | lost)
+
+
 class _Run:
     """What is left while the checks go on, and what they did."""
 
@@ -119,6 +135,15 @@ class _Run:
             dx=np.where(bad, length, self.segments.dx),
             dEdx=np.where(bad, self.segments.dE / length, self.segments.dEdx),
         )
+
+    def repair_stopping(self, bad: Bools, what: str) -> None:
+        """Set `dEdx` to dE / dx where `bad`; over the length where a short segment has no dx."""
+        count = np.count_nonzero(bad)
+        if not count:
+            return
+        dx = np.where(self.segments.dx > 0, self.segments.dx, self.segments.length)
+        self.notes.append(f"set dEdx to dE/dx in {count} of {len(bad)} segments {what}")
+        self.segments = self.segments.replace(dEdx=np.where(bad, self.segments.dE / dx, self.segments.dEdx))
 
 
 def _mostly_outside(segments: Segments, outside: Bools, geometry: DetectorGeometry, where: str) -> SegmentError:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.checks import check_segments, inconsistent_length
+from pipeline.checks import check_segments, inconsistent_length, inconsistent_stopping
 from pipeline.config.models import Checks
 from pipeline.errors import SegmentError
 from pipeline.storage.detector import load_geometry
+from pipeline.storage.segments import read_segments
 from pipeline.tables import Segments
 
 from .tracks import straight_track
@@ -87,6 +88,72 @@ def test_inconsistent_length_is_repaired_dropped_or_refused():
     assert 6 not in dropped.rows and len(dropped.segments) == 9
     with pytest.raises(SegmentError, match="first in row 6"):
         check_segments(track, Checks(inconsistent_length="refuse"), MODULE0, "file.h5")
+
+
+@pytest.mark.parametrize(
+    ("dx", "factor", "wrong"),
+    [
+        (1.0, 1.009, False),  # within 1 %
+        (1.0, 1.011, True),
+        (1.0, 0.989, True),
+        (1.0, 0.1, True),  # MeV/mm
+        (0.001, 1.011, True),
+        (0.00099, 2.0, False),  # rounding may be behind it
+        (0.00099, 0.0, True),  # no dE/dx where energy is lost
+        (1.0, 0.0, True),
+    ],
+)
+def test_tolerance_on_the_stopping_power_is_a_percent_of_all_but_the_shortest(dx, factor, wrong):
+    track = straight_track(segments=2, step=dx)
+    assert inconsistent_stopping(changed(track, "dEdx", 1, 2.1 * factor)).tolist() == [False, wrong]
+
+
+def test_no_energy_has_no_stopping_power():
+    track = changed(straight_track(), "dE", 2, 0.0)
+    assert np.flatnonzero(inconsistent_stopping(track)).tolist() == [2]
+    assert not inconsistent_stopping(changed(track, "dEdx", 2, 0.0)).any()
+
+
+def test_inconsistent_stopping_is_repaired_dropped_or_refused():
+    track = changed(straight_track(step=2.0), "dEdx", 6, 21.0)
+    repaired = check_segments(track, Checks(), MODULE0, "file.h5")
+    np.testing.assert_allclose(repaired.segments.dEdx, 2.1, rtol=1e-15)
+    for name in ("dx", "dE"):
+        np.testing.assert_array_equal(getattr(repaired.segments, name), getattr(track, name))
+    assert repaired.warnings == ("file.h5: set dEdx to dE/dx in 1 of 10 segments with a dEdx that differs from dE/dx",)
+    assert check_segments(repaired.segments, Checks(), MODULE0, "file.h5").warnings == ()
+    dropped = check_segments(track, Checks(inconsistent_length="drop"), MODULE0, "file.h5")
+    assert 6 not in dropped.rows and len(dropped.segments) == 9
+    with pytest.raises(
+        SegmentError, match=r"a dEdx that differs from dE/dx, first in row 6, and checks.inconsistent_l"
+    ):
+        check_segments(track, Checks(inconsistent_length="refuse"), MODULE0, "file.h5")
+
+
+def test_stopping_power_without_a_dx_is_over_the_length():
+    track = straight_track(step=0.005)  # dx = 0 is within the tolerance of 0.01 cm
+    broken = changed(changed(track, "dx", 3, 0.0), "dEdx", 3, 0.0)
+    np.testing.assert_allclose(check_segments(broken, Checks(), MODULE0, "file.h5").segments.dEdx, 2.1)
+
+
+REAL = [
+    "edepsim_g4_20ev.root",
+    "edepsim_g4_20ev_new.h5",
+    "edepsim_g4_20ev_old.h5",
+    "edepsim_mixed_100ev.h5",
+    "edepsim_mixed_20ev.root",
+    "edepsim_real_objectwise_5ev.root",
+    "g4_muon_1gev_100ev.h5",
+    "g4_stopping_proton_150ev.h5",
+    "wtest.root",
+]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_files_of_simulations_need_no_repair(name, shared_data):
+    """In single and double precision, old and new names."""
+    found = read_segments(shared_data / name, checks=Checks(), geometry=None)
+    assert not [warning for warning in found.warnings if "set d" in warning]
 
 
 def test_outside_the_volume_is_dropped_and_unknown_without_a_detector():

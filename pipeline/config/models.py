@@ -63,7 +63,9 @@ class Checks(Section):
     """What to do with segments that fail a check; every drop and repair is counted and reported."""
 
     inconsistent_length: Literal["refuse", "drop", "repair"] = Field(
-        "repair", description="dx differs from |end - start| by more than max(0.01 cm, 1 %); repair: dx and dEdx set"
+        "repair",
+        description="dx differs from |end - start| by more than max(0.01 cm, 1 %), or dEdx from dE/dx by more than 1 % "
+        "(for dx of 0.001 cm or more) or is 0 with dE > 0; repair: dx and dEdx set to the length and dE/dx",
     )
     zero_length: Literal["refuse", "drop"] = Field("drop", description="start and end coincide")
     outside_volume: Literal["refuse", "drop"] = Field("drop", description="centre outside the active volume")
