@@ -38,8 +38,9 @@ def rows(tmp_path):
 def test_round_trip_is_exact(tmp_path):
     rng = np.random.default_rng(1)
     made = random_tracks(1, 20)
+    energy = rng.uniform(0, 1e-7, len(made))
     made = made.replace(
-        t0=rng.normal(size=len(made)) * 1e3, t0_end=rng.normal(size=len(made)), dE=rng.uniform(0, 1e-7, len(made))
+        t0=rng.normal(size=len(made)) * 1e3, t0_end=rng.normal(size=len(made)), dE=energy, dEdx=energy / made.dx
     )
     write_segments(tmp_path / "a.h5", made, MADE)
     found = read(tmp_path / "a.h5")
