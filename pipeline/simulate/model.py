@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 #: A plan holds this much more transverse width than the largest of the parameter table, then grows in such steps.
 _REACH_STEP = 1.15
-#: Shifts on the anode plane are allowed for in such steps [cm].
+#: Shifts are allowed for in such steps [cm].
 _SHIFT_STEP = 0.1
 
 
@@ -116,7 +116,8 @@ class ForwardModel:
         while limit < _width(values, self.geometry.temperature):
             limit *= _REACH_STEP
         shift = max(abs(values["shift_x"]), abs(values["shift_y"]))
-        return Reach(limit, math.ceil(shift / _SHIFT_STEP) * _SHIFT_STEP)
+        depth = max(values["shift_z"], 0.0)
+        return Reach(limit, *(math.ceil(s / _SHIFT_STEP) * _SHIFT_STEP for s in (shift, depth)))
 
     def hits(
         self,

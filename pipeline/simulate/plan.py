@@ -25,10 +25,12 @@ _PANEL = 8  # largest Gauss-Legendre order; longer deposits take several panels
 
 @dataclass(frozen=True)
 class Reach:
-    """Largest spread a plan must hold: `width` = sqrt(2 D_T / v) [sqrt(cm)] and shifts on the anode plane [cm]."""
+    """Largest spread a plan must hold: `width` = sqrt(2 D_T / v) [sqrt(cm)], `shift` on the anode plane and `depth`, a
+    shift away from the anode [cm]."""
 
     width: float
     shift: float = 0.0
+    depth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _near_pixels(
 ) -> tuple[Ints, Ints, Ints, Floats, Floats]:
     """Pixels within the reach of each node: node, pixel x and y, offset [cm] of the node from the pixel centre."""
     pitch = geometry.pixel_pitch
-    radius = accuracy.reach * reach.width * np.sqrt(distance + MIN_DIFFUSION_DISTANCE) + reach.shift
+    radius = accuracy.reach * reach.width * np.sqrt(distance + MIN_DIFFUSION_DISTANCE + reach.depth) + reach.shift
     lows, counts = [], []
     for axis, origin in ((0, geometry.x_range[0]), (1, geometry.y_range[0])):
         low = np.maximum(np.floor((point[:, axis] - radius - origin) / pitch), 0).astype(np.int64)
