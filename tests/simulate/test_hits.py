@@ -78,6 +78,15 @@ def test_charge_near_the_anode_and_the_cathode_is_not_lost_either() -> None:
     assert collected(model(segments)) == pytest.approx(arriving(segments), rel=1e-4)
 
 
+@pytest.mark.parametrize("shift", [0.3, 5.0])
+def test_a_shift_away_from_the_anode_loses_no_charge(shift: float) -> None:
+    """It diffuses as far as deposits that lie there."""
+    segments = deposits([1.0, 2.0, 30.2], [1.5, 2.3, 30.43])
+    away = segments.replace(start=segments.start - np.array([0, 0, shift]), end=segments.end - np.array([0, 0, shift]))
+
+    assert collected(model(segments), shift_z=shift) == pytest.approx(arriving(away), rel=1e-5)
+
+
 def test_charge_between_the_cathode_faces_is_lost() -> None:
     """A deposit through the cathode loses the share of its length that lies between the faces."""
     through = deposits([1.0, 1.0, -0.4], [1.0, 1.0, 0.6])
@@ -222,7 +231,7 @@ def test_single_precision_is_enough_for_hits() -> None:
 def test_the_same_point_gives_the_same_hits_after_another_point() -> None:
     simulation = model(random_deposits(12, 20))
     first = simulation.hits({})
-    simulation.hits({"transverse_diffusion": 1.3e-5, "electric_field": 0.46})
+    simulation.hits({"transverse_diffusion": 5e-5, "electric_field": 0.46, "shift_x": 0.5, "shift_z": 0.5})
 
     assert_identical(simulation.hits({}), first)
 
