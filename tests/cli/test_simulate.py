@@ -144,9 +144,9 @@ def test_provenance_is_what_was_used(segments, tmp_path):
         found = read_provenance(file)
     config = found["config"]
     assert found["stage"] == "simulate"
-    assert "threads" not in config["simulate"] and config["simulate"]["accuracy"] == "precise"
+    assert not {"threads", "memory_limit_mib"} & set(config["simulate"]) and config["simulate"]["accuracy"] == "precise"
     assert (config["set"]["birks_ab"], config["noise"], config["seed"]) == (0.83, True, 7)
-    assert set(config) == {"checks", "detector", "readout", "simulate", "set", "noise", "seed"}
+    assert set(config) == {"sample", "checks", "detector", "readout", "simulate", "set", "noise", "seed"}
     assert found["inputs"] == {
         name: hashlib.sha256(Path(path).read_bytes()).hexdigest()
         for name, path in (("segments", segments), ("detector", detector_path("module0")))
