@@ -73,7 +73,7 @@ class Checks(Section):
 
 
 class Select(Section):
-    """Selection cuts (those of arXiv:2309.04639 by default, with a limit on delays and on the total length); null: off."""
+    """Selection cuts: those of arXiv:2309.04639 by default, and limits on delays and total length; null: off."""
 
     species: tuple[int, ...] = Field((), description="PDG codes to keep; empty: all")
     max_delay_us: Positive | None = Field(
