@@ -27,7 +27,17 @@ SHIFT_Y = register(
     )
 )
 SHIFT_Z = register(
-    Parameter("shift_z", "dz", "cm", 0.0, -0.3, 0.3, "shift of all deposits along the drift", minimum=-10, maximum=10)
+    Parameter(
+        "shift_z",
+        "dz",
+        "cm",
+        0.0,
+        -0.3,
+        0.3,
+        "added to the distance of all deposits to their anode",
+        minimum=-10,
+        maximum=10,
+    )
 )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -79,7 +78,6 @@ class ForwardModel:
         self.geometry = geometry
         self.settings = settings
         self.accuracy = ACCURACY[settings.accuracy]
-        _one_thread()
         self.table = response_table(
             settings.response, geometry.pixel_pitch, self.accuracy, settings.dtype, settings.device
         )
@@ -258,13 +256,10 @@ class ForwardModel:
         blocks: tuple[tuple[int, int], ...],
         progress: Callable[[int], None] = lambda blocks: None,
     ) -> list[T]:
-        with ExitStack() as stack:
-            results: Iterable[T] = map(run, blocks)
-            if self.settings.threads > 1 and len(blocks) > 1:
-                pool = stack.enter_context(ThreadPoolExecutor(self.settings.threads, initializer=_one_thread))
-                results = pool.map(run, blocks)
+        # Always in threads of their own, also where there is one, so that the settings of the caller's thread stay.
+        with ThreadPoolExecutor(self.settings.threads, initializer=_one_thread) as pool:
             done = []
-            for result in results:  # in the order of the blocks, whichever is ready first
+            for result in pool.map(run, blocks):  # in the order of the blocks, whichever is ready first
                 done.append(result)
                 progress(1)
             return done
