@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.checkpoint import Checkpoint
     from ..storage.detector import detector_path
     from ..storage.fit import write_fit
-    from ..storage.hits import read_hits, read_hits_truth
+    from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
     from .common import fit_progress, model_config, model_slice, read_for_model, say, timed
 
@@ -56,6 +56,7 @@ def main(args: argparse.Namespace) -> None:
 
     settings = model_slice(config, "seed")
     settings["method"] = {name: method.model_dump(mode="json")}
+    settings["data"] = {"noise": read_hits_noise(args.hits)}  # as their file tells; for the page
     inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)

@@ -105,7 +105,7 @@ def _facts(fits: Sequence[Fit], geometry: DetectorGeometry) -> list[str]:
     facts = [f"detector {geometry.name}"]
     config: Mapping[str, Any] = next((fit.provenance["config"] for fit in fits if fit.provenance.get("config")), {})
     recombination = config.get("detector", {}).get("recombination")
-    noise = config.get("readout", {}).get("noise", {}).get("enabled")
+    noise = config.get("data", {}).get("noise")
     if recombination is not None:
         facts.append(f"recombination: {recombination}")
     if noise is not None:

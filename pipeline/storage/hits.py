@@ -13,7 +13,7 @@ from ..parameters import table
 from ..tables import Hits
 from .atomic import atomic_output
 from .hdf5 import check_kind, mark, open_hdf5, read_table, write_table
-from .provenance import Provenance, write_provenance
+from .provenance import Provenance, read_provenance, write_provenance
 
 _KIND = "hits"
 _TYPES = dict(zip(Hits.COLUMNS, ("i8", "i4", "i4", "i4", "i4", "f4", "f4", "f4", "f8", "f4", "f4"), strict=True))
@@ -71,6 +71,13 @@ def read_hits_truth(path: Path | str) -> dict[str, float]:
         if "parameters" not in file:
             return {}
         return {name: float(value) for name, value in file["parameters"].attrs.items()}
+
+
+def read_hits_noise(path: Path | str) -> bool | None:
+    """Whether the hits were simulated with electronics noise; None where the file does not tell."""
+    with open_hdf5(path) as file:
+        noise = read_provenance(file).get("config", {}).get("noise")
+    return noise if isinstance(noise, bool) else None
 
 
 def _check_order(path: Path | str, columns: Mapping[str, np.ndarray]) -> None:

@@ -18,7 +18,7 @@ def sample_in(folder: Path, targets: int = 2) -> list[str]:
     """Arguments of a report on a sample and fits written to `folder`."""
     select = Provenance("select", {"seed": 77}, {}, "code")
     write_segments(folder / "selected.h5", straight_tracks(), select, cut_flow=CUT_FLOW)
-    fit = Provenance("fit", {"seed": 77, "readout": {"noise": {"enabled": False}}}, {"hits": "abc"}, "code")
+    fit = Provenance("fit", {"seed": 77, "data": {"noise": False}}, {"hits": "abc"}, "code")
     paths = [folder / f"target_{n + 1}" / "gauss_newton" / "fit.h5" for n in range(targets)]
     for n, path in enumerate(paths):
         write_fit(path, fit_result(n), fit)
