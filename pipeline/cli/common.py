@@ -21,6 +21,7 @@ from ..parameters import check_values
 if TYPE_CHECKING:
     from ..config.models import Method
     from ..detector.geometry import DetectorGeometry
+    from ..storage.segments import SegmentFile
     from ..tables import Segments
 
 T = TypeVar("T")
@@ -145,23 +146,28 @@ def model_slice(config: Config, *more: str) -> dict[str, Any]:
     return used
 
 
-def read_for_model(path: Path, config: Config) -> tuple[Segments, DetectorGeometry]:
-    """Segments for the forward model, checked against the configured detector; warnings are said."""
-    from ..storage.detector import load_geometry
+def read_checked(path: Path, config: Config, geometry: DetectorGeometry | None) -> SegmentFile:
+    """Segments, read and checked as configured (`geometry` None: format and numbers only); warnings are said."""
     from ..storage.segments import read_segments
 
-    geometry = load_geometry(config.detector.file)
     found = read_segments(
         path,
         checks=config.checks,
         geometry=geometry,
         sensitive_detectors=config.sample.sensitive_detectors,
         event_number=config.sample.event_number,
-        drift_axis=geometry.drift_axis,
     )
     for warning in found.warnings:
         say(warning)
-    return found.segments, geometry
+    return found
+
+
+def read_with_detector(path: Path, config: Config) -> tuple[Segments, DetectorGeometry]:
+    """Segments checked against the configured detector, and the detector."""
+    from ..storage.detector import load_geometry
+
+    geometry = load_geometry(config.detector.file)
+    return read_checked(path, config, geometry).segments, geometry
 
 
 @contextmanager

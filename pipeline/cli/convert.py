@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
     from ..config.load import config_slice
     from ..storage.atomic import check_output
     from ..storage.provenance import Provenance
-    from ..storage.segments import read_segments, write_segments
-    from .common import config_files, config_of, say
+    from ..storage.segments import write_segments
+    from .common import config_files, config_of, read_checked, say
 
     config = config_of(args)
     check_output(args.output, args.input, *config_files(args))
@@ -47,15 +47,7 @@ def main(args: argparse.Namespace) -> None:
     sample = config.sample.model_copy(update=given)
     config = config.model_copy(update={"sample": sample})
     # No detector is known here, so nothing is tested against one; the axes are swapped on reading and back on writing.
-    found = read_segments(
-        args.input,
-        checks=config.checks,
-        geometry=None,
-        sensitive_detectors=sample.sensitive_detectors,
-        event_number=sample.event_number,
-    )
-    for warning in found.warnings:
-        say(warning)
+    found = read_checked(args.input, config, None)
     settings = config_slice(config, "sample.sensitive_detectors", "sample.event_number", "checks")
     provenance = Provenance.of("convert", settings, inputs={"segments": args.input}, module="pipeline.cli.convert")
     write_segments(args.output, found.segments, provenance, batch=found.batch)

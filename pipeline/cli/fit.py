@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from .common import fit_progress, model_config, model_slice, read_for_model, say, timed
+    from .common import fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
     name, method = _method(args, config)
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     hits = read_hits(args.hits)
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
-    segments, geometry = read_for_model(args.segments, config)
+    segments, geometry = read_with_detector(args.segments, config)
 
     settings = model_slice(config, "seed")
     settings["method"] = {name: method.model_dump(mode="json")}

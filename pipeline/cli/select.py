@@ -28,24 +28,15 @@ def main(args: argparse.Namespace) -> None:
     from ..select.batches import assign_batches
     from ..select.cuts import apply_cuts
     from ..storage.atomic import check_output
-    from ..storage.detector import detector_path, load_geometry
+    from ..storage.detector import detector_path
     from ..storage.provenance import Provenance
-    from ..storage.segments import read_segments, write_segments
-    from .common import config_files, config_of, say
+    from ..storage.segments import write_segments
+    from .common import config_files, config_of, read_with_detector, say
 
     config = config_of(args)
     check_output(args.output, args.input, *config_files(args, config))
-    geometry = load_geometry(config.detector.file)
-    found = read_segments(
-        args.input,
-        checks=config.checks,
-        geometry=geometry,
-        sensitive_detectors=config.sample.sensitive_detectors,
-        event_number=config.sample.event_number,
-    )
-    for warning in found.warnings:
-        say(warning)
-    selection = apply_cuts(found.segments, config.select, geometry, config.seed, str(args.input))
+    segments, geometry = read_with_detector(args.input, config)
+    selection = apply_cuts(segments, config.select, geometry, config.seed, str(args.input))
     batch = assign_batches(selection.segments, config.select.batch_length_cm, config.seed)
     settings = config_slice(
         config, "seed", "sample.sensitive_detectors", "sample.event_number", "checks", "select", "detector.file"

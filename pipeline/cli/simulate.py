@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         model_slice,
         parse_assignments,
         progress_bar,
-        read_for_model,
+        read_with_detector,
         say,
         timed,
     )
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     if seed < 0:
         raise ConfigError(f"--seed: {seed} is negative; use 0 or more.")
     noise = Noise(NoiseLevels(levels.reset_electrons, levels.sampling_electrons, levels.discriminator_electrons), seed)
-    segments, geometry = read_for_model(args.segments, config)
+    segments, geometry = read_with_detector(args.segments, config)
     with timed(args.output, "simulate"):
         model = forward_model(segments, geometry, config)
         plan = model.plan(values)

@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
     from ..names import nearest
     from ..storage.atomic import atomic_output, check_output
     from ..study.registry import STUDIES
-    from .common import config_files, model_config, read_for_model, say
+    from .common import config_files, model_config, read_with_detector, say
 
     if args.name not in STUDIES:
         raise ConfigError(f"there is no study {args.name!r}; did you mean {nearest(args.name, STUDIES)!r}?")
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     config = model_config(args)
     if args.output is not None:
         check_output(args.output, args.segments, *config_files(args, config))
-    segments, geometry = read_for_model(args.segments, config)
+    segments, geometry = read_with_detector(args.segments, config)
     result = study.function("run")(config, segments, geometry, lambda step: say(f"{args.name}: {step}"))
     if args.output is not None:
         with atomic_output(args.output) as temporary:

@@ -65,13 +65,12 @@ def read_segments(
     geometry: DetectorGeometry | None,
     sensitive_detectors: Sequence[str] = (),
     event_number: Literal["EventId", "entry"] = "EventId",
-    drift_axis: Literal["x", "z"] = "x",
 ) -> SegmentFile:
     """Read and check the segments of a ROOT or HDF5 file.
 
-    `geometry` None checks format and numbers only. The drift axis of the file's frame is the geometry's, or
-    `drift_axis` where there is no geometry. `sensitive_detectors` and `event_number` are for ROOT files, see
-    `pipeline.storage.edepsim`. Raises `FileFormatError` and `SegmentError`.
+    `geometry` None checks format and numbers only, and takes x for the drift axis of the file's frame.
+    `sensitive_detectors` and `event_number` are for ROOT files, see `pipeline.storage.edepsim`. Raises
+    `FileFormatError` and `SegmentError`.
     """
     path = Path(path)
     batch: Ints | None = None
@@ -82,7 +81,7 @@ def read_segments(
         raw, notes = read_edepsim(path, sensitive_detectors, event_number)
     else:
         raw, batch = _read_hdf5(path)
-    axis = drift_axis if geometry is None else geometry.drift_axis
+    axis: Literal["x", "z"] = "x" if geometry is None else geometry.drift_axis
     checked = check_segments(_swapped(raw, axis), checks, geometry, str(path))
     return SegmentFile(checked.segments, (*notes, *checked.warnings), None if batch is None else batch[checked.rows])
 
