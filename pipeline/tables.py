@@ -7,7 +7,7 @@ Files of segments hold the edep-sim frame; `pipeline.storage.segments` swaps the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,8 @@ class Observables:
     """What a fit compares: the same for a simulation and for data.
 
     `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
-    `value_names`; `valid` `(n,)` is false for rows a fit must not use.
+    `value_names`; `valid` `(n,)` is false for rows a fit must not use. `columns` holds more `(n,)` arrays that a
+    readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`.
     """
 
     event: Ints
@@ -116,6 +117,12 @@ class Observables:
     values: Floats
     value_names: tuple[str, ...]
     valid: Bools
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def take(self, index: npt.NDArray[Any]) -> Observables:
+        """The rows chosen by a boolean mask or an index array."""
+        arrays = {name: getattr(self, name)[index] for name in ("event", "channel", "order", "values", "valid")}
+        return replace(self, **arrays, columns={name: column[index] for name, column in self.columns.items()})
 
     def __len__(self) -> int:
         return int(self.event.shape[0])

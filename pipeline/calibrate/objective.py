@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..tables import Floats, Linearised, Observables
+from ..tables import Bools, Floats, Linearised, Observables
 from .residuals import match, residuals
 
 
@@ -28,6 +28,8 @@ class ObservableModel(Protocol):
 class Evaluation:
     """An objective at one point: `cost`, `gradient` `(P,)` and `curvature` `(P, P)` (positive semi-definite), float64.
 
+    Objectives that are no sum of squares have no curvature (None). `effective` `(P,)` says which parameters change the
+    observables at all; None: those with curvature.
     `counts` are plain numbers for the history: `matched`, `unmatched_model`, `unmatched_data`. Where the units of the
     residuals depend on the point, `gradient` and `curvature` are those at fixed `units`, and `seen_from` gives the cost
     here in the units of another point, so that two points can be compared.
@@ -35,10 +37,11 @@ class Evaluation:
 
     cost: float
     gradient: Floats
-    curvature: Floats
+    curvature: Floats | None
     counts: Mapping[str, float]
     units: Floats | None = None
     seen_from: Callable[[Floats], float] | None = None
+    effective: Bools | None = None
 
     def cost_seen_from(self, other: Evaluation) -> float:
         """The cost here, in the units of `other`."""

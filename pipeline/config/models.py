@@ -152,16 +152,44 @@ class Targets(Section):
         return self
 
 
-class Method(Section):
-    """One way to fit: a Levenberg-Marquardt fit to hit charges and times."""
+class Loss(Section):
+    """What a loss of hits compares (objectives other than `matched_residuals`)."""
 
-    objective: Literal["matched_residuals"] = Field("matched_residuals", description="what is made small")
-    optimiser: Literal["levenberg_marquardt"] = Field("levenberg_marquardt", description="how it is made small")
+    adc_weight: NotNegative = Field(1.0, description="weight of the sequences of ADC counts (soft_dtw)")
+    time_weight: NotNegative = Field(0.0, description="weight of the sequences of hit times (soft_dtw)")
+    time_unit_us: Positive = Field(0.1, description="time that counts as much as one ADC count")
+    gamma: Positive = Field(1.0, description="smoothing of soft_dtw [ADC counts]")
+    drift_cm_per_us: Positive = Field(0.16, description="turns times into depths for losses in space")
+
+
+class Adam(Section):
+    """Steps of the optimiser `adam`: normalised gradients of one batch of whole tracks at a time."""
+
+    learning_rate: Positive = Field(5e-2, description="first size of a step, in units of the nominal values")
+    decay: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="factor on the learning rate per ...")
+    decay_iterations: Positive = Field(66.0, description="... this many iterations, whatever the number of batches")
+    clip_norm: Positive = Field(1.0, description="largest norm of a gradient; longer ones are shortened to it")
+    batch_length_cm: Positive | None = Field(100.0, description="length of a batch; null: the whole sample at once")
+    settle_fraction: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.2, description="last part of the iterations in which the values must have settled ..."
+    )
+    settle_tolerance: Positive = Field(5e-3, description="... to within this much of the nominal values")
+
+
+class Method(Section):
+    """One way to fit: what is made small, and how."""
+
+    objective: Literal["matched_residuals", "soft_dtw"] = Field("matched_residuals", description="what is made small")
+    optimiser: Literal["levenberg_marquardt", "adam"] = Field(
+        "levenberg_marquardt", description="how it is made small; levenberg_marquardt needs matched_residuals"
+    )
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
     initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")
-    max_iterations: int = Field(40, ge=1, description="at most this many accepted or rejected steps")
-    tolerance: Positive = Field(1e-10, description="converged when no parameter moves by more, relative to nominal")
+    max_iterations: int = Field(40, ge=1, description="at most this many steps (adam: exactly this many)")
+    tolerance: Positive = Field(
+        1e-10, description="levenberg_marquardt: converged when no parameter moves by more, relative to nominal"
+    )
     charge_scale_adc: Positive = Field(1.0, description="unit of the charge residual [ADC]")
     time_scale_us: Positive = Field(0.1, description="unit of the time residual [us]")
     threshold_noise_electrons: NotNegative = Field(
@@ -172,6 +200,8 @@ class Method(Section):
         0.1, description="verdict: more hits than this without a partner and the fit is not called good"
     )
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
+    loss: Loss = Loss()
+    adam: Adam = Adam()
 
     @field_validator("free")
     @classmethod
@@ -188,7 +218,11 @@ class Method(Section):
         return check_values(values, "methods.*")
 
     @model_validator(mode="after")
-    def _disjoint(self) -> Method:
+    def _fits(self) -> Method:
+        if self.optimiser == "levenberg_marquardt" and self.objective != "matched_residuals":
+            raise ValueError(
+                f"levenberg_marquardt needs residuals, which the objective {self.objective} has not; use adam"
+            )
         for name in self.fixed:
             if name in self.free:
                 raise ValueError(f"{name} is both free and fixed; take it out of one of the two")
@@ -196,10 +230,12 @@ class Method(Section):
 
 
 class Scenario(Section):
-    """One named study of the workflow: which targets and methods it runs."""
+    """One named run of the workflow: which samples, targets, methods and studies it goes through."""
 
+    samples: tuple[Name, ...] = Field((), description="samples by name, of `samples`; empty: the one of `sample`")
     targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
     methods: tuple[Name, ...] = Field((), description="methods by name; empty: all")
+    studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
 
 
 class Report(Section):
@@ -207,6 +243,12 @@ class Report(Section):
 
     display_event: int | None = Field(None, description="event shown in 3-D; null: the one with most deposits")
     title: str = Field("Detector calibration by differentiable simulation", description="headline of the page")
+
+
+class Paper(Section):
+    """Figures of arXiv:2309.04639, made by `make paper`."""
+
+    published: str | None = Field(None, description="CSV file of published fits, drawn beside ours; null: left out")
 
 
 class Config(Section):
@@ -217,6 +259,7 @@ class Config(Section):
     results: str = Field("results", description="folder for everything the workflow writes")
     scenario: Name = Field("closure", description="which of the scenarios below to run")
     sample: Sample = Sample()
+    samples: dict[Name, Sample] = Field(default_factory=dict, description="more samples by name, for `scenarios`")
     checks: Checks = Checks()
     select: Select = Select()
     detector: Detector = Detector()
@@ -224,12 +267,20 @@ class Config(Section):
     simulate: Simulate = Simulate()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
-        default_factory=lambda: {"gauss_newton": Method()}, min_length=1, description="ways to fit, by name"
+        default_factory=lambda: {
+            "gauss_newton": Method(),
+            "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
+        },
+        min_length=1,
+        description="ways to fit, by name; gauss_newton is the quick one, adam the recipe of arXiv:2309.04639",
     )
     scenarios: dict[Name, Scenario] = Field(
-        default_factory=lambda: {"closure": Scenario()}, min_length=1, description="studies, by name"
+        default_factory=lambda: {"closure": Scenario(methods=("gauss_newton",))},
+        min_length=1,
+        description="runs of the workflow, by name",
     )
     report: Report = Report()
+    paper: Paper = Paper()
 
     @model_validator(mode="after")
     def _references(self) -> Config:
@@ -239,4 +290,10 @@ class Config(Section):
             for method in scenario.methods:
                 if method not in self.methods:
                     raise ValueError(f"scenarios.{name}.methods: no method {method!r} under methods")
+            for sample in scenario.samples:
+                if sample not in self.samples:
+                    raise ValueError(f"scenarios.{name}.samples: no sample {sample!r} under samples")
+        for name, sample in self.samples.items():
+            if sample.name not in (None, name):
+                raise ValueError(f"samples.{name}.name: {sample.name!r} is not its name here; leave it out")
         return self

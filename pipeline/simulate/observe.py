@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..detector.geometry import DetectorGeometry, ReadoutConstants
+from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
 from ..tables import Floats, Hits, Ints, Linearised, Observables
 from .model import ForwardModel, SimulatedHits
@@ -22,13 +22,13 @@ class PixelObservables:
 
     def observe(self, values: Mapping[str, float]) -> Observables:
         """Observables at the parameter values."""
-        return _observables(self.model.hits(values), self.model.geometry.readout)
+        return _observables(self.model.hits(values), self.model.geometry)
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""
         hits = self.model.hits_with_derivatives(values, names)
         readout = self.model.geometry.readout
-        observables = _observables(hits, readout)
+        observables = _observables(hits, self.model.geometry)
         assert hits.d_charge is not None and hits.d_time is not None
         adc = observables.values[:, 0]
         # A saturated or empty ADC does not move.
@@ -57,6 +57,7 @@ def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
         values=values,
         value_names=VALUE_NAMES,
         valid=np.asarray(np.isfinite(values).all(axis=1)),
+        columns=_columns(channel[order], geometry),
     )
 
 
@@ -104,12 +105,23 @@ def _pixel_centre(number: Ints, origin: float, pitch: float) -> Floats:
     return np.asarray(origin + (number + 0.5) * pitch, dtype=np.float64)
 
 
-def _observables(hits: SimulatedHits, readout: ReadoutConstants) -> Observables:
+def _columns(channel: Ints, geometry: DetectorGeometry) -> dict[str, Floats | Ints]:
+    """What the pixel readout adds to observables: pixel centres and drift volumes."""
+    tpc, pixel_x, pixel_y = geometry.pixel(channel)
+    return {
+        "x": _pixel_centre(pixel_x, geometry.x_range[0], geometry.pixel_pitch),
+        "y": _pixel_centre(pixel_y, geometry.y_range[0], geometry.pixel_pitch),
+        "volume": tpc,
+    }
+
+
+def _observables(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
     return Observables(
         event=hits.event,
         channel=hits.channel,
         order=hits.order,
-        values=np.stack([readout.adc(hits.charge), hits.time], axis=1),
+        values=np.stack([geometry.readout.adc(hits.charge), hits.time], axis=1),
         value_names=VALUE_NAMES,
         valid=np.ones(len(hits.event), dtype=bool),
+        columns=_columns(hits.channel, geometry),
     )

@@ -1,0 +1,17 @@
+"""Losses between the simulated and the recorded hits of one event: one function and one line here for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ...config.models import Loss
+from .event_hits import EventHits
+from .soft_dtw import soft_dtw
+
+#: Losses by the names that the config uses: `loss(model, data, settings)` is a scalar tensor that is small where the
+#: hits agree, differentiable in the ADC counts and times of `model`. Neither side is empty.
+LOSSES: dict[str, Callable[[EventHits, EventHits, Loss], Tensor]] = {
+    "soft_dtw": soft_dtw,
+}
