@@ -143,7 +143,7 @@ in_words(check_paths, settings)
 SAMPLE = sample_name(settings)
 SAMPLE_FILE = settings.sample.file
 TARGETS = in_words(target_values, settings)
-METHODS = settings.scenarios[settings.scenario].methods or tuple(settings.methods)
+METHODS = settings.scenarios[settings.scenario].methods or tuple(settings.methods)[:1]
 
 # A detector given as a file is an input; those that come with the package are part of its code.
 in_words(load_geometry, settings.detector.file)

@@ -234,7 +234,7 @@ class Scenario(Section):
 
     samples: tuple[Name, ...] = Field((), description="samples by name, of `samples`; empty: the one of `sample`")
     targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
-    methods: tuple[Name, ...] = Field((), description="methods by name; empty: all")
+    methods: tuple[Name, ...] = Field((), description="methods by name; empty: the first")
     studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
 
 
@@ -275,7 +275,7 @@ class Config(Section):
         description="ways to fit, by name; gauss_newton is the quick one, adam the recipe of arXiv:2309.04639",
     )
     scenarios: dict[Name, Scenario] = Field(
-        default_factory=lambda: {"closure": Scenario(methods=("gauss_newton",))},
+        default_factory=lambda: {"closure": Scenario()},
         min_length=1,
         description="runs of the workflow, by name",
     )
