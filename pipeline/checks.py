@@ -1,12 +1,14 @@
-"""Checks on segments: numbers, lengths, and the active volume of the detector.
+"""Checks on segments: numbers, lengths, and the active volume of the detector; and on the order of hits.
 
-Pure functions on tables; `pipeline.storage.segments` applies them to every file of segments that is read. What a
+Pure functions on tables; `pipeline.storage` applies them to every file of segments or hits that is read. What a
 failed check does is a setting (`checks`), except for numbers that mean nothing: those are always refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -26,6 +28,10 @@ STOPPING_LENGTH_CM = 1e-3
 
 _FINITE = ("start", "end", "t0", "t0_start", "t0_end", "dE", "dx", "dEdx")
 _NOT_NEGATIVE = ("dE", "dEdx")
+
+
+#: The columns that files of hits are sorted by.
+HIT_KEY = ("event_id", "tpc", "pixel_x", "pixel_y", "hit")
 
 
 @dataclass(frozen=True)
@@ -67,25 +73,42 @@ def check_segments(segments: Segments, checks: Checks, geometry: DetectorGeometr
 
 def check_numbers(segments: Segments, where: str) -> None:
     """Refuse an empty table, numbers that are not finite, and negative dE or dE/dx; raises `SegmentError`."""
+    for fault in number_faults(segments):
+        raise SegmentError(f"{where}: {fault}")
+
+
+def number_faults(segments: Segments) -> Iterator[str]:
+    """A sentence for every column with numbers that mean nothing, or for an empty table."""
     if not len(segments):
-        raise SegmentError(f"{where}: there are no events (the table of segments is empty).")
+        yield "there are no events (the table of segments is empty)."
     for name in _FINITE:
         values = getattr(segments, name).reshape(len(segments), -1)
         bad = ~np.isfinite(values)
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            raise SegmentError(
-                f"{where}: {name} is {values[row, column]} in row {row} of segments "
+            yield (
+                f"{name} is {values[row, column]} in row {row} of segments "
                 f"({np.count_nonzero(bad.any(axis=1))} such rows); every number must be finite."
             )
     for name in _NOT_NEGATIVE:
         values = getattr(segments, name)
         rows = np.flatnonzero(values < 0)
         if len(rows):
-            raise SegmentError(
-                f"{where}: {name} is {values[rows[0]]:g} in row {rows[0]} of segments ({len(rows)} such rows); "
+            yield (
+                f"{name} is {values[rows[0]]:g} in row {rows[0]} of segments ({len(rows)} such rows); "
                 "it must not be negative."
             )
+
+
+def meaningful(segments: Segments) -> Bools:
+    """`(n,)` whether all numbers of a segment mean something: none of `number_faults` is about it."""
+    good = np.ones(len(segments), dtype=np.bool_)
+    for name in _FINITE:
+        values = getattr(segments, name).reshape(len(segments), -1)
+        good &= np.isfinite(values).all(axis=1)
+    for name in _NOT_NEGATIVE:
+        good &= ~(getattr(segments, name) < 0)
+    return good
 
 
 def inconsistent_length(segments: Segments) -> Bools:
@@ -146,14 +169,49 @@ class _Run:
         self.segments = self.segments.replace(dEdx=np.where(bad, self.segments.dE / dx, self.segments.dEdx))
 
 
+def guess_cause(segments: Segments, geometry: DetectorGeometry) -> str | None:
+    """What would put segments that lie outside inside: another unit, or axes in another order; None if neither does.
+
+    A change counts if it leaves at most half as many outside as now, and at most half of all.
+    """
+    now = np.count_nonzero(~geometry.active(segments))
+    changes = [("mm instead of cm?", 0.1, (0, 1, 2)), ("m instead of cm?", 100.0, (0, 1, 2))]
+    axes = sorted(permutations(range(3)))[1:]
+    changes += [(f"{_exchange(axes)}?", 1.0, axes) for axes in axes]
+    changes += [(f"mm instead of cm, and {_exchange(axes)}?", 0.1, axes) for axes in axes]
+    for what, scale, order in changes:
+        start, end = (scale * points[:, order] for points in (segments.start, segments.end))
+        outside = np.count_nonzero(~geometry.active(segments.replace(start=start, end=end)))
+        if 2 * outside <= min(now, len(segments)):
+            return what
+    return None
+
+
+def _exchange(axes: tuple[int, ...]) -> str:
+    """In words which axes a permutation exchanges."""
+    moved = [axis for axis, place in zip("xyz", axes, strict=True) if "xyz"[place] != axis]
+    return f"{' and '.join(moved)} exchanged" if len(moved) == 2 else "x, y and z in another order"
+
+
+def negative_keys(columns: Mapping[str, Ints]) -> Ints:
+    """Rows of hits with a negative tpc, pixel or hit number."""
+    return np.flatnonzero(np.any([columns[name] < 0 for name in HIT_KEY[1:]], axis=0))
+
+
+def misplaced_hits(columns: Mapping[str, Ints]) -> tuple[Ints, Ints]:
+    """Rows of hits that do not come after the row before in the order of `HIT_KEY`, and rows that repeat it."""
+    step = np.diff(np.stack([columns[name] for name in HIT_KEY], axis=1), axis=0)
+    # The first column in which neighbours differ must grow; no difference at all is a duplicate.
+    first = np.argmax(step != 0, axis=1)
+    grows = np.take_along_axis(step, first[:, None], axis=1)[:, 0]
+    return 1 + np.flatnonzero(grows < 0), 1 + np.flatnonzero(grows == 0)
+
+
 def _mostly_outside(segments: Segments, outside: Bools, geometry: DetectorGeometry, where: str) -> SegmentError:
     """The refusal of a file most of which lies outside, with a guess at why."""
-    scaled = segments.replace(start=0.1 * segments.start, end=0.1 * segments.end)
-    # Centimetres are read as ten times too long where the file is in millimetres.
-    in_mm = 2 * np.count_nonzero(geometry.active(scaled)) >= len(outside)
     low, high = segments.centre.min(axis=0), segments.centre.max(axis=0)
     span = ", ".join(f"{axis} {a:.1f} ... {b:.1f}" for axis, a, b in zip("xyz", low, high, strict=True))
-    guess = "mm instead of cm?" if in_mm else "is it the right detector.file?"
+    guess = guess_cause(segments, geometry) or "is it the right detector.file?"
     return SegmentError(
         f"{where}: {np.count_nonzero(outside)} of {len(outside)} segments lie outside the active volume of "
         f"{geometry.name} (centres, z along the drift: {span} cm); {guess}"

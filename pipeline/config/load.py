@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..errors import ConfigError
 from ..storage.yaml_text import Key, YamlText, read_yaml
 from .models import Config
-from .problems import describe
+from .problems import describe, describe_all
 
 
 def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -24,6 +24,14 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
     """
     text = YamlText("configuration", {}) if path is None else read_yaml(path)
     return _validated(text, overrides or {})
+
+
+def examine_config(text: YamlText) -> tuple[Config | None, list[str]]:
+    """The configuration in a YAML file, or None and a sentence for every mistake in it."""
+    try:
+        return _lenient(text.content), []
+    except ValidationError as error:
+        return None, describe_all(error, Config, text.place)
 
 
 def config_from_json(text: str) -> Config:
@@ -66,13 +74,17 @@ def merged(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
 def _validated(text: YamlText, overrides: Mapping[str, Any]) -> Config:
     content = merged(text.content, overrides)
     try:
-        try:
-            return _strict(content)
-        except ValidationError as error:
-            # Numbers that YAML or a command line hands over as text (4e-6, "5") are read again as what they look like.
-            return _strict(_reread(content, [e["loc"] for e in error.errors() if isinstance(e["input"], str)]))
+        return _lenient(content)
     except ValidationError as error:
         raise ConfigError(describe(error, Config, lambda key: _place(text, overrides, key))) from error
+
+
+def _lenient(content: dict[str, Any]) -> Config:
+    try:
+        return _strict(content)
+    except ValidationError as error:
+        # Numbers that YAML or a command line hands over as text (4e-6, "5") are read again as what they look like.
+        return _strict(_reread(content, [e["loc"] for e in error.errors() if isinstance(e["input"], str)]))
 
 
 def _strict(content: Mapping[str, Any]) -> Config:

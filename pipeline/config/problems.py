@@ -42,6 +42,15 @@ def describe(error: ValidationError, model: type[BaseModel], place: Callable[[Ke
     return f"{sentence} ({others} more to mend after this one)" if others else sentence
 
 
+def describe_all(error: ValidationError, model: type[BaseModel], place: Callable[[Key], str]) -> list[str]:
+    """A sentence for everything that a validation error of `model` complains about; arguments as for `describe`."""
+    sentences = []
+    for problem in error.errors(include_url=False):
+        key = tuple(part for part in problem["loc"] if part != "[key]")
+        sentences.append(f"{place(key)}: {_problem(problem, key, model)}")
+    return sentences
+
+
 def _problem(error: ErrorDetails, key: Key, model: type[BaseModel]) -> str:
     name, kind, context = dotted(key), error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":

@@ -146,6 +146,17 @@ class DetectorGeometry(_Part):
         """Distance [cm] of each drift coordinate to the nearest anode."""
         return np.asarray(np.min(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1))
 
+    def pixel_centre(self, pixel_x: Ints, pixel_y: Ints) -> tuple[Floats, Floats]:
+        """x and y [cm] of the centres of pixels."""
+        x = self.x_range[0] + (pixel_x + 0.5) * self.pixel_pitch
+        return np.asarray(x), np.asarray(self.y_range[0] + (pixel_y + 0.5) * self.pixel_pitch)
+
+    def drift_coordinate(self, tpc: Ints, time: Floats, velocity: float) -> Floats:
+        """z [cm] of charge that crosses the threshold on arrival, `time` [us] after its deposit; `velocity` [cm/us]."""
+        anode = np.array([t.z_anode for t in self.tpcs])[tpc]
+        cathode = np.array([t.z_cathode for t in self.tpcs])[tpc]
+        return np.asarray(anode + np.sign(cathode - anode) * (velocity * time + self.response_start))
+
     def channel(self, tpc: Ints, pixel_x: Ints, pixel_y: Ints) -> Ints:
         """One number per pixel, increasing in (tpc, pixel_x, pixel_y)."""
         return (tpc * self.pixels[0] + pixel_x) * self.pixels[1] + pixel_y

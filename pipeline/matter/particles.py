@@ -12,6 +12,29 @@ LIGHT = 29979.2458
 
 
 @cache
+def name_of(pdg_id: int) -> str | None:
+    """Name of the particle with this PDG code; None where the code is unknown."""
+    from particle import InvalidParticle, Particle, ParticleNotFound
+
+    try:
+        return str(Particle.from_pdgid(pdg_id).name)
+    except (ParticleNotFound, InvalidParticle):
+        return None
+
+
+@cache
+def charge(pdg_id: int) -> float | None:
+    """Charge of the particle with this PDG code; None where the code is unknown."""
+    from particle import InvalidParticle, Particle, ParticleNotFound
+
+    try:
+        value = Particle.from_pdgid(pdg_id).charge
+    except (ParticleNotFound, InvalidParticle):
+        return None
+    return None if value is None else float(value)
+
+
+@cache
 def mass(pdg_id: int) -> float:
     """Mass [MeV] of the particle with this PDG code.
 

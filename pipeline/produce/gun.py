@@ -28,6 +28,12 @@ SHORTEST_SEGMENT = 0.01
 MOST_SEGMENTS = 2.0e8
 
 
+def check_gun(gun: Gun, geometry: DetectorGeometry) -> None:
+    """Refuse settings of the gun that ask for what it cannot do in a detector; raises `ConfigError`."""
+    low, high, _ = _box(geometry)
+    _check(gun, low, high)
+
+
 @dataclass(frozen=True)
 class _Tracks:
     """Straight paths through the box: `start`, `direction` `(n, 3)`, `length` `(n,)`; cm."""

@@ -43,6 +43,29 @@ def read_edepsim(
         close()
 
 
+def layout_of(path: Path) -> tuple[str, int]:
+    """How the deposits of an edep-sim ROOT file are stored, in words, and its number of events (with empty ones).
+
+    Raises `FileFormatError`.
+    """
+    tree, close = _guard(path, lambda: _open(path))
+    try:
+        _guard(path, lambda: _require_branches(path, tree))
+        return _guard(path, lambda: _layout(tree)), int(tree.num_entries)
+    finally:
+        close()
+
+
+def _layout(tree: Any) -> str:
+    import uproot
+
+    if "SegmentDetectors.first" in {key.split("/")[-1] for key in tree.keys(recursive=True)}:
+        return "edep-sim ROOT, split branches"
+    first = tree["SegmentDetectors"].array(uproot.AsJagged(uproot.AsDtype("u1")), entry_stop=1)[0]
+    how = "member by member" if tg4_bytes.is_member_wise(np.asarray(first, np.uint8).tobytes()) else "object by object"
+    return f"edep-sim ROOT, whole branches, {how}"
+
+
 def _open(path: Path) -> tuple[Any, Callable[[], None]]:
     import uproot
 

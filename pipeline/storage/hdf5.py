@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -18,6 +18,15 @@ SCHEMA = 1
 
 # What h5py and NumPy raise when bytes inside a file do not make sense.
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+
+
+#: What to do with a fault: `refuse` it, or keep the sentence and go on (as `gradcal check` does).
+Fault = Callable[[str], None]
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End the reading of a file at its first fault."""
+    raise FileFormatError(sentence)
 
 
 @contextmanager
@@ -50,16 +59,14 @@ def mark(file: h5py.File, kind: str) -> None:
     file.attrs["schema"] = SCHEMA
 
 
-def check_kind(file: h5py.File, kind: str) -> None:
+def check_kind(file: h5py.File, kind: str, fault: Fault = refuse) -> None:
     """Refuse a file of another kind or of another version of the layout."""
     found, schema = file.attrs.get("kind"), file.attrs.get("schema")
     if found != kind:
         what = f"is a file of {found}" if found else "was not written by gradcal"
-        raise FileFormatError(f"{file.filename} {what}; a file of {kind} is needed here.")
-    if schema != SCHEMA:
-        raise FileFormatError(
-            f"{file.filename} has layout version {schema}, this program reads {SCHEMA}; make it again."
-        )
+        fault(f"{file.filename} {what}; a file of {kind} is needed here.")
+    elif schema != SCHEMA:
+        fault(f"{file.filename} has layout version {schema}, this program reads {SCHEMA}; make it again.")
 
 
 def write_table(
@@ -80,11 +87,12 @@ def write_table(
 
 
 def read_table(
-    group: h5py.Group, name: str, types: Mapping[str, str], units: Mapping[str, str]
+    group: h5py.Group, name: str, types: Mapping[str, str], units: Mapping[str, str], fault: Fault = refuse
 ) -> dict[str, npt.NDArray[Any]]:
     """Read what `write_table` wrote: integers as i8, real numbers as f8.
 
-    Raises `FileFormatError` if the table or a column is missing, a unit differs or a number is not finite.
+    Raises `FileFormatError` if the table is missing. A column that is missing or holds no numbers, a unit that differs
+    and a number that is not finite go to `fault`; where that returns, such columns are left out and such numbers kept.
     """
     where = f"{group.file.filename}: {name}"
     dataset = group.get(name)
@@ -92,21 +100,24 @@ def read_table(
         raise FileFormatError(f"{where} is missing or not a table; the file is incomplete, make it again.")
     missing = [column for column in types if column not in dataset.dtype.names]
     if missing:
-        raise FileFormatError(f"{where} lacks {', '.join(missing)}; the file is incomplete, make it again.")
+        fault(f"{where} lacks {', '.join(missing)}; the file is incomplete, make it again.")
     for column, unit in units.items():
         found = dataset.attrs.get(f"unit_{column}")
         if found != unit:
-            raise FileFormatError(f"{where}.{column} is in {found or 'no stated unit'}, not in {unit}; convert it.")
+            fault(f"{where}.{column} is in {found or 'no stated unit'}, not in {unit}; convert it.")
     rows = dataset[()]
-    return {column: _numbers(rows[column], kind, f"{where}.{column}") for column, kind in types.items()}
+    found = {c: _numbers(rows[c], kind, f"{where}.{c}", fault) for c, kind in types.items() if c not in missing}
+    return {column: numbers for column, numbers in found.items() if numbers is not None}
 
 
-def _numbers(values: npt.NDArray[Any], kind: str, where: str) -> npt.NDArray[Any]:
+def _numbers(values: npt.NDArray[Any], kind: str, where: str, fault: Fault) -> npt.NDArray[Any] | None:
     wanted = np.dtype(kind).kind
-    if values.dtype.kind not in ("iu" if wanted == "i" else "iuf"):
-        raise FileFormatError(f"{where} holds {values.dtype}, not {'whole ' if wanted == 'i' else ''}numbers.")
-    numbers = values.astype(np.int64 if wanted == "i" else np.float64)
+    if values.ndim != 1 or values.dtype.kind not in ("iu" if wanted == "i" else "iuf"):
+        fault(f"{where} holds {values.dtype}, not {'whole ' if wanted == 'i' else ''}numbers.")
+        return None
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        numbers = values.astype(np.int64 if wanted == "i" else np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        raise FileFormatError(f"{where} is {numbers[bad[0]]} in row {bad[0]}; every number must be finite.")
+        fault(f"{where} is {numbers[bad[0]]} in row {bad[0]} ({len(bad)} such rows); every number must be finite.")
     return numbers

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from ..checks import HIT_KEY, misplaced_hits, negative_keys
 from ..errors import FileFormatError
 from ..parameters import table
 from ..tables import Hits
@@ -20,7 +22,6 @@ _TYPES = dict(zip(Hits.COLUMNS, ("i8", "i4", "i4", "i4", "i4", "f4", "f4", "f4",
 _UNITS = {"x": "cm", "y": "cm", "z": "cm", "t": "us", "adc": "counts", "charge": "electrons"}
 _EVENT_TYPES = {"event_id": "i8", "t0": "f8"}
 _EVENT_UNITS = {"t0": "us"}
-_KEY = ("event_id", "tpc", "pixel_x", "pixel_y", "hit")
 
 
 def write_hits(path: Path | str, hits: Hits, provenance: Provenance, attributes: Mapping[str, float | str]) -> None:
@@ -30,7 +31,7 @@ def write_hits(path: Path | str, hits: Hits, provenance: Provenance, attributes:
     `read_hits_truth`); others are kept as attributes of the table.
     """
     columns = {name: getattr(hits, name) for name in Hits.COLUMNS}
-    order = np.lexsort([columns[name] for name in reversed(_KEY)])
+    order = np.lexsort([columns[name] for name in reversed(HIT_KEY)])
     events = sorted(hits.event_t0)
     parameters = {name: float(value) for name, value in attributes.items() if name in table()}
     with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
@@ -64,6 +65,43 @@ def read_hits(path: Path | str) -> Hits:
     return Hits(**columns, drift_velocity=velocity, event_t0=event_t0)
 
 
+@dataclass(frozen=True)
+class RawHits:
+    """Hits as they stand in a file, unchecked, and what is wrong with its form.
+
+    `faults` are the sentences for which a command would refuse it; `absent` are columns that could not be read and
+    hold zeros here.
+    """
+
+    hits: Hits
+    faults: tuple[str, ...]
+    absent: frozenset[str]
+
+
+def examine_hits(path: Path | str) -> RawHits:
+    """Read hits past everything that does not make reading impossible; for `gradcal check`.
+
+    Raises `FileFormatError` where nothing can be read.
+    """
+    faults: list[str] = []
+    with open_hdf5(path) as file:
+        check_kind(file, _KIND, faults.append)
+        columns = read_table(file, "hits", _TYPES, _UNITS, faults.append)
+        velocity = float(file["hits"].attrs.get("drift_velocity", np.nan))
+        events = {}
+        if "events" in file:
+            events = read_table(file, "events", _EVENT_TYPES, _EVENT_UNITS, faults.append)
+        else:
+            faults.append(f"{path}: the table events is missing; the file is incomplete, make it again.")
+        rows = len(file["hits"])
+    if not (np.isfinite(velocity) and velocity > 0):
+        faults.append(f"{path}: hits has no drift_velocity [cm/us]; the meaning of z is unknown, make it again.")
+    absent = frozenset(name for name in _TYPES if name not in columns)
+    columns |= {name: np.zeros(rows, dtype=np.int64 if _TYPES[name][0] == "i" else np.float64) for name in absent}
+    t0 = dict(zip(*(events[name].tolist() for name in _EVENT_TYPES), strict=True)) if len(events) == 2 else {}
+    return RawHits(Hits(**columns, drift_velocity=velocity, event_t0=t0), tuple(faults), absent)
+
+
 def read_hits_truth(path: Path | str) -> dict[str, float]:
     """The parameter values that the hits were simulated with; empty if the file tells none."""
     with open_hdf5(path) as file:
@@ -81,15 +119,11 @@ def read_hits_noise(path: Path | str) -> bool | None:
 
 
 def _check_order(path: Path | str, columns: Mapping[str, np.ndarray]) -> None:
-    key = np.stack([columns[name] for name in _KEY], axis=1)
-    negative = np.flatnonzero((key[:, 1:] < 0).any(axis=1))
+    negative = negative_keys(columns)
     if len(negative):
         raise FileFormatError(f"{path}: row {negative[0]} of hits has a negative tpc, pixel or hit number.")
-    step = np.diff(key, axis=0)
-    # The first column in which neighbours differ must grow; no difference at all is a duplicate.
-    first = np.argmax(step != 0, axis=1)
-    wrong = np.flatnonzero(np.take_along_axis(step, first[:, None], axis=1)[:, 0] <= 0)
+    wrong = np.concatenate(misplaced_hits(columns))
     if len(wrong):
         raise FileFormatError(
-            f"{path}: row {wrong[0] + 1} of hits is out of order or a repetition; sort by {', '.join(_KEY)}."
+            f"{path}: row {wrong.min()} of hits is out of order or a repetition; sort by {', '.join(HIT_KEY)}."
         )

@@ -7,7 +7,7 @@ reading and once on writing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import FileFormatError
 from ..tables import CutStep, Ints, Segments
 from .atomic import atomic_output
-from .hdf5 import check_kind, mark, open_hdf5, write_table
+from .hdf5 import Fault, check_kind, mark, open_hdf5, refuse, write_table
 from .provenance import Provenance, write_provenance
 
 _KIND = "segments"
@@ -80,10 +80,82 @@ def read_segments(
 
         raw, notes = read_edepsim(path, sensitive_detectors, event_number)
     else:
-        raw, batch = _read_hdf5(path)
+        raw, batch, _ = _read_hdf5(path)
     axis: Literal["x", "z"] = "x" if geometry is None else geometry.drift_axis
     checked = check_segments(_swapped(raw, axis), checks, geometry, str(path))
     return SegmentFile(checked.segments, (*notes, *checked.warnings), None if batch is None else batch[checked.rows])
+
+
+@dataclass(frozen=True)
+class RawSegments:
+    """Segments as they stand in a file, unchecked but in the simulation frame, and what is wrong with its form.
+
+    `names` and `layout` say in words how the file is laid out; `faults` are the sentences for which a command would
+    refuse it; `absent` are columns (of the present names) that could not be read and hold zeros here. `entries` is the
+    number of events that a ROOT file counts, None elsewhere.
+    """
+
+    segments: Segments
+    layout: str
+    frame: str
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    absent: frozenset[str] = frozenset()
+    batch: Ints | None = None
+    entries: int | None = None
+
+
+def examine_segments(
+    path: Path | str,
+    *,
+    drift_axis: Literal["x", "z"] = "x",
+    sensitive_detectors: Sequence[str] = (),
+    event_number: Literal["EventId", "entry"] = "EventId",
+) -> RawSegments:
+    """Read segments past everything that does not make reading impossible; for `gradcal check`.
+
+    Arguments as for `read_segments`. Raises `FileFormatError` where nothing can be read.
+    """
+    path = Path(path)
+    if _file_type(path) == "root":
+        found = _examine_root(path, sensitive_detectors, event_number)
+    else:
+        found = _examine_hdf5(path)
+    return replace(found, segments=_swapped(found.segments, drift_axis))
+
+
+def _examine_root(path: Path, detectors: Sequence[str], event_number: Literal["EventId", "entry"]) -> RawSegments:
+    from .edepsim import layout_of, read_edepsim
+
+    layout, entries = layout_of(path)
+    faults: list[str] = []
+    try:
+        segments, notes = read_edepsim(path, detectors, event_number)
+    except FileFormatError as error:
+        # Numbers of events that repeat, and detectors that are not there, do not keep the rest from being looked at.
+        faults.append(str(error))
+        segments, notes = read_edepsim(path, (), "entry")
+    return RawSegments(
+        segments, layout, "edep-sim, as always in such a file", tuple(faults), tuple(notes), entries=entries
+    )
+
+
+def _examine_hdf5(path: Path) -> RawSegments:
+    faults: list[str] = []
+    with open_hdf5(path) as file:
+        dataset = file.get("segments")
+        frame = dataset.attrs.get("frame") if isinstance(dataset, h5py.Dataset) else None
+        names = set(_fields(path, dataset) or ()) if isinstance(dataset, h5py.Dataset) else set()
+        ours = "kind" in file.attrs
+    segments, batch, absent = _read_hdf5(path, faults.append)
+    present = {name for name in _NAMES if name in names}
+    layout = "HDF5, " + (
+        "names used since 2023" if "event_id" in present and "traj_id" in present else "names of 2021 and 2022"
+    )
+    if ours:
+        layout += ", written by gradcal"
+    frame = f"{_FRAME}, assumed (the file does not tell)" if frame is None else f"{frame}, as the file tells"
+    return RawSegments(segments, layout, frame, tuple(faults), (), absent, batch)
 
 
 def write_segments(
@@ -166,27 +238,34 @@ def _swapped(segments: Segments, drift_axis: Literal["x", "z"]) -> Segments:
     return segments.replace(start=segments.start[:, ::-1].copy(), end=segments.end[:, ::-1].copy())
 
 
-def _read_hdf5(path: Path) -> tuple[Segments, Ints | None]:
-    """Segments in the file's frame, and the batch of each if the file has batches."""
+def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, Ints | None, frozenset[str]]:
+    """Segments in the file's frame, the batch of each if the file has batches, and the columns that it lacks.
+
+    Columns that are missing or hold no numbers go to `fault`; where that returns, they are filled with zeros.
+    """
     with open_hdf5(path) as file:
         if "kind" in file.attrs:
-            check_kind(file, _KIND)
+            check_kind(file, _KIND, fault)
         dataset = file.get("segments")
         fields = _fields(path, dataset) if isinstance(dataset, h5py.Dataset) else None
         if fields is None or dataset.ndim != 1:
             there = ", ".join(sorted(file)) or "nothing"
             raise FileFormatError(f"{path}: there is no table `segments` in this file (there is: {there}).")
-        _check_attributes(path, dataset)
-        sources = _sources(path, fields)
+        _check_attributes(path, dataset, fault)
+        sources = _sources(path, fields, fault)
         rows = dataset[()]
         batch = file["batch"][()].astype(np.int64) if "batch" in file else None
     if batch is not None and batch.shape != (len(rows),):
-        raise FileFormatError(f"{path}: batch has {len(batch)} rows, segments {len(rows)}; make the file again.")
-    columns = {name: _column(path, rows, source, _TYPES[name]) for name, source in sources.items()}
+        fault(f"{path}: batch has {batch.size} rows, segments {len(rows)}; make the file again.")
+        batch = None
+    read = {name: _column(path, rows, source, _TYPES[name], fault) for name, source in sources.items()}
+    columns = {name: values for name, values in read.items() if values is not None}
+    absent = frozenset(name for name in _TYPES if name not in columns and name not in _OPTIONAL)
+    columns |= {name: np.zeros(len(rows), dtype=_TYPES[name]) for name in absent}
     columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
     columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
     points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
-    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), batch
+    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), batch, absent
 
 
 def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:
@@ -198,19 +277,19 @@ def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:
     return names
 
 
-def _check_attributes(path: Path, dataset: h5py.Dataset) -> None:
+def _check_attributes(path: Path, dataset: h5py.Dataset, fault: Fault) -> None:
     """Believe what a file says of its frame and units; silence means the edep-sim frame, cm, us and MeV."""
     frame = dataset.attrs.get("frame", _FRAME)
     if not str(frame).startswith(_FRAME):
-        raise FileFormatError(f"{path}: segments are in the frame {frame!r}; files must hold the {_FRAME} frame.")
+        fault(f"{path}: segments are in the frame {frame!r}; files must hold the {_FRAME} frame.")
     for name, unit in _UNITS.items():
         found = dataset.attrs.get(f"unit_{name}", unit)
         if found != unit:
-            raise FileFormatError(f"{path}: {name} of segments is in {found}, not in {unit}; convert it.")
+            fault(f"{path}: {name} of segments is in {found}, not in {unit}; convert it.")
 
 
-def _sources(path: Path, there: Sequence[str]) -> dict[str, str]:
-    """The name in the file of each quantity; raises, with the list, if any are missing."""
+def _sources(path: Path, there: Sequence[str], fault: Fault) -> dict[str, str]:
+    """The name in the file of each quantity; a list of those that are missing goes to `fault`."""
     sources: dict[str, str] = {}
     missing: list[str] = []
     for name in _TYPES:
@@ -220,15 +299,16 @@ def _sources(path: Path, there: Sequence[str]) -> dict[str, str]:
         elif name not in _OPTIONAL:
             missing.append(" or ".join(_NAMES.get(name, (name,))[:2]))
     if missing:
-        raise FileFormatError(f"{path}: segments lack the field{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+        fault(f"{path}: segments lack the field{'s' * (len(missing) > 1)} {', '.join(missing)}.")
     return sources
 
 
-def _column(path: Path, rows: npt.NDArray[Any], source: str, kind: str) -> npt.NDArray[Any]:
-    """One field as i8 or f8."""
+def _column(path: Path, rows: npt.NDArray[Any], source: str, kind: str, fault: Fault) -> npt.NDArray[Any] | None:
+    """One field as i8 or f8; None, after `fault`, where it holds something else."""
     values = rows[source]
     if values.ndim != 1 or values.dtype.kind not in ("iu" if kind == "i8" else "iuf"):
         whole = "whole " if kind == "i8" else ""
-        raise FileFormatError(f"{path}: field {source} of segments holds {values.dtype}, not {whole}numbers.")
+        fault(f"{path}: field {source} of segments holds {values.dtype}, not {whole}numbers.")
+        return None
     with np.errstate(invalid="ignore"):  # signalling NaNs; the checks refuse every NaN with its row
         return values.astype(kind)

@@ -144,6 +144,11 @@ class ByteReader:
         return np.stack([items[name].astype(np.float64) for name in "xyzt"], axis=-1).reshape(-1, 4)
 
 
+def is_member_wise(raw: bytes) -> bool:
+    """Whether the map of one event that stands in one branch is stored member by member."""
+    return bool(ByteReader(raw, "SegmentDetectors").header()[1] & _MEMBER_WISE)
+
+
 def detector_map(raw: bytes, where: str) -> dict[str, HitSegments]:
     """`SegmentDetectors` of one event where the whole map stands in one branch."""
     reader = ByteReader(raw, where)
