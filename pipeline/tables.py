@@ -139,6 +139,56 @@ class Linearised:
 
 
 @dataclass(frozen=True)
+class Supply:
+    """What a model has for the hits of each pixel that its deposits can reach: `(p,)` `event`, `channel`.
+
+    `left` `(p, m)`: charge for the hit of order 0 ... m - 1 in units of the threshold: what the pixel collects in the
+    end less what its earlier hits recorded.
+    """
+
+    event: Ints
+    channel: Ints
+    left: Floats
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every valid hit of model and data, sorted by event, channel and order; `(n,)` columns.
+
+    `model`, `data` `(n, k)` are values in the units of `value_names`, NaN where that side has no such hit. `supply` is
+    the charge that the model has for the hit, in units of the threshold (see `Supply`), NaN where no deposit reaches
+    the pixel. `reason` says by number why a hit has no partner (`calibrate.comparison.Reason`), 0 if it has one.
+    """
+
+    event: Ints
+    channel: Ints
+    order: Ints
+    model: Floats
+    data: Floats
+    supply: Floats
+    reason: Ints
+    value_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return int(self.event.shape[0])
+
+    @property
+    def in_model(self) -> Bools:
+        """`(n,)` whether the model has the hit."""
+        return np.asarray(np.isfinite(self.model).all(axis=1))
+
+    @property
+    def in_data(self) -> Bools:
+        """`(n,)` whether the data have the hit."""
+        return np.asarray(np.isfinite(self.data).all(axis=1))
+
+    @property
+    def matched(self) -> Bools:
+        """`(n,)` whether both have the hit."""
+        return self.in_model & self.in_data
+
+
+@dataclass(frozen=True)
 class CutStep:
     """One line of a cut flow: what is left after the cut called `name`."""
 

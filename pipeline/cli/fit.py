@@ -33,6 +33,7 @@ def main(args: argparse.Namespace) -> None:
     """Read segments and hits, fit, write the result."""
     import numpy as np
 
+    from ..calibrate.comparison import compare_fit
     from ..calibrate.fit import check_method, fit
     from ..calibrate.methods import objective_of
     from ..calibrate.progress import Progress
@@ -82,7 +83,7 @@ def main(args: argparse.Namespace) -> None:
             on_iteration=on_iteration,
             resume=resume,
         )
-    write_fit(args.output, result, provenance)
+    write_fit(args.output, result, provenance, compare_fit(model, observables_of_hits(hits, geometry), result))
     checkpoint.remove()
     say(f"{args.output}: {result.status}")
     for warning in result.warnings:

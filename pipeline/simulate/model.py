@@ -150,6 +150,21 @@ class ForwardModel:
 
         return self._collect(plan, self._map(run, plan.blocks), names)
 
+    def totals(self, values: Mapping[str, float]) -> Floats:
+        """`(pixels,)` charge [electrons] that each pixel of `plan(values)` collects in the end, without noise.
+
+        Raises `ModelRangeError` as `hits` does.
+        """
+        values = self._complete(values)
+        plan = self.plan(values)
+        parts = self._map(lambda block: self._charges(plan, block, values, ()).total(), plan.blocks)
+        return np.concatenate([np.zeros(0), *(part.cpu().numpy().astype(np.float64) for part in parts)])
+
+    def pixel_charges(self, values: Mapping[str, float], pixels: tuple[int, int]) -> PixelCharges:
+        """The charge of a range of pixels of `plan(values)` as a function of time."""
+        values = self._complete(values)
+        return self._charges(self.plan(values), pixels, values, ())
+
     def estimate_mib(self, plan: Plan) -> float:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
 

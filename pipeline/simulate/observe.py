@@ -8,7 +8,7 @@ import numpy as np
 
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
-from ..tables import Floats, Hits, Ints, Linearised, Observables
+from ..tables import Floats, Hits, Ints, Linearised, Observables, Supply
 from .model import ForwardModel, SimulatedHits
 
 VALUE_NAMES = ("adc", "t")
@@ -23,6 +23,19 @@ class PixelObservables:
     def observe(self, values: Mapping[str, float]) -> Observables:
         """Observables at the parameter values."""
         return _observables(self.model.hits(values), self.model.geometry)
+
+    def observe_with_supply(self, values: Mapping[str, float]) -> tuple[Observables, Supply]:
+        """Observables at the parameter values, and the charge that each pixel has for its hits."""
+        hits, readout = self.model.hits(values), self.model.geometry.readout
+        plan = self.model.plan(values)
+        # Pixels and hits are both sorted by event and channel.
+        keys = np.concatenate([np.stack([t.event, t.channel], axis=1) for t in (plan, hits)])
+        number = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        pixel = np.searchsorted(number[: len(plan.event)], number[len(plan.event) :])
+        recorded = np.zeros((len(plan.event), readout.max_hits + 1))
+        recorded[pixel, hits.order + 1] = hits.charge
+        left = self.model.totals(values)[:, None] - np.cumsum(recorded, axis=1)
+        return _observables(hits, self.model.geometry), Supply(plan.event, plan.channel, left / readout.threshold)
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""

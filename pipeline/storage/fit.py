@@ -46,8 +46,8 @@ def write_fit(
     """Write `OUT.h5` and `OUT.json` beside it.
 
     The JSON lists the parameters that were free; the HDF5 file all, the history and the diagnostics, with NaN where an
-    uncertainty or a target is unknown, and each `comparison` of model and data by its name. Raises `FitError` for values that are not finite, `FileFormatError` for an
-    output that cannot be written.
+    uncertainty or a target is unknown, and each `comparison` of model and data by its name. Raises `FitError` for
+    values that are not finite, `FileFormatError` for an output that cannot be written.
     """
     if Path(path).suffix == ".json":
         raise FileFormatError(f"{path} must end in .h5; the JSON is written beside it.")
