@@ -172,24 +172,28 @@ class _Run:
 def guess_cause(segments: Segments, geometry: DetectorGeometry) -> str | None:
     """What would put segments that lie outside inside: another unit, or axes in another order; None if neither does.
 
-    A change counts if it leaves at most half as many outside as now, and at most half of all.
+    Axes are named as in the file. A change counts if it leaves at most half as many outside as now, and at most half of
+    all; units are in question only where more than half lie outside.
     """
-    now = np.count_nonzero(~geometry.active(segments))
-    changes = [("mm instead of cm?", 0.1, (0, 1, 2)), ("m instead of cm?", 100.0, (0, 1, 2))]
-    axes = sorted(permutations(range(3)))[1:]
-    changes += [(f"{_exchange(axes)}?", 1.0, axes) for axes in axes]
-    changes += [(f"mm instead of cm, and {_exchange(axes)}?", 0.1, axes) for axes in axes]
+    now = int(np.count_nonzero(~geometry.active(segments)))
+    same, *others = sorted(permutations(range(3)))
+    names = "zyx" if geometry.drift_axis == "x" else "xyz"
+    changes = [("mm instead of cm?", 0.1, same)]
+    changes += [(f"{_exchange(axes, names)}?", 1.0, axes) for axes in others]
+    changes += [(f"mm instead of cm, and {_exchange(axes, names)}?", 0.1, axes) for axes in others]
     for what, scale, order in changes:
-        start, end = (scale * points[:, order] for points in (segments.start, segments.end))
-        outside = np.count_nonzero(~geometry.active(segments.replace(start=start, end=end)))
+        if scale != 1.0 and 2 * now <= len(segments):
+            continue
+        start, end = (scale * points[:, list(order)] for points in (segments.start, segments.end))
+        outside = int(np.count_nonzero(~geometry.active(segments.replace(start=start, end=end))))
         if 2 * outside <= min(now, len(segments)):
             return what
     return None
 
 
-def _exchange(axes: tuple[int, ...]) -> str:
-    """In words which axes a permutation exchanges."""
-    moved = [axis for axis, place in zip("xyz", axes, strict=True) if "xyz"[place] != axis]
+def _exchange(axes: tuple[int, ...], names: str) -> str:
+    """In words which axes of the file a permutation exchanges; `names` are those of the three columns."""
+    moved = sorted(names[i] for i, place in enumerate(axes) if place != i)
     return f"{' and '.join(moved)} exchanged" if len(moved) == 2 else "x, y and z in another order"
 
 
