@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from ..errors import FitError
 from ..parameters import Parameter
 from ..tables import FitResult, FittedParameter, Floats
 from .levenberg_marquardt import Outcome
-from .methods import OPTIMISERS
+from .methods import OPTIMISERS, Optimiser
 from .objective import Evaluation, Objective
 from .progress import Finished, Progress, State
 
-DIAGNOSTICS = ("objective", "damping", "gradient", "matched", "unmatched_model", "unmatched_data")
+#: What the history holds besides the free parameters and the control of the optimiser.
+DIAGNOSTICS = ("objective", "gradient", "matched", "unmatched_model", "unmatched_data")
 
 #: Directions with less than this share of the largest curvature are held by nothing but rounding.
 _NO_CURVATURE = 1e-13
@@ -30,6 +32,7 @@ class _Run:
 
     outcome: Outcome
     initial: Mapping[str, float]
+    values: Mapping[str, float]
     history: Mapping[str, list[float]]
 
 
@@ -41,6 +44,7 @@ def fit(
     target: Mapping[str, float],
     seed: int,
     extra: Mapping[str, float],
+    batches: Sequence[Objective] = (),
     rounding: float = float(np.finfo(np.float64).eps),
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
@@ -48,7 +52,9 @@ def fit(
     """Fit the free parameters of `method` and say what came of it.
 
     `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
-    passed through. `rounding` is that of the arithmetic of the model: nothing finer is asked of the fit.
+    passed through. `batches` are the parts of the objective that an optimiser of small steps goes through in turn;
+    without them it sees the whole each time. `rounding` is that of the arithmetic of the model: nothing finer is asked
+    of the fit.
     `on_iteration` sees every iteration; a `resume` from it continues to the same result. Raises `FitError` where the
     data say nothing about a free parameter, or a start value cannot be used.
     """
@@ -57,7 +63,7 @@ def fit(
     runs: list[_Run] = []
     finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
-        problem = _Problem(objective, method, free, initial, rounding)
+        problem = _Problem(objective, tuple(batches) or (objective,), method, free, initial, rounding)
         if number < len(finished):
             runs.append(problem.repeat(finished[number]))
             continue
@@ -99,58 +105,110 @@ def _starts(free: Sequence[Parameter], method: Method, seed: int) -> list[dict[s
 
 
 @dataclass(frozen=True)
+class _Coordinate:
+    """A free parameter in the coordinate that its fit moves in, 1 at the nominal point."""
+
+    parameter: Parameter
+    inverse: bool
+
+    def of(self, value: float) -> float:
+        return self._seen.to_internal(value)
+
+    def value(self, coordinate: float) -> float:
+        return self._seen.from_internal(coordinate)
+
+    def derivative(self, value: float) -> float:
+        """d value / d coordinate at `value`."""
+        return self._seen.derivative(value)
+
+    def bounds(self) -> tuple[float, float]:
+        # The inverse of a positive value is bounded below by 0, whatever the bounds of the value.
+        if self._seen.fit_inverse:
+            return 0.0, math.inf
+        return self.of(self.parameter.minimum), self.of(self.parameter.maximum)
+
+    @property
+    def _seen(self) -> Parameter:
+        return replace(self.parameter, fit_inverse=self.parameter.fit_inverse and self.inverse)
+
+
+@dataclass(frozen=True)
 class _Problem:
-    """An objective seen through the coordinates of its free parameters, from one start."""
+    """An objective seen through the coordinates of its free parameters, from one start: a `Search`."""
 
     objective: Objective
+    parts: tuple[Objective, ...]
     method: Method
     free: Sequence[Parameter]
     initial: Mapping[str, float]
     rounding: float
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    @cached_property
+    def coordinates(self) -> tuple[_Coordinate, ...]:
+        """The free parameters in coordinates of the optimiser."""
+        return tuple(_Coordinate(p, self._optimiser.inverse) for p in self.free)
+
+    @property
+    def _optimiser(self) -> Optimiser:
+        return OPTIMISERS[self.method.optimiser]
+
+    @property
+    def batches(self) -> int:
+        """See `Search`."""
+        return len(self.parts)
+
+    @property
+    def start(self) -> Floats:
+        """See `Search`."""
+        return np.array([c.of(self.initial[c.parameter.name]) for c in self.coordinates])
 
     def values(self, x: Floats) -> dict[str, float]:
         """All parameter values at `x`, in physical units."""
-        moved = {p.name: p.from_internal(float(v)) for p, v in zip(self.free, x, strict=True)}
+        moved = {c.parameter.name: c.value(float(v)) for c, v in zip(self.coordinates, x, strict=True)}
         return {**self.method.fixed, **moved}
 
-    def evaluate(self, x: Floats) -> Evaluation:
-        """The objective with derivatives to `x`."""
+    def evaluate(self, x: Floats, batch: int | None = None) -> Evaluation:
+        """See `Search`."""
         at = self.values(x)
-        e = self.objective.evaluate(at, tuple(p.name for p in self.free))
-        chain = np.array([p.derivative(at[p.name]) for p in self.free])
-        return replace(e, gradient=e.gradient * chain, curvature=e.curvature * np.outer(chain, chain))
+        objective = self.objective if batch is None else self.parts[batch]
+        e = objective.evaluate(at, tuple(p.name for p in self.free))
+        chain = np.array([c.derivative(at[c.parameter.name]) for c in self.coordinates])
+        curvature = None if e.curvature is None else e.curvature * np.outer(chain, chain)
+        return replace(e, gradient=e.gradient * chain, curvature=curvature)
+
+    def room(self, x: Floats) -> tuple[Floats, Floats]:
+        """0.9 of the way to the physical bounds: see `Search`."""
+        low, high = np.array([c.bounds() for c in self.coordinates]).T
+        return 0.9 * (low - x), 0.9 * (high - x)
+
+    def path(self) -> Floats:
+        """See `Search`."""
+        return np.array([[c.of(v) for v in self.history[c.parameter.name]] for c in self.coordinates]).T
 
     def solve(self, on_iteration: Callable[[State, Mapping[str, list[float]]], None], resume: Progress | None) -> _Run:
         """Minimise from the start, or go on from `resume`."""
-        history: dict[str, list[float]] = {k: [] for k in (*(p.name for p in self.free), *DIAGNOSTICS)}
+        control = self._optimiser.control
+        self.history.update({k: [] for k in (*(p.name for p in self.free), *DIAGNOSTICS, control)})
         if resume is not None:
-            history = {k: list(v) for k, v in resume.history.items()}
+            self.history.update({k: list(v) for k, v in resume.history.items()})
+        else:
+            _check_informative(self.evaluate(self.start), self.free)
 
         def record(state: State, e: Evaluation) -> None:
-            if state.iteration == 0:
-                _check_informative(e, self.free)
-            row = {"objective": e.cost, "damping": state.damping, "gradient": float(np.abs(e.gradient).max())}
+            row = {"objective": e.cost, control: state.control, "gradient": float(np.abs(e.gradient).max())}
             for key, value in {**self.values(state.x), **row, **e.counts}.items():
-                if key in history:
-                    history[key].append(float(value))
-            on_iteration(state, history)
+                if key in self.history:
+                    self.history[key].append(float(value))
+            on_iteration(state, self.history)
 
-        outcome = OPTIMISERS[self.method.optimiser](
-            self.evaluate,
-            lambda x: _room(self.free, x),
-            np.array([p.to_internal(self.initial[p.name]) for p in self.free]),
-            tolerance=max(self.method.tolerance, 100 * self.rounding),
-            precision=30 * self.rounding,
-            max_iterations=self.method.max_iterations,
-            record=record,
-            resume=resume.state if resume else None,
-        )
-        return _Run(outcome, self.initial, history)
+        outcome = self._optimiser.run(self, record, resume.state if resume else None)
+        return _Run(outcome, self.initial, self.values(outcome.state.x), self.history)
 
     def repeat(self, done: Finished) -> _Run:
         """The outcome of a start that was finished before an interruption."""
         outcome = Outcome(done.state, self.evaluate(done.state.x), done.converged, done.status)
-        return _Run(outcome, self.initial, done.history)
+        return _Run(outcome, self.initial, self.values(done.state.x), done.history)
 
 
 def _check_informative(e: Evaluation, free: Sequence[Parameter]) -> None:
@@ -160,20 +218,14 @@ def _check_informative(e: Evaluation, free: Sequence[Parameter]) -> None:
             "no simulated hit has a partner in the data (same event, pixel and hit number); do the segments and the "
             "hits belong together, and is the start near enough?"
         )
-    for p, curvature in zip(free, np.diag(e.curvature), strict=True):
-        if not curvature > 0:
+    effective = e.effective if e.curvature is None else np.diag(e.curvature) > 0
+    assert effective is not None, "an objective without curvature says which parameters have an effect"
+    for p, has_effect in zip(free, effective, strict=True):
+        if not has_effect:
             raise FitError(
                 f"{p.name} has no effect on these data at the start values with the configured models; take it out of "
                 f"the free parameters."
             )
-
-
-def _room(free: Sequence[Parameter], x: Floats) -> tuple[Floats, Floats]:
-    """Lowest and highest step of every coordinate: 0.9 of the way to its physical bounds."""
-    # The inverse of a positive value is bounded below by 0, whatever the bounds of the value.
-    bounds = [(0.0, math.inf) if p.fit_inverse else (p.to_internal(p.minimum), p.to_internal(p.maximum)) for p in free]
-    low, high = np.array(bounds).T
-    return 0.9 * (low - x), 0.9 * (high - x)
 
 
 def _result(
@@ -186,7 +238,7 @@ def _result(
     extra: Mapping[str, float],
 ) -> FitResult:
     outcome, e = best.outcome, best.outcome.evaluation
-    final = {p.name: p.from_internal(float(v)) for p, v in zip(free, outcome.state.x, strict=True)}
+    final = {p.name: best.values[p.name] for p in free}
     fixed = {**{p.name: p.nominal for p in parameters.calibrated() if p.name not in final}, **method.fixed}
     table = parameters.table()
     rows = [
@@ -201,7 +253,7 @@ def _result(
             f"not to be trusted: {fraction:.1%} of the hits have no partner, more than max_unmatched_fraction = "
             f"{method.max_unmatched_fraction:.1%} ({status})"
         )
-    undetermined = _undetermined(free, e.curvature)
+    undetermined = [] if e.curvature is None else _undetermined(free, e.curvature)
     if converged and undetermined:
         converged = False
         status = f"not to be trusted: the data do not determine all free parameters ({status})"
@@ -221,7 +273,7 @@ def _result(
             "unmatched_data": float(e.counts["unmatched_data"]),
             "objective": e.cost,
             "unmatched_fraction": fraction,
-            "condition_number": _condition_number(e.curvature),
+            **({} if e.curvature is None else {"condition_number": _condition_number(e.curvature)}),
             "starts": float(len(runs)),
             "starts_converged": float(sum(r.outcome.converged for r in runs)),
         },

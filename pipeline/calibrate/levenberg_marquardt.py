@@ -48,25 +48,25 @@ def minimise(
     estimated distance to the minimum, is below the `precision` (relative) to which the cost is computed. `record` is
     called for the start and after every iteration; `resume` may be any recorded state.
     """
-    state = resume or State(x=start, damping=_FIRST_DAMPING)
+    state = resume or State(x=start, control=_FIRST_DAMPING)
     current = evaluate(state.x)
     if resume is None:
         record(state, current)
     if not _finite(current):
         return Outcome(state, current, False, "did not converge: the objective is not a finite number at the start")
-    while not state.settled and state.damping <= _LARGEST_DAMPING and state.iteration < max_iterations:
-        step = _damped_step(current, state.damping, *room(state.x))
+    while not state.settled and state.control <= _LARGEST_DAMPING and state.iteration < max_iterations:
+        step = _damped_step(current, state.control, *room(state.x))
         size = float(np.abs(step).max())
         trial = _try(evaluate, state.x + step)
         # At the minimum rounding decides whether a step helps; a negligible step is the end either way.
-        settled = (size <= tolerance and state.damping <= 1.0) or _gain(
+        settled = (size <= tolerance and state.control <= 1.0) or _gain(
             current, room(state.x)
         ) <= precision * current.cost
         if trial is not None and trial.cost_seen_from(current) < current.cost:
             current = trial
-            x, damping = state.x + step, max(state.damping * _DOWN, _SMALLEST_DAMPING)
+            x, damping = state.x + step, max(state.control * _DOWN, _SMALLEST_DAMPING)
         else:
-            x, damping = state.x, state.damping * _UP
+            x, damping = state.x, state.control * _UP
         state = State(x, damping, size, state.iteration + 1, settled)
         record(state, current)
     return Outcome(state, current, *_verdict(state, current, room(state.x), tolerance))
@@ -76,7 +76,7 @@ def _verdict(state: State, current: Evaluation, room: tuple[Floats, Floats], tol
     """Whether the search has converged, and a clause that says why it ended."""
     if state.settled:
         return True, f"converged: the last step changes no parameter by more than {state.step:.1e} of its nominal value"
-    if state.damping <= _LARGEST_DAMPING:
+    if state.control <= _LARGEST_DAMPING:
         return False, f"did not converge: {state.iteration} iterations were not enough (max_iterations)"
     # No shorter step lowers the cost: fine if the Gauss-Newton step is negligible, failed otherwise.
     wanted = float(np.abs(_damped_step(current, 0.0, *room)).max())
@@ -91,7 +91,7 @@ def _verdict(state: State, current: Evaluation, room: tuple[Floats, Floats], tol
 def _gain(current: Evaluation, room: tuple[Floats, Floats]) -> float:
     """How much the undamped step would lower the cost if it were quadratic."""
     step = _damped_step(current, 0.0, *room)
-    return float(-(current.gradient @ step + 0.5 * step @ current.curvature @ step))
+    return float(-(current.gradient @ step + 0.5 * step @ _curvature(current) @ step))
 
 
 def _try(evaluate: Callable[[Floats], Evaluation], x: Floats) -> Evaluation | None:
@@ -104,7 +104,7 @@ def _try(evaluate: Callable[[Floats], Evaluation], x: Floats) -> Evaluation | No
 
 
 def _finite(e: Evaluation) -> bool:
-    return bool(np.isfinite(e.cost) and np.isfinite(e.gradient).all() and np.isfinite(e.curvature).all())
+    return bool(np.isfinite(e.cost) and np.isfinite(e.gradient).all() and np.isfinite(_curvature(e)).all())
 
 
 def _damped_step(current: Evaluation, damping: float, lowest: Floats, highest: Floats) -> Floats:
@@ -113,9 +113,10 @@ def _damped_step(current: Evaluation, damping: float, lowest: Floats, highest: F
     A coordinate that wants to go further is held at its limit and the others are solved for anew: shortening the
     whole step would stop all coordinates short where one runs into its bound.
     """
-    scale = np.sqrt(np.diag(current.curvature))
+    curvature = _curvature(current)
+    scale = np.sqrt(np.diag(curvature))
     scale = np.where(scale > 0, scale, 1.0)
-    normal = current.curvature / np.outer(scale, scale) + damping * np.eye(len(scale))
+    normal = curvature / np.outer(scale, scale) + damping * np.eye(len(scale))
     step = np.zeros(len(scale))
     free = np.ones(len(scale), dtype=bool)
     while free.any():
@@ -127,3 +128,8 @@ def _damped_step(current: Evaluation, damping: float, lowest: Floats, highest: F
         step = np.where(beyond, np.clip(step, lowest, highest), step)
         free &= ~beyond
     return step
+
+
+def _curvature(e: Evaluation) -> Floats:
+    assert e.curvature is not None, "the configuration pairs this optimiser with residuals only"
+    return e.curvature

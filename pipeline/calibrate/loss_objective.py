@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config.models import Loss
 from ..errors import FitError
-from ..tables import Floats, Observables
+from ..tables import Ints, Observables
 from .losses.event_hits import EventHits
 from .objective import Evaluation, ObservableModel
 from .residuals import match
@@ -66,7 +66,7 @@ class MeanEventLoss:
         return {event: _event_hits(self.data, rows, gradients=False)[0] for event, rows in _by_event(self.data)}
 
 
-def _by_event(table: Observables) -> list[tuple[int, Floats]]:
+def _by_event(table: Observables) -> list[tuple[int, Ints]]:
     """The valid rows of each event, ordered by x, then y, then time."""
     for name in ("x", "y", "volume"):
         if name not in table.columns:
@@ -79,7 +79,7 @@ def _by_event(table: Observables) -> list[tuple[int, Floats]]:
     return [(int(e), part) for e, part in zip(events, np.split(rows, first[1:]), strict=True)]
 
 
-def _event_hits(table: Observables, rows: Floats, *, gradients: bool) -> tuple[EventHits, tuple[Tensor, Tensor]]:
+def _event_hits(table: Observables, rows: Ints, *, gradients: bool) -> tuple[EventHits, tuple[Tensor, Tensor]]:
     """The hits of some rows, and the tensors of ADC counts and times in the order of `value_names`."""
     columns = {
         name: torch.from_numpy(np.asarray(table.columns[name][rows], dtype=np.float64)) for name in ("x", "y", "volume")

@@ -12,16 +12,19 @@ from ..tables import Floats
 
 @dataclass(frozen=True)
 class State:
-    """All that the next iteration depends on: point `x` `(P,)`, `damping`, and whether the search has `settled`.
+    """All that the next iteration depends on: point `x` `(P,)`, what `control`s the size of a step (the damping of
+    Levenberg-Marquardt, the learning rate of Adam), and whether the search has `settled`.
 
-    `step` is the largest change of a coordinate that the last iteration tried, taken or not.
+    `step` is the largest change of a coordinate that the last iteration tried, taken or not; `moments` `(2, P)` are
+    running means of the gradient and its square, where the optimiser keeps them.
     """
 
     x: Floats
-    damping: float
+    control: float
     step: float = np.inf
     iteration: int = 0
     settled: bool = False
+    moments: Floats | None = None
 
 
 @dataclass(frozen=True)

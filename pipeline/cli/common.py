@@ -190,4 +190,13 @@ def fit_progress(method: Method) -> Iterator[Callable[[int, float, float], None]
         with progress_bar(method.max_iterations * method.starts, "fitting") as advance:
             yield lambda iteration, cost, step: advance(1 if iteration else 0)
         return
-    yield lambda iteration, cost, step: say(f"iteration {iteration:3d}: objective {cost:.6g}, step {step:.2e}")
+    last = -LINE_EVERY
+
+    def line(iteration: int, cost: float, step: float) -> None:
+        nonlocal last
+        # Where there are many iterations, a line every few seconds is enough.
+        if method.max_iterations <= 100 or time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            say(f"iteration {iteration:3d}: objective {cost:.6g}, step {step:.2e}")
+
+    yield line

@@ -37,6 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.fit import check_method, fit
     from ..calibrate.methods import objective_of
     from ..calibrate.progress import Progress
+    from ..simulate.batches import observable_batches
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
     from ..storage.checkpoint import Checkpoint
@@ -65,25 +66,28 @@ def main(args: argparse.Namespace) -> None:
     if resume is not None:
         say(f"{args.output}: going on after iteration {resume.state.iteration} of an interrupted fit.")
 
-    with timed(args.output, "fit"), fit_progress(method) as show:
+    with timed(args.output, "fit"), fit_progress(method) as show, checkpoint.kept() as keep:
 
         def on_iteration(progress: Progress) -> None:
-            checkpoint.save(progress)
+            keep(progress)
             show(progress.state.iteration, progress.history["objective"][-1], progress.state.step)
 
         model = PixelObservables(forward_model(segments, geometry, config))
+        data = observables_of_hits(hits, geometry)
+        batches = observable_batches(model.model, data, method.batch_length_cm) if method.batch_length_cm else []
         result = fit(
-            objective_of(method, model, observables_of_hits(hits, geometry)),
+            objective_of(method, model, data),
             method,
             name,
             target=target,
             seed=config.seed,
+            batches=[objective_of(method, *batch) for batch in batches],
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             rounding=float(np.finfo(config.simulate.dtype).eps),
             on_iteration=on_iteration,
             resume=resume,
         )
-    write_fit(args.output, result, provenance, compare_fit(model, observables_of_hits(hits, geometry), result))
+    write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
     say(f"{args.output}: {result.status}")
     for warning in result.warnings:

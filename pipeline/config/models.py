@@ -160,6 +160,22 @@ class Loss(Section):
     time_unit_us: Positive = Field(0.1, description="time that counts as much as one ADC count")
     gamma: Positive = Field(1.0, description="smoothing of soft_dtw [ADC counts]")
     drift_cm_per_us: Positive = Field(0.16, description="turns times into depths for losses in space")
+    pedestal_adc: NotNegative = Field(
+        74.0, description="ADC counts of no charge (energy_distance, mmd, multi_scale weigh hits by their charge)"
+    )
+    missing_charge_cm: Positive = Field(
+        75.0,
+        description="energy_distance: charge that one side lacks costs as if it were this far away; half the size of "
+        "an event, at least",
+    )
+    kernel: Literal["laplacian", "gaussian"] = Field("laplacian", description="kernel of mmd ...")
+    kernel_cm: Positive = Field(1.0, description="... and its width")
+    scales_cm: tuple[Positive, ...] = Field(
+        (0.5, 1.0, 2.0, 4.0, 8.0), min_length=1, description="widths by which multi_scale blurs the charge"
+    )
+    match_scale_adc: Positive = Field(
+        5.0, description="difference beyond which the cost of a pair in space_match grows linearly [ADC counts]"
+    )
 
 
 class Adam(Section):
@@ -179,7 +195,9 @@ class Adam(Section):
 class Method(Section):
     """One way to fit: what is made small, and how."""
 
-    objective: Literal["matched_residuals", "soft_dtw"] = Field("matched_residuals", description="what is made small")
+    objective: Literal[
+        "matched_residuals", "soft_dtw", "chamfer", "energy_distance", "mmd", "space_match", "multi_scale"
+    ] = Field("matched_residuals", description="what is made small")
     optimiser: Literal["levenberg_marquardt", "adam"] = Field(
         "levenberg_marquardt", description="how it is made small; levenberg_marquardt needs matched_residuals"
     )
@@ -202,6 +220,11 @@ class Method(Section):
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
     loss: Loss = Loss()
     adam: Adam = Adam()
+
+    @property
+    def batch_length_cm(self) -> float | None:
+        """Length of the batches that the optimiser goes through; None: it takes the sample as a whole."""
+        return self.adam.batch_length_cm if self.optimiser == "adam" else None
 
     @field_validator("free")
     @classmethod
@@ -290,10 +313,10 @@ class Config(Section):
             for method in scenario.methods:
                 if method not in self.methods:
                     raise ValueError(f"scenarios.{name}.methods: no method {method!r} under methods")
-            for sample in scenario.samples:
-                if sample not in self.samples:
-                    raise ValueError(f"scenarios.{name}.samples: no sample {sample!r} under samples")
-        for name, sample in self.samples.items():
-            if sample.name not in (None, name):
-                raise ValueError(f"samples.{name}.name: {sample.name!r} is not its name here; leave it out")
+            for wanted in scenario.samples:
+                if wanted not in self.samples:
+                    raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
+        for key, more in self.samples.items():
+            if more.name not in (None, key):
+                raise ValueError(f"samples.{key}.name: {more.name!r} is not its name here; leave it out")
         return self

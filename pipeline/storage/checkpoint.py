@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ import numpy as np
 from ..calibrate.progress import Finished, Progress, State
 from .atomic import atomic_output
 from .provenance import Provenance
+
+#: Seconds between two saved states.
+SAVE_EVERY = 5.0
 
 
 class Checkpoint:
@@ -33,6 +40,26 @@ class Checkpoint:
         }
         with atomic_output(self.path) as temporary:
             temporary.write_text(json.dumps({"key": self._key(content), "fit": content}), encoding="utf-8")
+
+    @contextmanager
+    def kept(self) -> Iterator[Callable[[Progress], None]]:
+        """Give a function that takes every state: it is saved every few seconds, and the last one if the fit breaks off."""
+        latest: Progress | None = None
+        saved = -math.inf
+
+        def keep(progress: Progress) -> None:
+            nonlocal latest, saved
+            latest = progress
+            if time.monotonic() - saved >= SAVE_EVERY:
+                self.save(progress)
+                saved = time.monotonic()
+
+        try:
+            yield keep
+        except BaseException:
+            if latest is not None:
+                self.save(latest)
+            raise
 
     def load(self) -> Progress | None:
         """The state to go on from; None where there is none of this very fit."""
@@ -62,9 +89,13 @@ class Checkpoint:
 def _plain(part: State | Finished) -> dict[str, Any]:
     content = asdict(part)
     state = content.get("state", content)
-    state["x"] = [float(v) for v in state["x"]]
+    for name in ("x", "moments"):
+        state[name] = None if state[name] is None else np.asarray(state[name], dtype=float).tolist()
     return content
 
 
 def _state(content: dict[str, Any]) -> State:
-    return State(**{**content, "x": np.array(content["x"], dtype=float)})
+    arrays = {
+        name: None if content[name] is None else np.array(content[name], dtype=float) for name in ("x", "moments")
+    }
+    return State(**{**content, **arrays})

@@ -283,11 +283,11 @@ def test_going_on_from_any_recorded_state_ends_the_same_to_the_last_bit(name):
     for at, (state, _) in enumerate(seen):
         again, rest = solve(problem.evaluate, problem.start, resume=state)
         np.testing.assert_array_equal(again.state.x, whole.state.x)
-        assert (again.status, again.converged, again.state.iteration, again.state.damping) == (
+        assert (again.status, again.converged, again.state.iteration, again.state.control) == (
             whole.status,
             whole.converged,
             whole.state.iteration,
-            whole.state.damping,
+            whole.state.control,
         )
         assert len(rest) == len(seen) - at - 1
 

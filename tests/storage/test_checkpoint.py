@@ -29,7 +29,7 @@ def plain(progress: Progress) -> object:
     """A progress as nested built-in values, for comparison to the last bit."""
 
     def state(s: State) -> tuple[object, ...]:
-        return (s.x.tolist(), s.damping, s.step, s.iteration, s.settled)
+        return (s.x.tolist(), s.control, s.step, s.iteration, s.settled)
 
     finished = [(state(f.state), f.converged, f.status, dict(f.history)) for f in progress.finished]
     return finished, state(progress.state), dict(progress.history)
@@ -121,7 +121,7 @@ def test_garbage_is_not_believed(garbage, tmp_path):
         (("present", "state", "x"), ["one"]),
         (("present", "state", "x"), [2 / 3, 1.0000000001e-17]),
         (("present", "state", "x"), 1.0),
-        (("present", "state", "damping"), "1e-3"),
+        (("present", "state", "control"), "1e-3"),
         (("present", "state", "iteration"), None),
         (("present", "state", "speed"), 1.0),
         (("present", "history"), [1.0]),
