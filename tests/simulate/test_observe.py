@@ -104,3 +104,23 @@ def test_a_saturated_count_does_not_move() -> None:
     assert full.any() and not full.all()
     assert not exact.jacobian[full, 0].any() and not exact.softness[full, 0].any()
     assert exact.jacobian[~full, 0].any() and exact.jacobian[full, 1].any()
+
+
+def test_the_charge_that_a_pixel_has_for_its_hits() -> None:
+    """Nothing is lost: what hits recorded and what is left add up to the pixel's total; a hit has the threshold."""
+    forward = model(random_deposits(3, 30))
+    hits = forward.hits({})
+    observed, supply = PixelObservables(forward).observe_with_supply({})
+    plan = forward.plan({})
+    place = {pair: i for i, pair in enumerate(zip(supply.event.tolist(), supply.channel.tolist(), strict=True))}
+    pixel = np.array([place[pair] for pair in zip(hits.event.tolist(), hits.channel.tolist(), strict=True)])
+    recorded = np.bincount(pixel, weights=hits.charge, minlength=len(place))
+
+    np.testing.assert_array_equal(observed.values, PixelObservables(forward).observe({}).values)
+    total = forward.totals({})
+    assert len(total) == len(plan.event) == len(place)
+    np.testing.assert_allclose(supply.left[:, -1] * READOUT.threshold + recorded, total, rtol=1e-9, atol=1e-3)
+    assert len(hits.order) > 50 and (hits.order > 0).any() and (recorded == 0).any()
+    assert supply.left[pixel, hits.order].min() > 0.99
+    quiet = np.setdiff1d(np.arange(len(place)), pixel)
+    assert supply.left[quiet, 0].max() < 1.0

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import FileFormatError, FitError
-from pipeline.storage.fit import read_fit, write_fit
+from pipeline.storage.fit import read_comparisons, read_fit, write_fit
 from pipeline.storage.provenance import Provenance
-from pipeline.tables import FitResult, FittedParameter
+from pipeline.tables import Comparison, FitResult, FittedParameter
 
 PROVENANCE = Provenance("fit", {"seed": 1}, {}, "1" * 64)
 RESULT = FitResult(
@@ -108,3 +108,51 @@ def test_truncated_and_damaged_files_never_end_in_a_traceback(tmp_path):
             read_fit(path)
         except FileFormatError as error:
             assert str(path) in str(error)
+
+
+def comparison(rows: int = 4) -> Comparison:
+    """Hits of which the first only the model has and the last only the data."""
+    number = np.arange(rows)
+    model, data = (number[:, None] + np.array([[100.0, 0.1]]) for _ in range(2))
+    data[:1], model[-1:] = np.nan, np.nan
+    return Comparison(number, 7 * number, number % 2, model, data, 0.5 * number, number % 3, ("adc", "t"))
+
+
+@pytest.mark.parametrize("rows", [4, 0])
+def test_comparisons_of_hits_come_back(rows, tmp_path):
+    given = {"fitted": comparison(rows), "initial": comparison(1)}
+    write_fit(tmp_path / "fit.h5", RESULT, PROVENANCE, given)
+    found = read_comparisons(tmp_path / "fit.h5")
+    assert set(found) == set(given)
+    for name, expected in given.items():
+        assert found[name].value_names == ("adc", "t")
+        for column in ("event", "channel", "order", "model", "data", "supply", "reason"):
+            np.testing.assert_array_equal(getattr(found[name], column), getattr(expected, column))
+    same(read_fit(tmp_path / "fit.h5"), RESULT)
+    with h5py.File(tmp_path / "fit.h5") as file:
+        units = {name: str(value) for name, value in file["comparison/fitted"].attrs.items() if "unit" in name}
+    assert units["unit_data_adc"] == "counts" and units["unit_model_t"] == "us"
+
+
+def test_a_file_without_comparisons_has_none(tmp_path):
+    write_fit(tmp_path / "fit.h5", RESULT, PROVENANCE)
+    assert read_comparisons(tmp_path / "fit.h5") == {}
+
+
+@pytest.mark.parametrize("spoil", ["column", "names", "reason"])
+def test_incomplete_comparisons_are_refused(spoil, tmp_path):
+    path = tmp_path / "fit.h5"
+    write_fit(path, RESULT, PROVENANCE, {"fitted": comparison()})
+    with h5py.File(path, "r+") as file:
+        table = file["comparison/fitted"]
+        if spoil == "names":
+            table.attrs["value_names"] = '["adc", "depth"]'
+        elif spoil == "column":
+            del file["comparison/fitted"]
+            file["comparison/fitted"] = np.zeros(3)
+        else:
+            rows = table[()]
+            del file["comparison/fitted"]
+            file["comparison"].create_dataset("fitted", data=rows)
+    with pytest.raises(FileFormatError, match="truncated or damaged"):
+        read_comparisons(path)
