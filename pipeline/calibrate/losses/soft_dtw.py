@@ -13,8 +13,8 @@ from .event_hits import EventHits
 
 
 def soft_dtw(model: EventHits, data: EventHits, settings: Loss) -> Tensor:
-    """Soft-DTW (Cuturi and Blondel, ICML 2017, arXiv:1703.01541) of ADC counts and, weighted, of times, in the order
-    of the hits (x, then y, then time), with absolute differences.
+    """Soft-DTW (Cuturi and Blondel, ICML 2017, arXiv:1703.01541) of ADC counts and of times [us], weighted, in the
+    order of the hits (x, then y, then time), with absolute differences.
 
     It aligns sequences of different lengths, and its gradient has a value however many hits appear or vanish, but it
     is not exactly zero where they agree: neighbours within `settings.gamma` of each other pull as well.
@@ -23,9 +23,7 @@ def soft_dtw(model: EventHits, data: EventHits, settings: Loss) -> Tensor:
     if settings.adc_weight:
         total = total + settings.adc_weight * _of_sequences(settings.gamma, model.adc, data.adc)
     if settings.time_weight:
-        total = total + settings.time_weight * _of_sequences(
-            settings.gamma, model.t / settings.time_unit_us, data.t / settings.time_unit_us
-        )
+        total = total + settings.time_weight * _of_sequences(settings.gamma, model.t, data.t)
     return total
 
 
