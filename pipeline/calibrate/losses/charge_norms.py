@@ -121,7 +121,7 @@ class _KernelMatrix:
             distance = torch.cdist(rows, self.y, compute_mode="donot_use_mm_for_euclid_dist")
             return self.of_distance(distance) @ weights
 
-        blocks = self.x.split(max(_AT_ONCE // self.y.shape[1], 1), dim=1)
+        blocks = torch.split(self.x, max(_AT_ONCE // self.y.shape[1], 1), dim=1)
         if len(blocks) == 1:
             return product(self.x)
         parts = [checkpoint(product, rows, use_reentrant=False, preserve_rng_state=False) for rows in blocks]

@@ -63,7 +63,7 @@ def _adc_as_length(hits: EventHits, settings: Loss) -> Tensor:
 
 
 def _sorted(hits: EventHits) -> EventHits:
-    """The hits in an order of their values: which of two equal neighbours is taken must not depend on where they stood."""
+    """The hits in an order of their values, so that which of two equal neighbours is taken depends on nothing else."""
     with torch.no_grad():
         order = torch.arange(len(hits))
         for column in (hits.adc, hits.t, hits.y, hits.x, hits.volume):
@@ -75,7 +75,7 @@ def _sorted(hits: EventHits) -> EventHits:
 def _nearest(one: Tensor, other: Tensor, limit: float = _DISJOINT) -> tuple[Tensor, Tensor]:
     """Rows of `one` `(n, d)` that have a neighbour within `limit`, and the nearest row of `other` `(m, d)` of each."""
     distance, nearest = [], []
-    for rows in one.split(max(_AT_ONCE // len(other), 1)):
+    for rows in torch.split(one, max(_AT_ONCE // len(other), 1)):
         found = torch.cdist(rows, other, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
         distance.append(found.values)
         nearest.append(found.indices)
