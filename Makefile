@@ -1,4 +1,5 @@
-# make run [SAMPLE=file] [CORES=n] calibrates and prints the path of the page; the other targets are for developers.
+# make run [SAMPLE=file] [CORES=n] calibrates and prints the path of the page; make paper [DATA=folder] makes the figures of
+# the paper; the other targets are for developers.
 # The Python that .venv is made with: python3.11 if there is one, else python3; another by PYTHON=...
 PYTHON ?= python3.11 python3
 CORES ?= all
@@ -6,14 +7,17 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 # As environment variables these reach the shell untouched, whatever characters they have.
-export SAMPLE CORES
+export SAMPLE CORES DATA
 export STANDING := $(PWD)
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint validate clean
+.PHONY: run paper test lint validate clean
 
 run: $(INSTALLED)
 	@$(PY) workflow/run.py --cores "$$CORES" --sample "$$SAMPLE" --standing "$$STANDING"
+
+paper: $(INSTALLED)
+	@$(PY) workflow/run.py --cores "$$CORES" --paper --data "$$DATA" --standing "$$STANDING"
 
 test: $(INSTALLED)
 	@$(PY) -m pytest -m "not slow"

@@ -10,17 +10,21 @@ include: "workflow/rules/select.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/paper.smk"
 
 
 wildcard_constraints:
     scenario=re.escape(settings.scenario),
-    sample=re.escape(SAMPLE),
+    sample=any_of(SAMPLES),
     target=any_of(TARGETS),
     method=any_of(METHODS),
+    study=any_of(STUDIES),
 
 
 rule all:
     default_target: True
     input:
         record=rules.record.output.record,
-        page=expand(rules.report.output.page, scenario=settings.scenario, sample=SAMPLE),
+        pages=expand(rules.report.output.page, scenario=settings.scenario, sample=SAMPLES),
+        studies=STUDY_FILES,

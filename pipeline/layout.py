@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from .config.models import Config
+from .config.models import Config, Sample
 from .errors import ConfigError
 
 
@@ -20,19 +20,27 @@ def sample_name(config: Config) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(config.sample.file).stem).strip("._-") or "sample"
 
 
+def samples(config: Config) -> dict[str, Sample]:
+    """The samples of the configured scenario, by the names of their folders."""
+    wanted = config.scenarios[config.scenario].samples
+    return {name: config.samples[name] for name in wanted} or {sample_name(config): config.sample}
+
+
 def check_paths(config: Config) -> None:
     """Refuse paths that a run could not use, before any work is done.
 
     Raises `ConfigError` if the sample does not exist, the results folder cannot be made or written, or one of them
     has braces in it, which mean wildcards to the workflow.
     """
-    paths = {"results": config.results, "detector.file": config.detector.file, "sample.file": config.sample.file or ""}
-    for key, path in paths.items():
+    paths = {"results": config.results, "detector.file": config.detector.file}
+    files = {name: sample.file for name, sample in samples(config).items() if sample.file is not None}
+    keys = {name: f"samples.{name}.file" if name in config.samples else "sample.file" for name in files}
+    for key, path in {**paths, **{keys[name]: file for name, file in files.items()}}.items():
         if "{" in path or "}" in path:
             raise ConfigError(f"{key}: the workflow cannot use the braces in {path!r}; choose another name.")
-    sample = config.sample.file
-    if sample is not None and not Path(sample).is_file():
-        raise ConfigError(f"sample.file: there is no file {sample!r}; give a ROOT or HDF5 file of energy deposits.")
+    for name, file in files.items():
+        if not Path(file).is_file():
+            raise ConfigError(f"{keys[name]}: there is no file {file!r}; give a ROOT or HDF5 file of energy deposits.")
     folder = Path(config.results).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
@@ -41,11 +49,17 @@ def check_paths(config: Config) -> None:
         raise ConfigError(f"results: no permission to write in {there}; choose another folder.")
 
 
-def sample_folder(config: Config) -> Path:
-    """Folder of everything made from the configured sample under the configured scenario."""
-    return Path(config.results) / config.scenario / sample_name(config)
+def pages(config: Config) -> list[Path]:
+    """The pages that the workflow ends with, one per sample of the scenario."""
+    return [Path(config.results) / config.scenario / name / "report.html" for name in samples(config)]
 
 
-def page(config: Config) -> Path:
-    """The page that the workflow ends with."""
-    return sample_folder(config) / "report.html"
+def paper_page(config: Config) -> Path:
+    """The page of figures that `make paper` ends with."""
+    return Path(config.results) / config.scenario / "paper" / "paper.html"
+
+
+def sample_of(path: Path) -> str:
+    """Name of the sample that a file belongs to: the folder's for `segments.h5` and `selected.h5`, else the stem."""
+    folder = path.absolute().parent.name
+    return folder if path.stem in ("segments", "selected") and folder else path.stem

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config.models import Config, Sample
 from pipeline.errors import ConfigError
-from pipeline.layout import check_paths, page, sample_name
+from pipeline.layout import check_paths, pages, sample_name
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from pipeline.layout import check_paths, page, sample_name
 def test_the_folder_of_a_sample(sample, name):
     config = Config(sample=sample, results="out")
     assert sample_name(config) == name
-    assert page(config) == Path("out/closure") / name / "report.html"
+    assert pages(config) == [Path("out/closure") / name / "report.html"]
 
 
 def test_a_missing_sample_is_refused(tmp_path):

@@ -12,11 +12,12 @@ from snakemake import exceptions
 from pipeline.config.load import config_slice, load_config
 from pipeline.config.models import Config
 from pipeline.errors import ConfigError, GradcalError
-from pipeline.layout import check_paths, sample_name
+from pipeline.layout import check_paths, samples
 from pipeline.storage.detector import detector_path, load_geometry
 from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
 from pipeline.storage.yaml_text import read_yaml
+from pipeline.study.registry import STUDIES, study_names
 from pipeline.targets import target_seed, target_values
 
 
@@ -63,9 +64,10 @@ def validated(config):
     raise complaint
 
 
-def stage_config(stage, method=None):
-    """The settings that a stage uses: it runs again when one of these changes, and only then."""
-    used = config_slice(settings, *SECTIONS[stage])
+def stage_config(stage, sample, method=None):
+    """The settings that a stage uses for a sample: it runs again when one of these changes, and only then."""
+    its_own = settings.model_copy(update={"sample": SAMPLES[sample]}) if sample in SAMPLES else settings
+    used = config_slice(its_own, *SECTIONS[stage])
     if method is not None:
         used["methods"] = {method: config_slice(settings, "methods")["methods"][method]}
     # Results do not depend on the number of threads, so it is passed apart.
@@ -73,10 +75,20 @@ def stage_config(stage, method=None):
     return used
 
 
-def stage_changes(stage, method=None):
+def stage_changes(stage, sample, method=None):
     """JSON text of those of a stage's settings that are not the default: all that its command need be told."""
-    changes = beyond(stage_config(stage, method), DEFAULTS)
+    changes = beyond(stage_config(stage, sample, method), DEFAULTS)
     return json.dumps(changes, sort_keys=True)
+
+
+def used_by(stage):
+    """Function of the wildcards: `stage_config` of their sample, and of their method where there is one."""
+    return lambda wildcards: stage_config(stage, wildcards.sample, wildcards.get("method"))
+
+
+def told_to(stage):
+    """Function of the wildcards: `stage_changes` of their sample, and of their method where there is one."""
+    return lambda wildcards: stage_changes(stage, wildcards.sample, wildcards.get("method"))
 
 
 def code_of(command):
@@ -84,14 +96,40 @@ def code_of(command):
     return in_words(code_hash, f"pipeline.cli.{command}")
 
 
+def code_of_study(name):
+    """Hashes of the command `study` and of the study itself."""
+    return [code_of("study"), in_words(code_hash, STUDIES[name].module)]
+
+
+def study_config(name, sample=None):
+    """The settings that a study uses for a sample, or for none."""
+    SECTIONS[f"study {name}"] = STUDIES[name].sections
+    return stage_config(f"study {name}", sample)
+
+
+def study_changes(name, sample=None):
+    """As `study_config`, those that are not the default, as JSON text."""
+    return json.dumps(beyond(study_config(name, sample), DEFAULTS), sort_keys=True)
+
+
+def segments_of_study(wildcards):
+    """The segments that a study takes: the selected ones, or all."""
+    return of_sample({"selected": "selected.h5", "segments": "segments.h5"}[STUDIES[wildcards.study].input])
+
+
 def of_sample(*parts):
     """Path below the folder of one scenario and sample."""
     return os.path.join(settings.results, "{scenario}", "{sample}", *parts)
 
 
+def of_scenario(*parts):
+    """Path below the folder of one scenario, for what belongs to no sample."""
+    return os.path.join(settings.results, "{scenario}", *parts)
+
+
 def any_of(names):
     """Regular expression of one of these names."""
-    return "|".join(re.escape(name) for name in names)
+    return "|".join(re.escape(name) for name in names) or NONE
 
 
 def assignments(wildcards):
@@ -127,6 +165,9 @@ shell.prefix(
     "set -euo pipefail; export OPENBLAS_NUM_THREADS=1" ' PYTHONPATH="$GRADCAL_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}}"; '
 )
 
+# A regular expression that nothing matches.
+NONE = "(?!)"
+
 # The parts of the configuration that each stage uses; `fit` uses its method besides.
 SECTIONS = {
     "produce": ("seed", "sample.gun", "detector.file"),
@@ -135,21 +176,27 @@ SECTIONS = {
     "simulate": ("checks", "detector", "readout", "simulate"),
     "fit": ("seed", "checks", "detector", "simulate"),
     "report": ("checks", "detector.file", "report"),
+    "paper": ("paper", "detector.file"),
 }
 DEFAULTS = Config().model_dump(mode="json")
 
 settings = in_words(validated, config)
 in_words(check_paths, settings)
-SAMPLE = sample_name(settings)
-SAMPLE_FILE = settings.sample.file
+SCENARIO = settings.scenarios[settings.scenario]
+SAMPLES = samples(settings)
+SAMPLE_FILES = {name: sample.file for name, sample in SAMPLES.items() if sample.file is not None}
 TARGETS = in_words(target_values, settings)
-METHODS = settings.scenarios[settings.scenario].methods or tuple(settings.methods)[:1]
+STUDY_NAMES = in_words(study_names, settings)
+METHODS = SCENARIO.methods or tuple(settings.methods)[:1]
 
 # A detector given as a file is an input; those that come with the package are part of its code.
 in_words(load_geometry, settings.detector.file)
 DETECTOR_FILE = (
     [settings.detector.file] if detector_path(settings.detector.file) == Path(settings.detector.file) else []
 )
+
+# Studies that measure time share no core with other jobs on a small machine.
+STUDY_THREADS = max(2, settings.simulate.threads)
 
 # Python with its libraries, and the working memory that the forward model is allowed.
 BASE_MB = 1000

@@ -11,33 +11,53 @@ HELP = "run one study, such as `benchmark`, on segments"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `gradcal study`."""
+    from ..study.registry import STUDIES
     from .common import add_config_arguments, add_model_arguments
 
-    parser.add_argument("name", metavar="NAME", help="the study: benchmark")
+    studies = "; ".join(f"{study.name}: {study.summary}" for study in STUDIES.values())
+    parser.add_argument("name", metavar="NAME", help=f"the study: {studies}")
     add_config_arguments(parser)
     add_model_arguments(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"), help="instead of simulate.dtype")
-    parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of selected segments")
+    parser.add_argument(
+        "--segments",
+        metavar="SEGMENTS.h5",
+        type=Path,
+        help="selected segments, or all where the study applies the cuts",
+    )
     parser.add_argument("--output", metavar="OUT.json", type=Path, help="file for the numbers; the table is printed")
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the study; print its table, write its numbers."""
     from ..errors import ConfigError
+    from ..layout import sample_of
     from ..names import nearest
     from ..storage.atomic import atomic_output, check_output
+    from ..storage.detector import load_geometry
     from ..study.registry import STUDIES
     from .common import config_files, model_config, read_with_detector, say
 
     if args.name not in STUDIES:
         raise ConfigError(f"there is no study {args.name!r}; did you mean {nearest(args.name, STUDIES)!r}?")
     study = STUDIES[args.name]
+    if study.input is not None and args.segments is None:
+        raise ConfigError(f"the study {args.name} needs segments; name their file by --segments.")
     config = model_config(args)
+    inputs = [] if args.segments is None else [args.segments]
     if args.output is not None:
-        check_output(args.output, args.segments, *config_files(args, config))
-    segments, geometry = read_with_detector(args.segments, config)
+        check_output(args.output, *inputs, *config_files(args, config))
+    if study.input is None:
+        if args.segments is not None:
+            say(f"{args.name} makes its own segments; {args.segments} is not read.")
+        segments, geometry = None, load_geometry(config.detector.file)
+    else:
+        segments, geometry = read_with_detector(args.segments, config)
     result = study.function("run")(config, segments, geometry, lambda step: say(f"{args.name}: {step}"))
+    # Figures say which study and which sample they show.
+    sample = None if study.input is None else sample_of(args.segments)
+    labelled = {"study": args.name, "sample": sample, **result}
     if args.output is not None:
         with atomic_output(args.output) as temporary:
-            temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(labelled, indent=2) + "\n", encoding="utf-8")
     print(study.function("table")(result))

@@ -155,10 +155,10 @@ class Targets(Section):
 class Loss(Section):
     """What a loss of hits compares (objectives other than `matched_residuals`)."""
 
-    adc_weight: NotNegative = Field(1.0, description="weight of the sequences of ADC counts (soft_dtw)")
-    time_weight: NotNegative = Field(0.0, description="weight of the sequences of hit times (soft_dtw)")
-    time_unit_us: Positive = Field(0.1, description="time that counts as much as one ADC count")
-    gamma: Positive = Field(1.0, description="smoothing of soft_dtw [ADC counts]")
+    adc_weight: NotNegative = Field(1.0, description="soft_dtw: weight of the sequences of ADC counts")
+    time_weight: NotNegative = Field(1.0, description="soft_dtw: weight of the sequences of times in us")
+    gamma: Positive = Field(1.0, description="soft_dtw: smoothing [ADC counts, us]")
+    time_unit_us: Positive = Field(0.1, description="time that counts as much as one ADC count (others)")
     drift_cm_per_us: Positive = Field(0.16, description="turns times into depths for losses in space")
     pedestal_adc: NotNegative = Field(
         74.0, description="ADC counts of no charge (energy_distance, mmd, multi_scale weigh hits by their charge)"

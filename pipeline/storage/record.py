@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..config.models import Config
-from ..layout import page
+from ..layout import pages
 from ..targets import target_values
 from .atomic import atomic_output
 from .provenance import code_hash
@@ -20,7 +20,7 @@ from .provenance import code_hash
 STAGES = ("produce", "convert", "select", "simulate", "fit", "report")
 
 #: Packages that numbers may depend on.
-PACKAGES = ("awkward", "h5py", "numpy", "pydantic", "scipy", "snakemake", "torch", "uproot")
+PACKAGES = ("awkward", "geomloss", "h5py", "numpy", "pydantic", "scipy", "snakemake", "torch", "tslearn", "uproot")
 
 
 def run_record(config: Config) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def run_record(config: Config) -> dict[str, Any]:
         "schema": 1,
         "config": config.model_dump(mode="json"),
         "targets": target_values(config),
-        "page": str(page(config)),
+        "pages": [str(page) for page in pages(config)],
         "code": {stage: code_hash(f"pipeline.cli.{stage}") for stage in STAGES},
         "versions": versions(),
     }

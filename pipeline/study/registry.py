@@ -5,18 +5,32 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import ConfigError
+from ..names import nearest
+
+if TYPE_CHECKING:
+    from ..config.models import Config
+
+#: What a study takes: `selected` segments, all `segments` (it applies the configured cuts itself), or nothing.
+Input = Literal["selected", "segments"]
 
 
 @dataclass(frozen=True)
 class Study:
     """One study: `module` holds `run(config, segments, geometry, progress) -> dict` of plain numbers, and
     `table(result) -> str`.
+
+    `input` says which segments of a sample `run` gets; None: none, it gets None. `sections` are the parts of the
+    configuration that its numbers depend on.
     """
 
     name: str
     module: str
     summary: str
+    input: Input | None = "selected"
+    sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "simulate")
 
     def function(self, name: str) -> Callable[..., Any]:
         """`run` or `table` of the study's module."""
@@ -24,6 +38,21 @@ class Study:
         return found
 
 
-_ALL = (Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),)
+_ALL = (
+    Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),
+    Study("scaling", "pipeline.study.scaling", "time and memory against track length, batches and block size"),
+    Study("relaxations", "pipeline.study.relaxations", "discrete operations, relaxed and exact", input=None),
+    Study("track_lengths", "pipeline.study.track_lengths", "lengths of tracks by species and cut", input="segments"),
+)
 
 STUDIES = {study.name: study for study in _ALL}
+
+
+def study_names(config: Config) -> tuple[str, ...]:
+    """The studies of the configured scenario; raises `ConfigError` for one that there is not."""
+    names = config.scenarios[config.scenario].studies
+    for name in names:
+        if name not in STUDIES:
+            where = f"scenarios.{config.scenario}.studies"
+            raise ConfigError(f"{where}: there is no study {name!r}; did you mean {nearest(name, STUDIES)!r}?")
+    return names

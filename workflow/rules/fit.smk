@@ -20,8 +20,8 @@ rule fit:
         mem_mb=MODEL_MB,
         runtime=240,
     params:
-        config=lambda wildcards: stage_changes("fit", wildcards.method),
-        settings=lambda wildcards: stage_config("fit", wildcards.method),
+        config=told_to("fit"),
+        settings=used_by("fit"),
         code=code_of("fit"),
     message:
         "Fitting {wildcards.target} by {wildcards.method}"

@@ -24,8 +24,8 @@ rule report:
         mem_mb=BASE_MB,
         runtime=15,
     params:
-        config=stage_changes("report"),
-        settings=stage_config("report"),
+        config=told_to("report"),
+        settings=used_by("report"),
         code=code_of("report"),
     message:
         "Drawing the page of {wildcards.sample}"

@@ -18,8 +18,8 @@ rule select:
         mem_mb=2 * BASE_MB,
         runtime=15,
     params:
-        config=stage_changes("select"),
-        settings=stage_config("select"),
+        config=told_to("select"),
+        settings=used_by("select"),
         code=code_of("select"),
     message:
         "Selecting tracks of {wildcards.sample}"

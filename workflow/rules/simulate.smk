@@ -18,8 +18,8 @@ rule simulate:
         mem_mb=MODEL_MB,
         runtime=60,
     params:
-        config=stage_changes("simulate"),
-        settings=stage_config("simulate"),
+        config=told_to("simulate"),
+        settings=used_by("simulate"),
         values=assignments,
         seed=lambda wildcards: target_seed(settings.seed, wildcards.target),
         code=code_of("simulate"),
