@@ -14,7 +14,7 @@ import numpy as np
 from ..matter.particles import mass, name_of
 from ..matter.ranges import range_table
 from ..matter.stopping import stopping_power
-from ..tables import Bools, Floats, Segments
+from ..tables import Bools, Floats, Ints, Segments
 from .findings import Finding
 
 #: Charged particles that lose energy by ionisation, of charge 1: muons, pions, kaons, protons.
@@ -60,7 +60,7 @@ def energy_loss(segments: Segments) -> list[Finding]:
                 Finding(
                     "warning",
                     f"loses_{how}",
-                    f"{np.count_nonzero(bad)} of {len(energy)} tracks of {name_of(species)} (and its antiparticle) over "
+                    f"{np.count_nonzero(bad)} of {len(energy)} tracks of {name_of(species)} or its antiparticle over "
                     f"{SHORTEST_CM:g} cm lose {how} than {limit} in argon, first the one of row {row[first]} with "
                     f"{energy[first] / length[first]:.3g} MeV/cm over {length[first]:.3g} cm; "
                     f"{cause or 'is the species right, or the unit?'}.",
@@ -69,15 +69,15 @@ def energy_loss(segments: Segments) -> list[Finding]:
     return found
 
 
-def _tracks(segments: Segments, chosen: Bools) -> tuple[Floats, Floats, Floats] | None:
+def _tracks(segments: Segments, chosen: Bools) -> tuple[Floats, Floats, Ints] | None:
     """Energy [MeV], length [cm] and first row of each track of the chosen segments that is long enough in any unit."""
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return None
     part = segments.take(rows)
     track = part.track_index()
-    energy, length = np.bincount(track, part.dE), np.bincount(track, part.length)
-    first = rows[np.unique(track, return_index=True)[1]]
+    energy, length = (np.bincount(track, values).astype(np.float64) for values in (part.dE, part.length))
+    first: Ints = rows[np.unique(track, return_index=True)[1]]
     # Lengths in m would make every track short: the longest decides, too.
     long = length > min(SHORTEST_CM, 0.5 * float(length.max(initial=0.0)))
     return (energy[long], length[long], first[long]) if long.any() else None

@@ -263,16 +263,12 @@ def repeated_ids(view: View) -> list[Finding]:
             Finding(
                 "warning",
                 "repeated_events",
-                f"{counted(len(np.unique(s.event_id[where])), 'event')} {_stands(where)} in several places of the file, "
+                f"{counted(len(np.unique(s.event_id[where])), 'event')} found in several places of the file, "
                 f"the first again in row {view.rows[where[0]]} (event {s.event_id[where[0]]}); were files joined whose "
                 "events have the same numbers? Their deposits would drift together: number them anew.",
             )
         )
     return found
-
-
-def _stands(where: Ints) -> str:
-    return "stands" if len(where) == 1 else "stand"
 
 
 def empty_events(view: View) -> list[Finding]:

@@ -1,0 +1,174 @@
+"""What a configuration would run, and what is wrong or suspicious in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..calibrate.fit import check_method
+from ..config.models import Config, Method, Sample
+from ..detector.geometry import DetectorGeometry
+from ..errors import GradcalError
+from ..layout import check_paths
+from ..parameters import lookup
+from ..produce.gun import check_gun
+from ..targets import target_values
+from .findings import Finding, Summary, counted, in_order
+
+_CUTS = (
+    "species",
+    "max_delay_us",
+    "max_abs_cos_drift",
+    "track_anode_margin_cm",
+    "max_anode_distance_cm",
+    "min_track_length_cm",
+    "max_total_length_cm",
+)
+
+
+def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summary:
+    """What a valid configuration would run and what there is to say against it.
+
+    `geometry` is its detector, or the error of reading it.
+    """
+    found: list[Finding] = []
+    if isinstance(geometry, GradcalError):
+        found.append(Finding("error", "detector", str(geometry)))
+    else:
+        for name, sample in samples(config).items():
+            if sample.file is None:
+                found += _tried("gun", lambda sample=sample: check_gun(sample.gun, geometry))  # type: ignore[misc]
+            elif not Path(sample.file).is_file():
+                text = f"{name}: there is no file {sample.file!r}; give a ROOT or HDF5 file of energy deposits."
+                found.append(Finding("error", "sample", text))
+    found += _tried("paths", lambda: check_paths(config))
+    found += _tried("targets", lambda: target_values(config))
+    for name in methods(config):
+        found += _tried("method", lambda name=name: check_method(config.methods[name], name))  # type: ignore[misc]
+        found += _method(config.methods[name], name)
+    found += [*_cuts(config), *_ranges(config), *_unused(config)]
+    # The same mistake may be met on two ways.
+    return Summary("configuration", tuple(_facts(config, geometry)), in_order(dict.fromkeys(found)))
+
+
+def samples(config: Config) -> dict[str, Sample]:
+    """Samples of the configured scenario by the name of their setting."""
+    named = config.scenarios[config.scenario].samples
+    return {f"samples.{name}": config.samples[name] for name in named} or {"sample": config.sample}
+
+
+def methods(config: Config) -> tuple[str, ...]:
+    """Methods of the configured scenario: those it names, else the first."""
+    return config.scenarios[config.scenario].methods or tuple(config.methods)[:1]
+
+
+def _tried(rule: str, work: Callable[[], object]) -> list[Finding]:
+    try:
+        work()
+    except GradcalError as error:
+        return [Finding("error", rule, str(error))]
+    return []
+
+
+def _facts(config: Config, geometry: DetectorGeometry | GradcalError) -> Iterator[tuple[str, str]]:
+    yield "scenario", f"{config.scenario}, of {', '.join(config.scenarios)}; seed {config.seed}; to {config.results}/"
+    for name, sample in samples(config).items():
+        gun = sample.gun
+        low, high = gun.kinetic_energy_mev
+        yield (
+            name,
+            sample.file
+            or f"particle gun: {gun.events} events of {counted(gun.tracks_per_event, 'muon')}, {low:g} to {high:g} MeV",
+        )
+    on = [
+        f"{cut} {_shown(getattr(config.select, cut))}" for cut in _CUTS if getattr(config.select, cut) not in ((), None)
+    ]
+    yield "cuts", ", ".join(on) or "none"
+    detector = config.detector
+    name = detector.file if isinstance(geometry, GradcalError) else geometry.name
+    yield "detector", f"{name}; {detector.recombination} recombination, {detector.response} response"
+    noise = "with electronics noise" if config.readout.noise.enabled else "without noise"
+    yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts"
+    yield "targets", _targets(config)
+    for name in methods(config):
+        m = config.methods[name]
+        yield (
+            f"method {name}",
+            f"{m.objective} by {m.optimiser}, {len(m.free)} free ({', '.join(m.free)}), "
+            f"{counted(m.max_iterations, 'iteration')} at most, {counted(m.starts, 'start')}",
+        )
+    studies = config.scenarios[config.scenario].studies
+    if studies:
+        yield "studies", ", ".join(studies)
+    s = config.simulate
+    yield "computing", f"{s.accuracy} accuracy, {s.dtype}, device {s.device}, {counted(s.threads, 'thread')}"
+
+
+def _targets(config: Config) -> str:
+    try:
+        names = list(target_values(config))
+    except GradcalError:
+        return "see below"
+    return f"{len(names)}: {', '.join(names)}"
+
+
+def _shown(value: object) -> str:
+    return "/".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+
+
+def _method(method: Method, name: str) -> Iterator[Finding]:
+    for parameter, value in {**method.initial, **method.fixed}.items():
+        p = lookup(parameter, name)
+        if math.isfinite(value) and not p.low <= value <= p.high:
+            text = (
+                f"methods.{name}: {parameter} = {value:g} lies outside the range {p.low:g} to {p.high:g} of the table."
+            )
+            yield Finding("note", "range", text)
+
+
+def _ranges(config: Config) -> Iterator[Finding]:
+    for target, values in config.targets.named.items():
+        for parameter, value in values.items():
+            p = lookup(parameter, target)
+            if not p.low <= value <= p.high:
+                text = (
+                    f"targets.named.{target}: {parameter} = {value:g} lies outside the range {p.low:g} to {p.high:g}."
+                )
+                yield Finding("note", "range", text)
+
+
+def _cuts(config: Config) -> Iterator[Finding]:
+    s = config.select
+    off = [cut for cut in _CUTS[1:] if getattr(s, cut) is None]
+    if off:
+        yield Finding("note", "cuts_off", f"{', '.join(f'select.{cut}' for cut in off)}: switched off.")
+    anode, margin = s.max_anode_distance_cm, s.track_anode_margin_cm
+    if anode is not None and margin is not None and anode <= margin:
+        text = (
+            f"select.max_anode_distance_cm = {anode:g} keeps what is nearer to the anode than "
+            f"select.track_anode_margin_cm = {margin:g} drops: nothing will be left."
+        )
+        yield Finding("warning", "cuts_exclude", text)
+    if s.max_total_length_cm is not None and s.min_track_length_cm is not None:
+        if s.max_total_length_cm <= s.min_track_length_cm:
+            text = "select.max_total_length_cm is not above select.min_track_length_cm: no track will fit."
+            yield Finding("warning", "cuts_exclude", text)
+        elif s.max_total_length_cm < 50:
+            text = f"select.max_total_length_cm: {s.max_total_length_cm:g} cm of track may be too little for a good fit."
+            yield Finding("note", "little_track", text)
+
+
+def _unused(config: Config) -> Iterator[Finding]:
+    """Settings that the chosen scenario passes over."""
+    defaults = Config()
+    other = [name for name in config.methods if name not in methods(config) and name not in defaults.methods]
+    if other:
+        text = f"methods {', '.join(other)}: not run, as scenarios.{config.scenario}.methods does not name them."
+        yield Finding("note", "unused", text)
+    noise = config.readout.noise
+    if not noise.enabled and noise != defaults.readout.noise:
+        yield Finding("note", "unused", "readout.noise: its widths are not used, as readout.noise.enabled is false.")
+    for name, sample in samples(config).items():
+        if sample.file is not None and sample.gun != defaults.sample.gun:
+            yield Finding("note", "unused", f"{name}.gun: not used, as {name}.file is given.")
