@@ -52,9 +52,9 @@ class View:
         """A finding about segments with which commands deal as an entry of `checks` says."""
         action = getattr(self.checks, setting)
         done = {
-            "refuse": f"every command refuses the file, as checks.{setting} is refuse",
-            "drop": f"every command drops them (checks.{setting})",
-            "repair": f"every command sets them right from start, end and dE (checks.{setting})",
+            "refuse": f"commands refuse the file, as checks.{setting} is refuse",
+            "drop": f"commands drop them (checks.{setting})",
+            "repair": f"commands set them right from start, end and dE (checks.{setting})",
         }[action]
         severity: Severity = "error" if action == "refuse" else "warning"
         return self.rows_that(severity, setting, bad, what, f"{done}{cause}" + "." * (not cause.endswith("?")))
@@ -282,8 +282,8 @@ def empty_events(view: View) -> list[Finding]:
     shown = numbered(missing[:5])
     more = f" and {span - len(events) - 5:,} more" if span - len(events) > 5 else ""
     text = (
-        f"{span - len(events):,} event numbers between {events[0]} and {events[-1]} have no segment ({shown}{more}); "
-        "such events are empty, or were left out."
+        f"no segment has {counted(span - len(events), 'event number')} between {events[0]} and {events[-1]} "
+        f"({shown}{more}); such events are empty, or were left out."
     )
     return [Finding("note", "empty_events", text)]
 

@@ -27,11 +27,13 @@ _CUTS = (
 )
 
 
-def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summary:
+def summarise(config: Config, geometry: DetectorGeometry | GradcalError, ordered: bool = True) -> Summary:
     """What a valid configuration would run and what there is to say against it.
 
-    `geometry` is its detector, or the error of reading it.
+    `geometry` is its detector, or the error of reading it; `ordered` is false where its methods do not stand in the
+    order in which they were given, so that the first is not known.
     """
+    run = methods(config) if ordered or config.scenarios[config.scenario].methods else tuple(config.methods)
     found: list[Finding] = []
     if isinstance(geometry, GradcalError):
         found.append(Finding("error", "detector", str(geometry)))
@@ -44,12 +46,12 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
                 found.append(Finding("error", "sample", text))
     found += _tried("paths", lambda: check_paths(config))
     found += _tried("targets", lambda: target_values(config))
-    for name in methods(config):
+    for name in run:
         found += _tried("method", lambda name=name: check_method(config.methods[name], name))  # type: ignore[misc]
         found += _method(config.methods[name], name)
     found += [*_cuts(config), *_ranges(config), *_unused(config)]
     # The same mistake may be met on two ways.
-    return Summary("configuration", tuple(_facts(config, geometry)), in_order(dict.fromkeys(found)))
+    return Summary("configuration", tuple(_facts(config, geometry, run)), in_order(dict.fromkeys(found)))
 
 
 def samples(config: Config) -> dict[str, Sample]:
@@ -71,7 +73,9 @@ def _tried(rule: str, work: Callable[[], object]) -> list[Finding]:
     return []
 
 
-def _facts(config: Config, geometry: DetectorGeometry | GradcalError) -> Iterator[tuple[str, str]]:
+def _facts(
+    config: Config, geometry: DetectorGeometry | GradcalError, run: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     yield "scenario", f"{config.scenario}, of {', '.join(config.scenarios)}; seed {config.seed}; to {config.results}/"
     for name, sample in samples(config).items():
         gun = sample.gun
@@ -91,7 +95,7 @@ def _facts(config: Config, geometry: DetectorGeometry | GradcalError) -> Iterato
     noise = "with electronics noise" if config.readout.noise.enabled else "without noise"
     yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts"
     yield "targets", _targets(config)
-    for name in methods(config):
+    for name in run:
         m = config.methods[name]
         yield (
             f"method {name}",
@@ -155,7 +159,7 @@ def _cuts(config: Config) -> Iterator[Finding]:
             text = "select.max_total_length_cm is not above select.min_track_length_cm: no track will fit."
             yield Finding("warning", "cuts_exclude", text)
         elif s.max_total_length_cm < 50:
-            text = f"select.max_total_length_cm: {s.max_total_length_cm:g} cm of track may be too little for a good fit."
+            text = f"select.max_total_length_cm: {s.max_total_length_cm:g} cm of track may be too little for a fit."
             yield Finding("note", "little_track", text)
 
 

@@ -144,6 +144,7 @@ class _Panel:
             for tpc in self.geometry.tpcs:
                 at = int(np.floor((getattr(tpc, faces) - self.z0) / self.cell))
                 grid[:, min(max(at, 0), self.columns - 1)] = mark
+        grid_of_planes = grid.copy()
         if most > 0:
             with np.errstate(divide="ignore"):
                 step = np.floor(2 * np.log10(sums / most) + 1e-9) + len(DENSITY) - 1
@@ -155,7 +156,9 @@ class _Panel:
         faces_z = [face for tpc in self.geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
         low, high = (f"{value:.1f}" for value in (min(faces_z), max(faces_z)))
         ruler = f"{low}{'z (drift)':^{max(self.columns - len(low) - len(high), 9)}}{high}"[: self.columns]
-        edge = " " * 8 + EDGE * self.columns
+        # Under many deposits only the edges still tell where the planes are.
+        marks = grid_of_planes[0]
+        edge = " " * 8 + "".join(EDGE if mark == " " else mark for mark in marks)
         body = [text + "".join(cells) for text, cells in zip(left, grid, strict=True)]
         return [" " * 8 + f"{title:<{self.columns}}", edge, *body, edge, " " * 8 + f"{ruler:<{self.columns}}"]
 
