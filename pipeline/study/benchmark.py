@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,16 +55,10 @@ def run(
         "length_cm": float(segments.length.sum()),
         "hits": len(hits.event),
         "seconds_with_jacobian": time.perf_counter() - start,
-        "peak_memory_mib": _peak_memory(),
+        "peak_memory_mib": peak_memory_mib(),
         "estimated_memory_mib": model.estimate_mib(model.plan(nominal_values())),
     }
-    settings_used = {
-        "dtype": config.simulate.dtype,
-        "accuracy": config.simulate.accuracy,
-        "threads": settings.threads,
-        "device": str(settings.device),
-    }
-    return {"batches": rows, "whole": whole, "settings": settings_used}
+    return {"batches": rows, "whole": whole, "settings": settings_used(config)}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -89,40 +85,85 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def settings_used(config: Config) -> dict[str, Any]:
+    """The settings that times and memory depend on, to stand beside them."""
+    settings = model_settings(config)
+    return {
+        "dtype": config.simulate.dtype,
+        "accuracy": config.simulate.accuracy,
+        "threads": settings.threads,
+        "device": str(settings.device),
+        "block_pairs": settings.block_pairs,
+    }
+
+
+def with_gradient(model: ForwardModel) -> Callable[[], None]:
+    """Work to be timed: simulate at the nominal parameters and find the gradient of a loss to the six."""
+    values = nominal_values()
+    theta = torch.tensor([values[n] for n in CALIBRATED], dtype=torch.float64, requires_grad=True)
+    charge = torch.from_numpy(model.hits(values).charge)
+
+    def work() -> None:
+        hits = differentiable_hits(model, theta, CALIBRATED)
+        loss = (hits.charge - charge + 1).square().mean() + hits.time.mean()
+        theta.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    return work
+
+
+def repeated(work: Callable[[], object], most: int = REPEATS, seconds: float = math.inf) -> list[float]:
+    """Times [s] of runs of `work`, at least one: `most` of them, fewer where they would take more than `seconds`."""
+    times: list[float] = []
+    while len(times) < most and (not times or sum(times) + times[-1] <= seconds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def peak_memory_mib() -> float:
+    """Peak resident memory [MiB] of this process so far, or since `restart_peak`."""
+    # On Linux `getrusage` starts from the size of the process that started this one.
+    found = _status("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if found is None else found
+
+
+def restart_peak() -> float:
+    """Forget the peak of this process, where the system allows it; its present memory [MiB]."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:  # without /proc, or not permitted: the peak so far stands
+        return peak_memory_mib()
+    found = _status("VmRSS")
+    return peak_memory_mib() if found is None else found
+
+
+def _status(name: str) -> float | None:
+    """A size [MiB] that Linux tells of this process; None on other systems."""
+    try:
+        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in text.splitlines() if line.startswith(f"{name}:")]
+    return int(sizes[0]) / 1024 if sizes else None
+
+
 def _row(model: ForwardModel, batch: Segments) -> dict[str, float]:
     """Median times [ms/cm] of one batch."""
     length = float(batch.length.sum())
     values = nominal_values()
-    theta = torch.tensor([values[n] for n in CALIBRATED], dtype=torch.float64, requires_grad=True)
-    target = model.hits(values)
-
-    def with_gradient() -> None:
-        hits = differentiable_hits(model, theta, CALIBRATED)
-        loss = (hits.charge - torch.from_numpy(target.charge) + 1).square().mean() + hits.time.mean()
-        theta.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
-
     return {
         "length_cm": length,
-        "hits": len(target.event),
+        "hits": len(model.hits(values).event),
         "forward": 1e3 * _median(lambda: model.hits(values)) / length,
-        "forward_backward": 1e3 * _median(with_gradient) / length,
+        "forward_backward": 1e3 * _median(with_gradient(model)) / length,
         "jacobian": 1e3 * _median(lambda: model.hits_with_derivatives(values, CALIBRATED)) / length,
-        "peak_memory_mib": _peak_memory(),
+        "peak_memory_mib": peak_memory_mib(),
     }
 
 
 def _median(work: Callable[[], object]) -> float:
     """Median time [s] of `REPEATS` runs after one that is not counted."""
     work()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
-def _peak_memory() -> float:
-    """Peak resident memory [MiB] of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return statistics.median(repeated(work))
