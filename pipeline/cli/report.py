@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from ..config.models import Config
     from ..detector.geometry import DetectorGeometry
     from ..report.outcome import Fit
-    from ..report.page import Sample
+    from ..report.page import Run, Sample
+
+#: A page stands this many folders below the results.
+_HIGHEST = 2
 
 HELP = "draw the page: selection, event display, fits against iteration, results"
 
@@ -30,6 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="results of `gradcal fit`; .../<target>/<method>/fit.h5 gives target and method, else the file's name",
     )
+    parser.add_argument(
+        "--timings",
+        metavar="FILE",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="benchmarks (.tsv) and .timing.json files of the run; those that are missing are left out",
+    )
+    parser.add_argument("--record", metavar="RUN.json", type=Path, help="what `gradcal record` wrote, for the versions")
     parser.add_argument("output", metavar="OUT.html", type=Path, help="page to write")
 
 
@@ -41,23 +56,31 @@ def main(args: argparse.Namespace) -> None:
     from .common import config_files, config_of, say
 
     config = config_of(args)
-    check_output(args.output, args.segments, *args.fits, *config_files(args, config))
+    record = [] if args.record is None else [args.record]
+    check_output(args.output, args.segments, *args.fits, *args.timings, *record, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
-    sample = read_sample(args.segments, config, geometry)
     page = render_page(
-        config.report.title, sample, read_fits(args.fits), geometry, display_event=config.report.display_event
+        config.report.title,
+        read_sample(args.segments, config, geometry, args.output),
+        read_fits(args.fits, args.output),
+        geometry,
+        display_event=config.report.display_event,
+        run=read_run(args.timings, args.record, args.output),
     )
     with atomic_output(args.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     say(f"{args.output}: open it in a browser.")
 
 
-def read_sample(path: Path, config: Config, geometry: DetectorGeometry) -> Sample:
-    """Read segments with the record of their selection, empty for a file that no selection wrote."""
+def read_sample(path: Path, config: Config, geometry: DetectorGeometry, output: Path) -> Sample:
+    """Read segments with the record of their selection, empty for a file that no selection wrote.
+
+    Links are relative to the page `output`.
+    """
     from ..errors import FileFormatError
     from ..report.page import Sample
     from ..storage.hdf5 import open_hdf5
-    from ..storage.provenance import read_provenance
+    from ..storage.provenance import file_hash, read_provenance
     from ..storage.segments import read_cut_flow, read_segments
 
     read = read_segments(path, checks=config.checks, geometry=geometry)
@@ -69,17 +92,19 @@ def read_sample(path: Path, config: Config, geometry: DetectorGeometry) -> Sampl
         cut_flow, provenance = [], {}
     # Where the file lies is of no interest on the page, and would make equal work give unequal bytes.
     warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
-    return Sample(read.segments, cut_flow, warnings, provenance)
+    files = {path.name: path, "segments.h5": path.with_name("segments.h5")}
+    files |= {f"{s}.log": path.parent / "logs" / f"{s}.log" for s in ("produce", "convert", "select")}
+    return Sample(read.segments, cut_flow, warnings, provenance, links(files, output), file_hash(path))
 
 
-def read_fits(paths: Sequence[Path]) -> list[Fit]:
-    """Read fits, named by their paths.
+def read_fits(paths: Sequence[Path], output: Path) -> list[Fit]:
+    """Read fits, named by their paths; links are relative to the page `output`.
 
     Raises `FileFormatError` for files that are not fits or whose history is of unequal lengths.
     """
     from ..errors import FileFormatError
     from ..report.outcome import Fit, names_from_path
-    from ..storage.fit import read_fit
+    from ..storage.fit import read_comparisons, read_fit
     from ..storage.hdf5 import open_hdf5
     from ..storage.provenance import read_provenance
 
@@ -89,6 +114,52 @@ def read_fits(paths: Sequence[Path]) -> list[Fit]:
         shapes = {name: values.shape for name, values in result.history.items()}
         if any(len(shape) != 1 for shape in shapes.values()) or len(set(shapes.values())) > 1:
             raise FileFormatError(f"{path}: the entries of its history are of unequal lengths ({shapes}); fit again.")
+        target, method = names_from_path(path)
         with open_hdf5(path) as file:
-            fits.append(Fit(*names_from_path(path), result, read_provenance(file)))
+            provenance = read_provenance(file)
+        fit = Fit(target, method, result, provenance, comparison=read_comparisons(path))
+        fits.append(replace(fit, files=links(_files_of_fit(path, target, method), output)))
     return fits
+
+
+def _files_of_fit(path: Path, target: str, method: str) -> dict[str, Path]:
+    """Files about a fit, by what the page calls them; where the workflow lays them out, those that it was made from."""
+    files = {"fit.h5": path, "fit.json": path.with_suffix(".json"), "fit.timing.json": path.with_suffix(".timing.json")}
+    if path.name != "fit.h5" or not method:
+        return files
+    sample = path.absolute().parents[2]
+    logs = sample / "logs" / target
+    return {
+        **files,
+        "hits.h5": sample / target / "hits.h5",
+        "selected.h5": sample / "selected.h5",
+        "fit.log": logs / method / "fit.log",
+        "simulate.log": logs / "simulate.log",
+    }
+
+
+def read_run(timings: Sequence[Path], record: Path | None, output: Path) -> Run:
+    """Times of jobs and the record of the run, as far as they are there.
+
+    Raises `FileFormatError` for a record that cannot be read.
+    """
+    from ..report.page import Run
+    from ..storage.record import read_record
+    from ..storage.timings import read_timings
+
+    addresses = links({str(path): path for path in timings}, output)
+    if record is None:
+        return Run(read_timings(timings), addresses)
+    return Run(read_timings(timings), addresses, read_record(record), links({"run": record}, output)["run"])
+
+
+def links(paths: Mapping[str, Path], output: Path) -> dict[str, str]:
+    """Addresses of those of the files that exist, relative to the page `output`.
+
+    Files outside the folder of results have none: the page would tell where they lie, and could not move with them.
+    """
+    folder = output.absolute().parent
+    found = {
+        name: os.path.relpath(path.absolute(), folder).split(os.sep) for name, path in paths.items() if path.is_file()
+    }
+    return {name: quote("/".join(parts)) for name, parts in found.items() if parts.count(os.pardir) <= _HIGHEST}

@@ -27,11 +27,40 @@ _GRID = "#e4e7eb"
 #: Distances below this are drawn here: float64 cannot tell them from zero.
 SMALLEST_DISTANCE = 1e-16
 
+#: Points of one curve, and of all curves of a figure together: they bound the size of the page.
+_MOST_POINTS, _MOST_OF_ALL = 400, 6_000
+#: Where a logarithmic axis of iterations has the start, which is iteration 0.
+START = 0.5
+
 
 def numbers(values: npt.ArrayLike, digits: int = 9) -> list[float | None]:
     """Plain numbers to `digits` significant digits for JSON; whatever is not finite becomes a gap."""
     array = np.asarray(values, dtype=np.float64).ravel()
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in array]
+
+
+def thinned(length: int, curves: int = 1) -> npt.NDArray[np.int64]:
+    """Which of `length` points to draw where there are `curves` curves: all of few; of many some, never without the
+    first and the last, half of them evenly spaced and half ever wider, as on a logarithmic axis."""
+    most = int(np.clip(_MOST_OF_ALL // max(curves, 1), 60, _MOST_POINTS))
+    if length <= most:
+        return np.arange(length)
+    even = np.linspace(0, length - 1, most // 2)
+    wider = np.geomspace(1, length - 1, most // 2)
+    return np.unique(np.concatenate([[0], np.rint(even), np.rint(wider), [length - 1]]).astype(np.int64))
+
+
+def iterations_axis(longest: int, shortest: int) -> tuple[Figure, bool]:
+    """Axis of iterations up to `longest`; whether it is logarithmic, as where the shortest curve would be invisible.
+
+    On a logarithmic axis the start stands at `START`.
+    """
+    if longest <= 20 * max(shortest, 1):
+        return axis("iteration", rangemode="tozero", tickformat="d", nticks=8), False
+    ticks = [10.0**power for power in range(len(str(longest)))]
+    low, high = np.log10(START) - 0.05, np.log10(longest) + 0.05
+    text = ["start", *(words.count(tick) for tick in ticks)]
+    return axis("iteration", type="log", tickvals=[START, *ticks], ticktext=text, range=[float(low), float(high)]), True
 
 
 def colours(fits: Sequence[Fit]) -> dict[str, str]:
@@ -66,15 +95,17 @@ def axis(title: str, **more: Any) -> Figure:
     }
 
 
-def _iterations() -> Figure:
-    return axis("iteration", rangemode="tozero", tickformat="d", nticks=8)
-
-
 def _figure(data: list[Figure], title: str, y: Figure) -> Figure:
+    """A figure against iteration; on a logarithmic axis the start of every curve is moved to where it can be seen."""
+    lengths = [trace["meta"] for trace in data if "meta" in trace]
+    x, logarithmic = iterations_axis(max(lengths, default=0), min(lengths, default=0))
+    if logarithmic:
+        for trace in data:
+            trace["x"] = [max(at, START) for at in trace["x"]]
     layout = {
         "title": {"text": title, "x": 0.0, "xref": "paper", "xanchor": "left", "font": {"size": 15}},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": _INK},
-        "xaxis": _iterations(),
+        "xaxis": x,
         "yaxis": y,
         "margin": {"l": 60, "r": 12, "t": 40 if title else 12, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -86,17 +117,23 @@ def _figure(data: list[Figure], title: str, y: Figure) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def _curve(fit: Fit, y: npt.ArrayLike, colour: str, marker: str, hover: str, dash: str = "solid") -> Figure:
-    values = numbers(y)
-    mode = "lines+markers" if len(values) <= 60 else "lines"
+def _curve(
+    fit: Fit, y: npt.ArrayLike, colour: str, marker: str, hover: str, dash: str = "solid", curves: int = 1
+) -> Figure:
+    everything = np.asarray(y, dtype=np.float64)
+    drawn = thinned(len(everything), curves)
+    values = numbers(everything[drawn], 9 if len(drawn) == len(everything) else 7)
+    mode = "lines+markers" if len(everything) <= 60 else "lines"
     return {
         "type": "scatter",
         "mode": mode,
         "name": html.escape(fit.title),
         "legendgroup": group(fit),
-        "x": list(range(len(values))),
+        "x": drawn.tolist(),
         "y": values,
-        "line": {"color": colour, "width": 2, "dash": dash},
+        # The number of the last iteration.
+        "meta": len(everything) - 1,
+        "line": {"color": colour, "width": 2 if len(everything) <= 60 else 1.2, "dash": dash},
         "marker": {"size": 5, "symbol": marker},
         "hovertemplate": f"{html.escape(fit.title)}<br>iteration %{{x}}<br>{hover}<extra></extra>",
     }
@@ -140,7 +177,7 @@ def _parameter_figure(name: str, fits: Sequence[Fit]) -> Figure:
         values = np.asarray(fit.result.history[name]) / 10.0 ** words.display_power(parameter)
         data += _target_line(fit, fitted, parameter, len(values), colour[fit.target])
         hover = f"{words.symbol(parameter)} = %{{y:.6g}} {in_unit}"
-        data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover))
+        data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
         data += _failed(fit, values)
     assert parameter is not None
     in_unit = words.display_unit(parameter)
@@ -181,7 +218,8 @@ def distance_figure(fits: Sequence[Fit]) -> Figure | None:
             data += _band(method, histories)
     for fit, distance in known:
         shown = np.maximum(distance, SMALLEST_DISTANCE)
-        data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], "largest distance %{y:.2e}"))
+        hover = "largest distance %{y:.2e}"
+        data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], hover, curves=len(known)))
         data += _failed(fit, shown)
     y = axis("largest |value / target − 1|", type="log", dtick=2 if _decades(known) > 6 else 1)
     return _figure(data, "", y)
@@ -198,7 +236,8 @@ def _band(method: str, histories: Sequence[npt.NDArray[np.float64]]) -> list[Fig
     longest = max(map(len, histories))
     stack = np.stack([np.pad(h, (0, longest - len(h)), mode="edge") for h in histories])
     stack = np.maximum(stack, SMALLEST_DISTANCE)
-    x = list(range(longest))
+    drawn = thinned(longest)
+    stack, x = stack[:, drawn], drawn.tolist()
     name = html.escape(method)
     edge: Figure = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}, "hoverinfo": "skip"}
     return [
@@ -239,7 +278,8 @@ def hit_figures(fits: Sequence[Fit]) -> list[Figure]:
         for fit in fits:
             if key in fit.result.history:
                 values = fit.result.history[key]
-                data.append(_curve(fit, values, colour[fit.target], marker[fit.method], "%{y:d} hits"))
+                hover = "%{y:d} hits"
+                data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
                 data += _failed(fit, values)
         if data:
             figures.append(_figure(data, title, axis("number of hits", tickformat=",d", nticks=6)))

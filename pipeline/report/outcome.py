@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 
 from ..parameters import Parameter, table
-from ..tables import FitResult, FittedParameter, Floats
+from ..tables import Comparison, FitResult, FittedParameter, Floats
 from . import words
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit on the page; `title` is what the page calls it, `provenance` says what made it."""
+    """One fit on the page; `title` is what the page calls it, `provenance` says what made it.
+
+    `comparison` holds model and data hit by hit, "initial" and "fitted"; `files` links by what they lead to.
+    """
 
     target: str
     method: str
     result: FitResult
     provenance: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    comparison: Mapping[str, Comparison] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def names_from_path(path: Path) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
@@ -15,8 +15,9 @@ from plotly.offline import get_plotlyjs
 from .. import __version__
 from ..detector.geometry import DetectorGeometry
 from ..parameters import Parameter, calibrated, table
+from ..storage.timings import Timing
 from ..tables import CutStep, FittedParameter, Segments
-from . import curves, words
+from . import cost, curves, losses, origin, residuals, words
 from .display import choose_event, event_display, largest_deposits
 from .outcome import (
     Fit,
@@ -35,31 +36,58 @@ _OPEN_FITS = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """What was fitted: selected segments (simulation frame), their selection, and what was noticed on reading."""
+    """What was fitted: selected segments (simulation frame), their selection, and what was noticed on reading.
+
+    `files` are links by what they lead to, `content_hash` is the SHA-256 of the file of segments.
+    """
 
     segments: Segments
     cut_flow: Sequence[CutStep]
     warnings: Sequence[str]
     provenance: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+    content_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of the run besides its results: times of jobs, and its record (configuration, versions).
+
+    `links` are relative addresses of the files of `timings` by their paths; `record_link` that of the record.
+    """
+
+    timings: Sequence[Timing] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    record_link: str = ""
 
 
 def render_page(
-    title: str, sample: Sample, fits: Sequence[Fit], geometry: DetectorGeometry, display_event: int | None = None
+    title: str,
+    sample: Sample,
+    fits: Sequence[Fit],
+    geometry: DetectorGeometry,
+    display_event: int | None = None,
+    run: Run | None = None,
 ) -> str:
     """The page as HTML text: equal arguments give equal text.
 
-    `display_event` is drawn; None takes the event with most deposits. Raises `ConfigError` if there is no such event.
+    `display_event` is drawn; None takes the event with most deposits. What depends on times stands between comments
+    `<!-- timings -->` and `<!-- /timings -->`. Raises `ConfigError` if there is no such event.
     """
-    fits = titled(fits)
+    fits, run = titled(fits), run or Run()
     number = choose_event(sample.segments, display_event)
     event = sample.segments.take(sample.segments.event_id == number)
     drawn = largest_deposits(event)
     values = {f"figure-value-{i}": figure for i, figure in enumerate(curves.parameter_figures(fits))}
     hits = {f"figure-hits-{i}": figure for i, figure in enumerate(curves.hit_figures(fits))}
     distance = curves.distance_figure(fits)
-    figures = {"figure-event": event_display(drawn, geometry)} | values | hits
+    compared = losses.compared(fits)
+    methods, timed = _method_figures(compared, run)
+    figures = {"figure-event": event_display(drawn, geometry)} | values | hits | methods
     if distance is not None:
         figures["figure-distance"] = distance
+    section = residuals.section(fits, geometry)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report", "templates"),
         autoescape=True,
@@ -79,14 +107,40 @@ def render_page(
         value_figures=list(values),
         distance=distance is not None,
         hit_figures=list(hits),
+        hits=section,
+        methods=losses.table(compared, run.timings),
+        method_figures=list(methods),
+        cost=_cost(sample, fits, run),
         glossary=_glossary(fits),
-        provenance=_provenance(sample, fits),
+        origins=_origins(sample, fits),
+        others=origin.other_segments(fits, sample.content_hash),
+        packages=origin.packages(run.record),
+        record_link=run.record_link,
         version=__version__,
         figures={name: _json(figure) for name, figure in figures.items()},
+        timed_figures={name: _json(figure) for name, figure in timed.items()},
+        choices={choice["key"]: _json(choice["figures"]) for choice in section["choices"]},
         plotly=Markup(get_plotlyjs()),
         style=_text(environment, "page.css"),
         script=_text(environment, "page.js"),
     )
+
+
+def _method_figures(compared: Sequence[Fit], run: Run) -> tuple[dict[str, curves.Figure], dict[str, curves.Figure]]:
+    """Figures that compare methods, without and with times."""
+    against = {
+        "figure-method-distance": losses.distance_by_iteration(compared),
+        "figure-method-objective": losses.objective_by_iteration(compared),
+    }
+    seconds = losses.distance_by_seconds(compared, run.timings)
+    return {k: f for k, f in against.items() if f is not None}, {"figure-method-seconds": seconds} if seconds else {}
+
+
+def _cost(sample: Sample, fits: Sequence[Fit], run: Run) -> dict[str, Any]:
+    selected = float(sample.segments.length.sum())
+    read = sample.cut_flow[0].length_cm if sample.cut_flow else 0.0
+    lengths = {"simulate": selected, "fit": selected} | dict.fromkeys(("produce", "convert", "select"), read)
+    return {"stages": cost.by_stage(run.timings), "jobs": cost.by_job(run.timings, fits, lengths, run.links)}
 
 
 def _text(environment: jinja2.Environment, name: str) -> Markup:
@@ -139,6 +193,8 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "steps": steps,
         "summary": f"{summary} along {segments.length.sum() / 100.0:.1f} m",
         "warnings": list(sample.warnings),
+        "files": list(sample.files.items()),
+        "link": next(iter(sample.files.values()), ""),
     }
 
 
@@ -191,6 +247,9 @@ def _fit(fit: Fit, many: int) -> dict[str, Any]:
         "largest_name": Markup(words.label(parameter_of(largest[0]))) if largest else None,
         "parameters": [_row(p) for p in result.parameters],
         "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
+        "files": list(fit.files.items()),
+        "h5": fit.files.get("fit.h5", ""),
+        "json": fit.files.get("fit.json", ""),
         "open": many <= _OPEN_FITS or not result.converged,
     }
 
@@ -217,6 +276,7 @@ def _row(fitted: FittedParameter) -> dict[str, Any]:
             (key, value, words.number(words.scaled(parameter, value)) if value is not None else "unknown")
             for key, value in (("initial", fitted.initial), ("fitted", fitted.value), ("target", fitted.target))
         ],
+        "free": fitted.free,
         "difference": words.percent(error, sign="+") if error is not None else "–",
         "uncertainty": uncertainty,
         "remarks": remarks(fitted),
@@ -242,10 +302,6 @@ def _entry(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _provenance(sample: Sample, fits: Sequence[Fit]) -> list[dict[str, str]]:
-    records = [("Sample", sample.provenance)] + [(fit.title, fit.provenance) for fit in fits]
-    return [
-        {"name": name, "text": json.dumps(dict(record), indent=2, sort_keys=True, ensure_ascii=False)}
-        for name, record in records
-        if record
-    ]
+def _origins(sample: Sample, fits: Sequence[Fit]) -> list[dict[str, Any]]:
+    records = [("Sample", sample.provenance, sample.files)] + [(fit.title, fit.provenance, fit.files) for fit in fits]
+    return [origin.origin(name, record, files) for name, record, files in records if record or files]

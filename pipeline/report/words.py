@@ -12,6 +12,9 @@ _GREEK = {"tau": "τ", "alpha": "α", "beta": "β", "rho": "ρ", "dx": "Δx", "d
 _UNITS = {"cm2": "cm²", "cm3": "cm³", "us": "μs"}
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
+#: What the values of hits are called: name and unit.
+_HIT_VALUES = {"adc": ("Charge", "ADC"), "t": ("Time", "μs")}
+
 #: Digits after the first that a table shows; the full value stands in the cell's `data-value`.
 DIGITS = 6
 
@@ -95,6 +98,11 @@ def count(value: float, thing: str = "") -> str:
     if not thing:
         return text
     return f"{text} {thing}" if round(value) == 1 else f"{text} {thing}s"
+
+
+def hit_value(name: str) -> tuple[str, str]:
+    """Name and unit of a value of hits, e.g. `t` as Time in μs; an unknown one by its own name, without unit."""
+    return _HIT_VALUES.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
 @cache

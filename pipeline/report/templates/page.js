@@ -42,6 +42,41 @@ for (const button of document.querySelectorAll(".legend button")) {
   });
 }
 
+// Maps have few occupied cells: full tables are made of them here.
+function filled(figure) {
+  for (const trace of figure.data) {
+    if (!trace.cells) continue;
+    const {shape: [rows, columns], at, z, text} = trace.cells;
+    const table = () => Array.from({length: rows}, () => new Array(columns).fill(null));
+    trace.z = table();
+    trace.text = table();
+    at.forEach((cell, i) => {
+      trace.z[Math.floor(cell / columns)][cell % columns] = z[i];
+      trace.text[Math.floor(cell / columns)][cell % columns] = text[i];
+    });
+    delete trace.cells;
+  }
+  return figure;
+}
+
+// The figures and tables of the chosen fit, at its end or at its start.
+const chosenFit = document.getElementById("choose-fit");
+const chosenStage = document.getElementById("choose-stage");
+function choose() {
+  const key = `${chosenFit.value}-${chosenStage.value}`;
+  for (const part of document.querySelectorAll(".choice")) part.hidden = part.dataset.key !== key;
+  const script = document.querySelector(`script[data-choice="${key}"]`);
+  const figures = script ? JSON.parse(script.textContent) : {};
+  for (const box of document.querySelectorAll(".figure[id^='figure-map-'], .figure[id^='figure-histogram-']")) {
+    const figure = figures[box.id] ? filled(figures[box.id]) : {data: [], layout: {}};
+    shown.set(box, Plotly.react(box, figure.data, figure.layout, {...config, displayModeBar: false}));
+  }
+}
+if (chosenFit) {
+  for (const list of [chosenFit, chosenStage]) list.addEventListener("change", choose);
+  choose();
+}
+
 // A link to a folded fit unfolds it.
 function unfold() {
   const box = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
@@ -52,6 +87,6 @@ unfold();
 
 // Paper cannot be unfolded.
 addEventListener("beforeprint", () => {
-  for (const box of document.querySelectorAll("#results details")) box.open = true;
+  for (const box of document.querySelectorAll("#results details, #cost details")) box.open = true;
   for (const box of shown.keys()) Plotly.Plots.resize(box);
 });
