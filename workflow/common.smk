@@ -69,7 +69,7 @@ def stage_config(stage, sample, method=None):
     its_own = settings.model_copy(update={"sample": SAMPLES[sample]}) if sample in SAMPLES else settings
     used = config_slice(its_own, *SECTIONS[stage])
     if method is not None:
-        used["methods"] = {method: config_slice(settings, "methods")["methods"][method]}
+        used["methods"] = {method: settings.known_methods[method].model_dump(mode="json")}
     # Results do not depend on the number of threads, so it is passed apart.
     used.get("simulate", {}).pop("threads", None)
     return used
@@ -187,7 +187,7 @@ SAMPLES = samples(settings)
 SAMPLE_FILES = {name: sample.file for name, sample in SAMPLES.items() if sample.file is not None}
 TARGETS = in_words(target_values, settings)
 STUDY_NAMES = in_words(study_names, settings)
-METHODS = SCENARIO.methods or tuple(settings.methods)[:1]
+METHODS = SCENARIO.methods or tuple(settings.methods)
 
 # A detector given as a file is an input; those that come with the package are part of its code.
 in_words(load_geometry, settings.detector.file)

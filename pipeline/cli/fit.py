@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of segments")
     parser.add_argument("--hits", metavar="HITS.h5", type=Path, required=True, help="file of hits to fit")
     parser.add_argument("output", metavar="OUT.h5", type=Path, help="file to write; OUT.json is written beside it")
-    parser.add_argument("--method", metavar="NAME", help="one of the configured methods (default: the first)")
+    parser.add_argument("--method", metavar="NAME", help="a configured or standard method (default: the first configured)")
     parser.add_argument("--free", metavar="A,B,...", help="parameters to fit, instead of the method's")
     parser.add_argument("--initial", metavar="NAME=VALUE", nargs="+", action="extend", help="start values")
 
@@ -127,9 +127,10 @@ def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:
     from .common import parse_assignments
 
     name = args.method or next(iter(config.methods))
-    if name not in config.methods:
-        raise ConfigError(f"--method: there is no method {name!r}; did you mean {nearest(name, config.methods)!r}?")
-    changed = config.methods[name].model_dump(mode="json")
+    known = config.known_methods
+    if name not in known:
+        raise ConfigError(f"--method: there is no method {name!r}; did you mean {nearest(name, known)!r}?")
+    changed = known[name].model_dump(mode="json")
     if args.free is not None:
         changed["free"] = _names(args.free)
     changed["initial"] |= parse_assignments(args.initial, "--initial")

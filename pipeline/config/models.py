@@ -252,12 +252,24 @@ class Method(Section):
         return self
 
 
+#: Methods that need no entry in the configuration: the quick fit of residuals, the published recipe, and the same steps
+#: with the other losses.
+STANDARD_METHODS = {
+    "gauss_newton": Method(),
+    "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
+    **{
+        f"adam_{loss}": Method(objective=loss, optimiser="adam", max_iterations=2000)
+        for loss in ("chamfer", "energy_distance", "mmd", "space_match", "multi_scale")
+    },
+}
+
+
 class Scenario(Section):
     """One named run of the workflow: which samples, targets, methods and studies it goes through."""
 
     samples: tuple[Name, ...] = Field((), description="samples by name, of `samples`; empty: the one of `sample`")
     targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
-    methods: tuple[Name, ...] = Field((), description="methods by name; empty: the first")
+    methods: tuple[Name, ...] = Field((), description="methods by name; empty: all of `methods`")
     studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
 
 
@@ -290,12 +302,9 @@ class Config(Section):
     simulate: Simulate = Simulate()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
-        default_factory=lambda: {
-            "gauss_newton": Method(),
-            "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
-        },
+        default_factory=lambda: {"gauss_newton": STANDARD_METHODS["gauss_newton"]},
         min_length=1,
-        description="ways to fit, by name; gauss_newton is the quick one, adam the recipe of arXiv:2309.04639",
+        description="ways to fit, by name; gauss_newton, adam and one for each loss are known without an entry here",
     )
     scenarios: dict[Name, Scenario] = Field(
         default_factory=lambda: {"closure": Scenario()},
@@ -305,13 +314,18 @@ class Config(Section):
     report: Report = Report()
     paper: Paper = Paper()
 
+    @property
+    def known_methods(self) -> dict[str, Method]:
+        """The configured methods, and the standard ones that they do not replace."""
+        return {**self.methods, **{name: m for name, m in STANDARD_METHODS.items() if name not in self.methods}}
+
     @model_validator(mode="after")
     def _references(self) -> Config:
         if self.scenario not in self.scenarios:
             raise ValueError(f"scenario {self.scenario!r} is not one of scenarios: {', '.join(self.scenarios)}")
         for name, scenario in self.scenarios.items():
             for method in scenario.methods:
-                if method not in self.methods:
+                if method not in self.known_methods:
                     raise ValueError(f"scenarios.{name}.methods: no method {method!r} under methods")
             for wanted in scenario.samples:
                 if wanted not in self.samples:
