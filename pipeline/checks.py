@@ -81,6 +81,7 @@ def number_faults(segments: Segments) -> Iterator[str]:
     """A sentence for every column with numbers that mean nothing, or for an empty table."""
     if not len(segments):
         yield "there are no events (the table of segments is empty)."
+        return
     for name in _FINITE:
         values = getattr(segments, name).reshape(len(segments), -1)
         bad = ~np.isfinite(values)
@@ -104,8 +105,8 @@ def meaningful(segments: Segments) -> Bools:
     """`(n,)` whether all numbers of a segment mean something: none of `number_faults` is about it."""
     good = np.ones(len(segments), dtype=np.bool_)
     for name in _FINITE:
-        values = getattr(segments, name).reshape(len(segments), -1)
-        good &= np.isfinite(values).all(axis=1)
+        values = getattr(segments, name)
+        good &= np.isfinite(values).all(axis=1) if values.ndim > 1 else np.isfinite(values)
     for name in _NOT_NEGATIVE:
         good &= ~(getattr(segments, name) < 0)
     return good

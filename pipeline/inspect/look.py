@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..config.load import examine_config
 from ..config.models import Config
 from ..config.problems import describe_all
@@ -41,16 +43,9 @@ def look(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     kind: Kind | None = None
     try:
         kind, text = kind_of(path)
-        if kind == "segments":
-            return _segments(path, config, geometry)
-        if kind == "hits":
-            return _hits(path, geometry)
-        if kind == "fit":
-            return Look(_fit(path))
-        if kind == "summary":
-            return Look(fits.summarise(read_fit_summary(path)))
-        assert text is not None
-        return Look(_detector(text) if kind == "detector" else _config(text, kind))
+        # Absurd numbers are findings; that they overflow on the way is no news.
+        with np.errstate(all="ignore"):
+            return _look(path, kind, text, config, geometry)
     except GradcalError as error:
         return _refused(kind, str(error).removeprefix(f"{path}: "))
     except MemoryError:
@@ -60,6 +55,19 @@ def look(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     except Exception as error:  # whatever is in a file, it is the file's fault here
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         return _refused(kind, f"it cannot be made sense of ({type(error).__name__}: {reason}): damaged? Make it again.")
+
+
+def _look(path: Path, kind: Kind, text: YamlText | None, config: Config, geometry: DetectorGeometry) -> Look:
+    if kind == "segments":
+        return _segments(path, config, geometry)
+    if kind == "hits":
+        return _hits(path, geometry)
+    if kind == "fit":
+        return Look(_fit(path))
+    if kind == "summary":
+        return Look(fits.summarise(read_fit_summary(path)))
+    assert text is not None
+    return Look(_detector(text) if kind == "detector" else _config(text, kind))
 
 
 def _refused(kind: Kind | None, sentence: str) -> Look:
@@ -119,7 +127,7 @@ def _fit(path: Path) -> Summary:
 def _config(text: YamlText, kind: Kind) -> Summary:
     config, mistakes = examine_config(text)
     if config is None:
-        found = [Finding("error", "setting", mistake.removeprefix(f"{text.origin}: ")) for mistake in mistakes]
+        found = [Finding("error", "setting", _placed(mistake, text)) for mistake in mistakes]
         return Summary(
             "configuration", (("settings", f"{len(text.content)} sections or settings given"),), tuple(found)
         )
@@ -132,6 +140,11 @@ def _config(text: YamlText, kind: Kind) -> Summary:
     return Summary("configuration of a run" if kind == "record" else summary.kind, summary.facts, summary.findings)
 
 
+def _placed(mistake: str, text: YamlText) -> str:
+    """A mistake without the name of the file, which is known; the line stays."""
+    return mistake.removeprefix(f"{text.origin}: ").removeprefix(f"{text.origin}, ")
+
+
 def _detector(text: YamlText) -> Summary:
     from pydantic import ValidationError
 
@@ -139,7 +152,7 @@ def _detector(text: YamlText) -> Summary:
         g = geometry_from_mapping(text.content)
     except ValidationError as error:
         mistakes = describe_all(error, DetectorGeometry, text.place)
-        return Summary("detector", (), tuple(Finding("error", "setting", mistake) for mistake in mistakes))
+        return Summary("detector", (), tuple(Finding("error", "setting", _placed(m, text)) for m in mistakes))
     (x0, x1), (y0, y1) = g.x_range, g.y_range
     facts = (
         ("name", g.name),

@@ -7,57 +7,24 @@ needs. The rules by which commands refuse, drop or repair are those of `pipeline
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from .. import checks as rules
 from ..config.models import Checks
 from ..detector.geometry import DetectorGeometry
-from ..matter.particles import LIGHT, charge, name_of
+from ..matter.particles import charge, name_of
 from ..storage.segments import RawSegments
-from ..tables import Bools, Floats, Ints, Segments
+from ..tables import Segments
+from . import times as clock
 from .energy_loss import energy_loss
-from .findings import Finding, Severity, Summary, counted, faults, in_order, numbered, of_rows, spread
+from .findings import Finding, Summary, counted, faults, in_order, numbered, spread
+from .view import View
 
 #: A jump between consecutive deposits of a track that is worth a word [cm].
 GAP_CM = 2.0
 #: Deposits so much later than the first of their event are not of the same drift [us]: the default of `select`.
 LATE_US = 1000.0
-_THINGS = "segments"
-
-
-@dataclass(frozen=True)
-class View:
-    """The segments whose numbers mean something, with the `rows` of the file that they are, and what to hold them to.
-
-    `late` is the limit on delays [us].
-    """
-
-    segments: Segments
-    rows: Ints
-    checks: Checks
-    geometry: DetectorGeometry | None
-    late: float
-
-    def take(self, keep: Bools) -> View:
-        """The same with fewer segments."""
-        return View(self.segments.take(keep), self.rows[keep], self.checks, self.geometry, self.late)
-
-    def rows_that(self, severity: Severity, rule: str, bad: Bools, what: str, advice: str) -> list[Finding]:
-        """A finding about the segments marked `bad`."""
-        return of_rows(severity, rule, bad, self.rows, _THINGS, what, advice)
-
-    def settled(self, setting: str, bad: Bools, what: str, cause: str = "") -> list[Finding]:
-        """A finding about segments with which commands deal as an entry of `checks` says."""
-        action = getattr(self.checks, setting)
-        done = {
-            "refuse": f"commands refuse the file, as checks.{setting} is refuse",
-            "drop": f"commands drop them (checks.{setting})",
-            "repair": f"commands set them right from start, end and dE (checks.{setting})",
-        }[action]
-        severity: Severity = "error" if action == "refuse" else "warning"
-        return self.rows_that(severity, setting, bad, what, f"{done}{cause}" + "." * (not cause.endswith("?")))
 
 
 def summarise(
@@ -73,7 +40,8 @@ def summarise(
     s = raw.segments
     found = faults(raw.faults, path)
     numbers = [fault for fault in rules.number_faults(s) if fault.split(" ")[0] not in raw.absent]
-    found += [Finding("error", "numbers", f"{fault.rstrip('.')}: mend or remove these rows.") for fault in numbers]
+    advice = ": mend or remove these rows." if len(s) else "; make it again."
+    found += [Finding("error", "numbers", fault.rstrip(".") + advice) for fault in numbers]
     found += [Finding("note", "reading", note.removeprefix(f"{path}: ").rstrip(".") + ".") for note in raw.notes]
     good = rules.meaningful(s)
     view = View(s.take(good), np.flatnonzero(good), checks, geometry, late or np.inf)
@@ -278,7 +246,7 @@ def empty_events(view: View) -> list[Finding]:
     if span == len(events):
         return []
     gaps = np.flatnonzero(np.diff(events) > 1)
-    missing = [int(n) for i in gaps[:6] for n in range(events[i] + 1, min(events[i + 1], events[i] + 7))]
+    missing = [int(n) for i in gaps[:6] for n in range(int(events[i]) + 1, min(int(events[i + 1]), int(events[i]) + 7))]
     shown = numbered(missing[:5])
     more = f" and {span - len(events) - 5:,} more" if span - len(events) > 5 else ""
     text = (
@@ -286,18 +254,6 @@ def empty_events(view: View) -> list[Finding]:
         f"({shown}{more}); such events are empty, or were left out."
     )
     return [Finding("note", "empty_events", text)]
-
-
-def late(view: View) -> list[Finding]:
-    """Deposits so long after the first of their event that they are not of the same drift."""
-    s = view.segments
-    _, event = np.unique(s.event_id, return_inverse=True)
-    earliest = np.full(event.max() + 1, np.inf)
-    np.minimum.at(earliest, event, s.t0)
-    delay = s.t0 - earliest[event]
-    what = f"come more than {view.late:g} us after the first of their event (the last after {delay.max():.4g} us)"
-    advice = "decays and captures do; select.max_delay_us drops them."
-    return view.rows_that("note", "late", delay > view.late, what, advice)
 
 
 def gaps(view: View) -> list[Finding]:
@@ -324,53 +280,6 @@ def gaps(view: View) -> list[Finding]:
     return [Finding("note", "gaps", text)]
 
 
-def times(view: View) -> list[Finding]:
-    """Times that run backwards, within a segment or along a track."""
-    s = view.segments
-    backwards = s.t0_end < s.t0_start
-    found = view.rows_that(
-        "warning", "time_backwards", backwards, "end before they start (t0_end below t0_start)", "exchange the two."
-    )
-    tolerance = _rounding(s)
-    out = ((s.t0 < s.t0_start - tolerance) | (s.t0 > s.t0_end + tolerance)) & ~backwards
-    what = "have a t0 that is not between t0_start and t0_end"
-    found += view.rows_that("warning", "time_outside", out, what, "only t0 is used; is it the right column?")
-    track = s.track_index()
-    order = np.argsort(track, kind="stable")
-    same = np.diff(track[order]) == 0
-    before, after = order[:-1][same], order[1:][same]
-    earlier = np.zeros(len(s), dtype=np.bool_)
-    earlier[after] = s.t0[after] < s.t0[before] - tolerance[after]
-    what = "are earlier than the segment before them in their track"
-    advice = "the direction of a track is taken from the order of its rows: sort each track by time."
-    return found + view.rows_that("warning", "time_order", earlier, what, advice)
-
-
-def _rounding(s: Segments) -> Floats:
-    """What single precision leaves of the times [us]."""
-    return np.asarray(4 * np.finfo(np.float32).eps * np.max(np.abs([s.t0, s.t0_start, s.t0_end]), axis=0) + 1e-12)
-
-
-def speed(view: View) -> list[Finding]:
-    """Times in another unit: known by the speed at which particles would have gone."""
-    s = view.segments
-    if not np.any(s.t0) and not np.any(s.t0_end - s.t0_start):
-        return [Finding("note", "no_times", "all times are 0: the deposits of an event start to drift together.")]
-    duration = s.t0_end - s.t0_start
-    seen = (duration > 100 * _rounding(s)) & (s.length > 0.05)
-    if np.count_nonzero(seen) < 10:
-        return []
-    beta = float(np.median(s.length[seen] / duration[seen])) / LIGHT
-    text = f"the times are not in us: particles would go at {beta:.3g} of the speed of light in the median"
-    if beta < 0.02:
-        unit = "in ns; divide them by 1000" if 0.02 <= 1000 * beta < 1.5 else "of another unit or not times; mend them"
-        return [Finding("warning", "time_unit", f"{text}; they look {unit}.")]
-    if beta > 1.05:
-        unit = "in ms; multiply them by 1000" if 0.02 <= beta / 1000 < 1.5 else "of another unit; mend them"
-        return [Finding("warning", "time_unit", f"{text}; they look {unit}.")]
-    return []
-
-
 def losses(view: View) -> list[Finding]:
     """Energy loss that the species cannot have."""
     return energy_loss(view.segments)
@@ -385,12 +294,12 @@ RULES: tuple[tuple[Callable[[View], list[Finding]], tuple[str, ...]], ...] = (
     (lengths, (*_SPACE, "dx")),
     (stopping, (*_SPACE, "dE", "dx", "dEdx")),
     (losses, (*_SPACE, *_TRACK, "dE", "pdg_id")),
-    (speed, (*_SPACE, "t0", "t0_start", "t0_end")),
-    (times, (*_TRACK, "t0", "t0_start", "t0_end")),
+    (clock.speed, (*_SPACE, "t0", "t0_start", "t0_end")),
+    (clock.times, (*_TRACK, "t0", "t0_start", "t0_end")),
     (repeated_rows, (*_SPACE, *_TRACK, "dE", "t0")),
     (repeated_ids, ("event_id",)),
     (unknown_species, ("pdg_id",)),
-    (late, ("event_id", "t0")),
+    (clock.late, ("event_id", "t0")),
     (cathode, _SPACE),
     (no_energy, ("dE",)),
     (gaps, (*_SPACE, *_TRACK)),

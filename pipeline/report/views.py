@@ -18,6 +18,7 @@ ANODE, CATHODE, EDGE = "#", "|", "="
 #: More than this are not drawn in a picture: the largest are, and the title says so.
 MOST_DRAWN = 40_000
 _MARGIN = 2  # columns drawn beyond the anodes
+_PAD = 3.0  # cm shown around the detector in a picture
 _COLOURS = ("#2c5f9e", "#d1495b", "#2a9d6f", "#e9a23b", "#5b1a5e", "#7d8fa3", "#6baed6")
 
 
@@ -61,7 +62,11 @@ def ascii_views(cloud: Cloud, geometry: DetectorGeometry, width: int = 80) -> st
     `#` marks anodes, `|` cathodes, `=` the other edges; the characters of `DENSITY` how much is in a cell, summed over
     all events. The scale is the same in both views and directions, at characters twice as high as wide.
     """
-    cloud = cloud.finite()
+    with np.errstate(all="ignore"):  # absurd numbers lie outside, however they get there
+        return _ascii_views(cloud.finite(), geometry, width)
+
+
+def _ascii_views(cloud: Cloud, geometry: DetectorGeometry, width: int) -> str:
     z = sorted(face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode))
     columns = (max(width, 48) - 2 * 8 - 3) // 2
     cell = (z[-1] - z[0]) / (columns - 2 * _MARGIN - 1)
@@ -178,9 +183,9 @@ def picture(cloud: Cloud, geometry: DetectorGeometry, title: str, form: str) -> 
     modes = ["weight"] if cloud.species is None else ["species", "weight"]
     # One salt: the names inside an SVG are then the same every time.
     with rc_context({"svg.hashsalt": "gradcal", "svg.fonttype": "path", "font.size": 9}):
-        figure = Figure(figsize=(4.6 * len(modes), 9.0), layout="constrained")
+        figure = Figure(figsize=(4.2 * len(modes), 9.0), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(2, len(modes), squeeze=False, sharex=True, height_ratios=(x, y))
+        axes = figure.subplots(2, len(modes), squeeze=False, sharex=True, height_ratios=(x + 2 * _PAD, y + 2 * _PAD))
         for column, mode in enumerate(modes):
             for axis in (0, 1):
                 _draw(figure, axes[axis, column], cloud, geometry, axis, mode)
@@ -197,13 +202,14 @@ def _draw(figure: Any, axes: Any, cloud: Cloud, geometry: DetectorGeometry, axis
     from matplotlib.colors import LogNorm
 
     lines = np.stack([cloud.start[:, [2, axis]], cloud.end[:, [2, axis]]], axis=1)
+    width = 1.0 if len(lines) < 5000 else 0.5
     # What has no length would not be seen.
     short = np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1) < 0.2
     lines[short, 0, 0] -= 0.1
     lines[short, 1, 0] += 0.1
     if mode == "species":
         colours, names = _species_colours(cloud)
-        axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=1.0))
+        axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=width))
         if axis == 0:
             for colour, name in names:
                 axes.plot([], [], color=colour, label=name)
@@ -211,10 +217,10 @@ def _draw(figure: Any, axes: Any, cloud: Cloud, geometry: DetectorGeometry, axis
     elif len(lines):
         low, high = np.percentile(cloud.weight, (5, 99))
         norm = LogNorm(max(low, 1e-12), max(high, 1.001 * low, 2e-12))
-        drawn = LineCollection(list(lines), array=cloud.weight, cmap="viridis", norm=norm, linewidths=1.0)
+        drawn = LineCollection(list(lines), array=cloud.weight, cmap="viridis", norm=norm, linewidths=width)
         axes.add_collection(drawn)
         if axis == 0:
-            figure.colorbar(drawn, ax=axes, location="top", label=f"{cloud.what} [{cloud.unit}]")
+            figure.colorbar(drawn, ax=axes, location="top", shrink=0.5, label=f"{cloud.what} [{cloud.unit}]")
     _outline(axes, geometry, axis)
 
 
@@ -239,8 +245,7 @@ def _outline(axes: Any, geometry: DetectorGeometry, axis: int) -> None:
         axes.plot([a, a], [low, high], color="#7d8fa3", linewidth=2.5)
         axes.plot([c, c], [low, high], color="#b07d2b", linewidth=1.2, linestyle="--")
     faces = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
-    pad = 0.05 * (max(faces) - min(faces))
-    axes.set(xlim=(min(faces) - pad, max(faces) + pad), ylim=(low - pad, high + pad), aspect="equal")
+    axes.set(xlim=(min(faces) - _PAD, max(faces) + _PAD), ylim=(low - _PAD, high + _PAD), aspect="equal")
     if axis:
         axes.set(ylabel="y, up [cm]", xlabel="z, drift [cm] (grey: anode, brown dashes: cathode)")
     else:
