@@ -34,16 +34,18 @@ class Checkpoint:
 
     def save(self, progress: Progress) -> None:
         """Keep the state of a fit; floating-point numbers are kept to the last bit."""
+        # A fit that is broken off may have begun the next row.
+        history = {name: values[: progress.state.iteration + 1] for name, values in progress.history.items()}
         content = {
             "finished": [_plain(f) for f in progress.finished],
-            "present": {"state": _plain(progress.state), "history": dict(progress.history)},
+            "present": {"state": _plain(progress.state), "history": history},
         }
         with atomic_output(self.path) as temporary:
             temporary.write_text(json.dumps({"key": self._key(content), "fit": content}), encoding="utf-8")
 
     @contextmanager
     def kept(self) -> Iterator[Callable[[Progress], None]]:
-        """Give a function that takes every state: it is saved every few seconds, and the last one if the fit breaks off."""
+        """Give a function that takes every state: one is saved every few seconds, and the last if the fit breaks off."""
         latest: Progress | None = None
         saved = -math.inf
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
+from pipeline.calibrate.objective import Objective
 from pipeline.calibrate.progress import Progress
 from pipeline.config.models import Method
 from pipeline.errors import FitError, ModelRangeError
 from pipeline.parameters import nominal_values
-from pipeline.tables import FitResult, Observables
+from pipeline.tables import FitResult, Linearised, Observables
 
 from .stand_in import ToyChamber, noisy
 
@@ -302,6 +303,72 @@ def test_going_on_from_any_iteration_ends_the_same_to_the_last_bit(method):
         rest: list[Progress] = []
         assert_equal(run(method, data, resume=progress, on_iteration=rest.append), whole)
         assert len(rest) == len(seen) - at - 1
+
+
+ADAM = Method(free=FOUR, optimiser="adam", max_iterations=300, adam={"decay_iterations": 10, "clip_norm": 1e9})
+
+
+def halves(model: ToyChamber, data: Observables) -> list[Objective]:
+    """The events of the chamber in two batches, each with its own data."""
+    parts = []
+    for events in ([0], [1, 2]):
+        parts.append(objective_of(ADAM, Part(model, events), data.take(np.isin(data.event, events))))
+    return parts
+
+
+@dataclass
+class Part:
+    """The hits of some events of a chamber."""
+
+    whole: ToyChamber
+    events: list[int]
+
+    def observe(self, values):
+        seen = self.whole.observe(values)
+        return seen.take(np.isin(seen.event, self.events))
+
+    def linearise(self, values, names):
+        at = self.whole.linearise(values, names)
+        mine = np.isin(at.observables.event, self.events)
+        return Linearised(at.observables.take(mine), at.jacobian[mine], at.softness[mine])
+
+
+def test_adam_goes_through_batches_in_multiples_of_the_nominal_values():
+    """Towards the truth by batches; the first step of every parameter is the learning rate, the lifetime's too."""
+    model = ToyChamber()
+    data = model.observe(TRUTH)
+    result = run(ADAM, data, model=model, batches=halves(model, data))
+    nominal = nominal_values()
+    for name in FOUR:
+        assert abs(result.history[name][1] / nominal[name] - 1) == pytest.approx(0.05, rel=1e-6)
+        assert abs(result.history[name][-1] / TRUTH[name] - 1) < 0.01
+    assert result.iterations == 300 and {len(h) for h in result.history.values()} == {301}
+    assert result.history["learning_rate"][1] == 0.05
+    assert "damping" not in result.history
+    # A row of the history has the objective at its own values: that of the batch whose turn it is.
+    for row in (0, 1, 2, 299):
+        at = {n: result.history[n][row] for n in FOUR}
+        assert result.history["objective"][row] == halves(model, data)[row % 2].evaluate(at, FOUR).cost
+    assert result.diagnostics["objective"] == objective_of(ADAM, model, data).evaluate(values(result), FOUR).cost
+
+
+def test_adam_going_on_from_an_iteration_ends_the_same_to_the_last_bit():
+    model = ToyChamber()
+    data = model.observe(TRUTH)
+    method = ADAM.model_copy(update={"max_iterations": 12, "starts": 2})
+    seen: list[Progress] = []
+
+    def keep(progress: Progress) -> None:
+        seen.append(replace(progress, history={k: list(v) for k, v in progress.history.items()}))
+
+    whole = run(method, data, model=model, batches=halves(model, data), on_iteration=keep)
+    for progress in seen[::4]:
+        assert_equal(run(method, data, model=model, batches=halves(model, data), resume=progress), whole)
+
+
+def test_residuals_only_for_the_optimiser_that_needs_them():
+    with pytest.raises(ValueError, match="levenberg_marquardt needs residuals, which the objective soft_dtw has not"):
+        Method(objective="soft_dtw")
 
 
 def test_uncertain_data_move_the_result_by_as_much_as_their_noise_says():

@@ -312,6 +312,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, arguments: list[str], start: int, iter
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", save_and_stop)
+        patch.setattr("pipeline.storage.checkpoint.SAVE_EVERY", 0.0)
         assert run(arguments) == 130
 
 
