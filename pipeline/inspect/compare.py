@@ -19,7 +19,7 @@ from ..storage.hits import read_hits, read_hits_truth
 from ..storage.kind import kind_of
 from ..storage.provenance import file_hash, read_provenance
 from ..storage.segments import examine_segments
-from ..storage.timing import seconds_of
+from ..storage.timings import read_timings
 from ..tables import FitResult, FittedParameter, Hits, Ints, Observables, Segments
 from .findings import counted
 
@@ -144,11 +144,10 @@ def _fits(a: Path, b: Path) -> Outcome:
                 outcome.append(f"{name}: {x:.6g} | {y:.6g}")
     found = _settled("fit", [*_origin(a, b), ("outcome", tuple(outcome)), ("parameters", tuple(rows))], numbers_same)
     # How long it took is no difference of the results.
-    seconds = [seconds_of(path) for path in (a, b)]
-    if not found.same and None not in seconds:
-        took = ("seconds", (f"{seconds[0]:.3g} | {seconds[1]:.3g}",))
-        return Outcome(found.kind, found.same, found.sentence, (*found.blocks, took))
-    return found
+    seconds = [f"{t.seconds:.3g}" for p in (a, b) for t in read_timings([p.with_suffix(".timing.json")]) if t.seconds]
+    if found.same or len(seconds) < 2:
+        return found
+    return Outcome(found.kind, found.same, found.sentence, (*found.blocks, ("seconds", (" | ".join(seconds),))))
 
 
 def parameter_rows(a: FitResult, b: FitResult) -> tuple[list[str], bool]:

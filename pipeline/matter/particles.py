@@ -14,6 +14,7 @@ LIGHT = 29979.2458
 @cache
 def name_of(pdg_id: int) -> str | None:
     """Name of the particle with this PDG code; None where the code is unknown."""
+    # Slow to import, and few commands need it.
     from particle import InvalidParticle, Particle, ParticleNotFound
 
     try:

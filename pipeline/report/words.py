@@ -6,6 +6,7 @@ import html
 import math
 from functools import cache
 
+from ..matter.particles import name_of
 from ..parameters import Parameter
 
 _GREEK = {"tau": "τ", "alpha": "α", "beta": "β", "rho": "ρ", "dx": "Δx", "dy": "Δy", "dz": "Δz"}
@@ -108,10 +109,4 @@ def hit_value(name: str) -> tuple[str, str]:
 @cache
 def species(pdg: int) -> str:
     """Name of a particle by its PDG code, or the code itself where the table has none."""
-    # Slow to import, and only a page with an event display needs it.
-    from particle import InvalidParticle, Particle, ParticleNotFound
-
-    try:
-        return str(Particle.from_pdgid(pdg).name)
-    except (ParticleNotFound, InvalidParticle):
-        return f"PDG {pdg}"
+    return name_of(pdg) or f"PDG {pdg}"

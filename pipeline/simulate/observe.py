@@ -94,18 +94,16 @@ def hits_table(
         adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
         # A time on a clock tick is that tick, on whichever side rounding left it.
         time = np.floor(time / readout.clock + 1e-3) * readout.clock
-    anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
-    cathode = np.array([t.z_cathode for t in geometry.tpcs])[tpc]
-    depth = drift_velocity * time + geometry.response_start
+    x, y = geometry.pixel_centre(pixel_x, pixel_y)
     return Hits(
         event_id=simulated.event,
         tpc=tpc,
         pixel_x=pixel_x,
         pixel_y=pixel_y,
         hit=simulated.order,
-        x=_pixel_centre(pixel_x, geometry.x_range[0], geometry.pixel_pitch),
-        y=_pixel_centre(pixel_y, geometry.y_range[0], geometry.pixel_pitch),
-        z=anode + np.sign(cathode - anode) * depth,
+        x=x,
+        y=y,
+        z=geometry.drift_coordinate(tpc, time, drift_velocity),
         t=time,
         adc=adc,
         charge=simulated.charge,
@@ -114,18 +112,11 @@ def hits_table(
     )
 
 
-def _pixel_centre(number: Ints, origin: float, pitch: float) -> Floats:
-    return np.asarray(origin + (number + 0.5) * pitch, dtype=np.float64)
-
-
 def _columns(channel: Ints, geometry: DetectorGeometry) -> dict[str, Floats | Ints]:
     """What the pixel readout adds to observables: pixel centres and drift volumes."""
     tpc, pixel_x, pixel_y = geometry.pixel(channel)
-    return {
-        "x": _pixel_centre(pixel_x, geometry.x_range[0], geometry.pixel_pitch),
-        "y": _pixel_centre(pixel_y, geometry.y_range[0], geometry.pixel_pitch),
-        "volume": tpc,
-    }
+    x, y = geometry.pixel_centre(pixel_x, pixel_y)
+    return {"x": x, "y": y, "volume": tpc}
 
 
 def _observables(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
