@@ -19,7 +19,7 @@ from ..storage.hits import read_hits, read_hits_truth
 from ..storage.kind import kind_of
 from ..storage.provenance import file_hash, read_provenance
 from ..storage.segments import examine_segments
-from ..storage.timings import read_timings
+from ..storage.timings import seconds_of
 from ..tables import FitResult, FittedParameter, Hits, Ints, Observables, Segments
 from .findings import counted
 
@@ -144,10 +144,10 @@ def _fits(a: Path, b: Path) -> Outcome:
                 outcome.append(f"{name}: {x:.6g} | {y:.6g}")
     found = _settled("fit", [*_origin(a, b), ("outcome", tuple(outcome)), ("parameters", tuple(rows))], numbers_same)
     # How long it took is no difference of the results.
-    seconds = [f"{t.seconds:.3g}" for p in (a, b) for t in read_timings([p.with_suffix(".timing.json")]) if t.seconds]
-    if found.same or len(seconds) < 2:
+    took = [f"{seconds:.3g}" for path in (a, b) if (seconds := seconds_of(path)) is not None]
+    if found.same or len(took) < 2:
         return found
-    return Outcome(found.kind, found.same, found.sentence, (*found.blocks, ("seconds", (" | ".join(seconds),))))
+    return Outcome(found.kind, found.same, found.sentence, (*found.blocks, ("seconds", (" | ".join(took),))))
 
 
 def parameter_rows(a: FitResult, b: FitResult) -> tuple[list[str], bool]:

@@ -90,3 +90,9 @@ def _job(path: Path) -> tuple[str, str, str]:
         if len(below) == depth:
             return stage, below[0], below[1] if depth > 1 else ""
     return path.name.partition(".")[0], "", ""
+
+
+def seconds_of(result: Path) -> float | None:
+    """Seconds of the work that made `result`, from the `.timing.json` beside it; None where that tells none."""
+    found = read_timings([result.with_suffix(".timing.json")])
+    return found[0].seconds if found else None
