@@ -34,7 +34,7 @@ def run(
     length = track_lengths(segments)
     kept = np.zeros(len(length), dtype=np.bool_)
     kept[track[selection.rows]] = True
-    left = np.bincount(track[selection.rows], selection.segments.length, minlength=len(length))
+    left = np.bincount(track[selection.rows], selection.segments.length, len(length)).astype(np.float64)
     code = np.zeros(len(length), dtype=np.int64)
     code[track] = np.abs(segments.pdg_id)
     rows = []
