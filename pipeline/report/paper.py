@@ -55,7 +55,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Paper:
-    """All figures and tables that the given studies and fits allow; `missing`: a sentence per figure that they do not."""
+    """All figures and tables that the given studies and fits allow; `missing`: a sentence for each that they do not."""
 
     tables: Sequence[Table]
     drawings: Sequence[Drawing]
@@ -159,7 +159,7 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         if published
         else " Published fits are left out: their table was not given."
     )
-    caption = "Largest relative error of a fitted parameter, at some iterations and at the end, and the time of the whole command."
+    caption = "Largest relative error of a fitted parameter at some iterations and at the end; time of the whole fit."
     return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
 
 

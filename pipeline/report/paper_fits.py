@@ -76,7 +76,10 @@ def parameter_curves(fits: Sequence[PaperFit], published: Sequence[PublishedFit]
     for ax, parameter in zip(axes, calibrated(), strict=True):
         for other in theirs:
             ratio = other.values[parameter.name] / other.target[parameter.name]
-            ax.plot(other.iterations, ratio, color=GREY, marker=".", linewidth=0.7, alpha=0.7)
+            twins = [f for f in fits if f.twin([other])]
+            colour = COLOURS[targets.index(twins[0].fit.target) % len(COLOURS)] if twins else GREY
+            look = {"color": colour, "marker": ".", "linewidth": 0.7, "alpha": 0.8, "zorder": 3 if twins else 2}
+            ax.plot(other.iterations[1:], ratio[1:], **look)
         for f in fits:
             found = [p for p in f.fit.result.parameters if p.name == parameter.name and p.free and p.target]
             if not found or parameter.name not in f.fit.result.history:
@@ -92,7 +95,8 @@ def parameter_curves(fits: Sequence[PaperFit], published: Sequence[PublishedFit]
     _legend(figure, targets, methods, bool(theirs))
     return figure, (
         f"The six parameters over their targets against iteration, from the nominal values; {sample}, {_who(fits)}. "
-        f"{_published_in_words(theirs, published, family)} The axis of iterations is linear up to 1, logarithmic beyond."
+        f"{_published_in_words(theirs, published, family)} The axis of iterations is linear up to 1, logarithmic "
+        f"beyond."
     )
 
 
@@ -106,7 +110,7 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     colours = {MUONS.key: BLUE, MIXED.key: ORANGE}
     for other in theirs:
         look = {"color": colours[other.family], "linewidth": 0.6, "alpha": 0.55, "marker": ".", "markersize": 4}
-        by_iteration.plot(other.iterations, other.distance, **look)
+        by_iteration.plot(other.iterations[1:], other.distance[1:], **look)
         by_time.plot(PUBLISHED_SECONDS * other.iterations[1:], other.distance[1:], **look)
     timed = 0
     for f in fits:
@@ -133,18 +137,21 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     figure.legend(*by_time.get_legend_handles_labels(), loc="outside lower center", ncols=6)
     kinds = " and ".join(f"{sum(f.family is k for f in fits)} of {k.words}" for k in families)
     times = (
-        f"The time of {'a fit' if timed == len(fits) else f'{timed} of {len(fits)} fits, where it is known,'} is that of its whole command, shared evenly by its iterations."
+        f"The time of {'a fit' if timed == len(fits) else f'{timed} of {len(fits)} fits, where it is known,'} is that "
+        f"of its whole command, shared evenly by its iterations."
         if timed
         else "The times of these fits are not known."
     )
     beside = (
-        f"Thin lines with dots: {words.count(len(theirs), 'published fit')} of {MUONS.published} (blue) and of {MIXED.published} (red), known at the dots "
+        f"Thin lines with dots: {words.count(len(theirs), 'published fit')} of {MUONS.published} (blue) and of "
+        f"{MIXED.published} (orange), known at the dots "
         f"only, and at {PUBLISHED_SECONDS:g} s for an iteration on an A100, which arXiv:2309.04639 quotes. "
         if theirs
         else "Published fits are left out: their table was not given. "
     )
     return figure, (
-        f"Largest relative error over the fitted parameters against iteration and against time; fits of this code: {kinds}. {beside}{times} "
+        f"Largest relative error over the fitted parameters against iteration and against time; fits of this code: "
+        f"{kinds}. {beside}{times} "
         "Both axes along the bottom are logarithmic (the left one linear up to 1)."
     )
 
@@ -162,7 +169,7 @@ def _legend(figure: Figure, targets: Sequence[str], methods: Sequence[str], publ
     for number, method in enumerate(methods):
         ax.plot([], [], color="black", linestyle=_LINES[number % len(_LINES)], label=f"{method} (this code)")
     if published:
-        ax.plot([], [], color=GREY, marker=".", linewidth=0.7, label="published, all targets")
+        ax.plot([], [], color=GREY, marker=".", linewidth=0.7, label="published, other targets")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=6)
 
 
@@ -179,7 +186,8 @@ def _who(fits: Sequence[PaperFit]) -> str:
 def _published_in_words(theirs: Sequence[PublishedFit], given: Sequence[PublishedFit], family: Family) -> str:
     if theirs:
         return (
-            f"Grey: {words.count(len(theirs), 'published fit')} of {family.published}, each to a target of its own, known at the start and at the "
+            f"Dots: {words.count(len(theirs), 'published fit')} of {family.published}, each to a target of its own "
+            f"(in the colour of ours to the same target, if there is one), known at the "
             "dots only; the last dot is the end of the fit."
         )
     if given:
@@ -202,7 +210,7 @@ FIT_HEAD = ["sample", "target", "method", "status", "iterations", "seconds", "se
 def fit_rows(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> tuple[list[str], list[list[str]]]:
     """Largest relative errors at some iterations: a row per fit of ours, and the published ones of each family (median
     and worst) for comparison."""
-    head = [*FIT_HEAD, *(f"error at {n}" for n in MILESTONES), "error at the end", "published, same target"]
+    head = [*FIT_HEAD, *(f"error at {n}" for n in MILESTONES), "error at the end", "published end, same target"]
     rows = []
     for f in fits:
         distance = f.distance

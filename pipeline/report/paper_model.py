@@ -45,18 +45,19 @@ def step(result: Result) -> tuple[Figure, str]:
         name = f"diffusion, {exact['distance_cm']:g} cm (σ = {exact['width']:.2f} μs)"
         value.plot(time, exact["value"], color=shade, label=name)
         slope.plot(time, exact["slope"], color=shade)
-    value.set(ylabel="share of the charge before the edge", ylim=(-0.05, 1.75))
+    value.set(ylabel="share of the charge before the edge", ylim=(-0.05, 1.95))
     value.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     value.legend(loc="upper left", ncols=1, fontsize=8.5)
-    slope.axhline(0, color="black", label="hard step: 0 everywhere")
-    slope.set(ylabel="derivative [1/μs]", ylim=(-0.2, None))
+    slope.axhline(0, color="black", label="hard step: 0, or none")
+    slope.set(ylabel="derivative [1/μs]", ylim=(-0.2, 7.5))
     slope.legend(loc="upper right")
     for ax in (value, slope):
         ax.set(xlabel="clock edge after the arrival of the charge [μs]", xlim=(time[0], time[-1]))
     return figure, (
         "Charge that arrives before a clock edge. Summed on a clock grid it is a step, whose derivative is zero. A "
-        "sigmoid in its place (dashed, three widths) has a derivative, of a width that somebody chose. Nothing is chosen "
-        "in this model: longitudinal diffusion spreads the arrival, and the charge is the Gaussian integral (solid, after "
+        "sigmoid in its place (dashed, three widths) has a derivative, of a width that somebody chose. Here nothing "
+        "is chosen: "
+        "longitudinal diffusion spreads the arrival, and the charge is the Gaussian integral (solid, after "
         "three drift distances at the nominal parameters), whose derivative is exact."
     )
 
@@ -74,10 +75,14 @@ def hit(result: Result) -> tuple[Figure, str]:
     track = result["track"]
     return figure, (
         f"Time and charge of the first hit of one pixel against two parameters, for a made-up track of "
-        f"{track['dedx']:g} MeV/cm about {track['distance_cm']:g} cm from the anode. On whole clock ticks (black) time moves in steps "
-        f"({words.count(steps, 'value')} over the range of the field): its derivative is zero or does not exist, and the charge "
-        "jumps with it. Interpolated between ticks (dashed) it is continuous, with kinks. This model (solid) solves for "
-        "the crossing of the threshold; the short lines are its derivatives by the implicit function theorem. The field is varied "
+        f"{track['dedx']:g} MeV/cm about {track['distance_cm']:g} cm from the anode. On whole clock ticks (black) "
+        f"time moves in steps "
+        f"({words.count(steps, 'value')} over the range of the field): its derivative is zero or does not exist, and "
+        f"the charge "
+        "jumps with it. Interpolated between ticks (dashed) it is continuous, with kinks. This model (solid) solves "
+        "for "
+        "the crossing of the threshold; the short lines are its derivatives by the implicit function theorem. The "
+        "field is varied "
         "by ±0.5 % only, or the ticks could not be seen."
     )
 
@@ -120,9 +125,11 @@ def time_against_length(result: Result, sample: str) -> tuple[Figure, str]:
     per_cm.legend(loc="upper right")
     last = rows[-1]
     return figure, (
-        f"Time to simulate whole tracks of {sample} against their length; {settings_in_words(result)}; medians, and bars from the "
+        f"Time to simulate whole tracks of {sample} against their length; {settings_in_words(result)}; medians, and "
+        f"bars from the "
         f"shortest to the longest of at most five runs. All {words.count(last['length_cm'])} cm: "
-        f"{1e3 * last['forward_s'] / last['length_cm']:.2g} ms/cm, {1e3 * last['gradient_s'] / last['length_cm']:.2g} ms/cm with the gradient of a loss "
+        f"{1e3 * last['forward_s'] / last['length_cm']:.2g} ms/cm, {1e3 * last['gradient_s'] / last['length_cm']:.2g} "
+        f"ms/cm with the gradient of a loss "
         "to six parameters. Dotted: what arXiv:2309.04639 quotes for its code on an A100. Setting up a sample (pairing "
         "deposits and pixels), done once in a fit, is not in the times."
     )
@@ -135,7 +142,7 @@ def batch_times(result: Result, sample: str) -> tuple[Figure, str]:
     figure, (spread, against) = panels()
     times = {key: 1e3 * np.array([r[f"{key}_s"] for r in rows]) for key in ("forward", "gradient")}
     edges = np.linspace(0, 1.05 * max(t.max() for t in times.values()), 31)
-    for (key, t), look, text in zip(times.items(), (_FORWARD, _GRADIENT), ("hits", "hits and gradient"), strict=True):
+    for t, look, text in zip(times.values(), (_FORWARD, _GRADIENT), ("hits", "hits and gradient"), strict=True):
         name = f"{text}: median {np.median(t):.0f} ms"
         spread.hist(t, edges, histtype="stepfilled", alpha=0.35, color=look["color"])
         spread.hist(t, edges, histtype="step", color=look["color"], linewidth=1.6, label=name)
@@ -147,8 +154,10 @@ def batch_times(result: Result, sample: str) -> tuple[Figure, str]:
     against.legend(loc="upper left")
     return figure, (
         f"Times of {len(rows)} batches of whole tracks of {sample}, filled up to 100 cm "
-        f"({length.min():.0f} to {length.max():.0f} cm; a longer track is a batch of its own); {settings_in_words(result)}. An iteration of a "
-        "fit in mini-batches takes one of these, besides its loss; arXiv:2309.04639 quotes 25 s for an iteration of its "
+        f"({length.min():.0f} to {length.max():.0f} cm; a longer track is a batch of its own); "
+        f"{settings_in_words(result)}. An iteration of a "
+        "fit in mini-batches takes one of these, besides its loss; arXiv:2309.04639 quotes 25 s for an iteration of "
+        "its "
         "code on an A100."
     )
 
@@ -172,22 +181,23 @@ def differentiable(result: Result, sample: str) -> tuple[Figure, str]:
     )
     times.legend(loc="upper left")
     edges = np.array(result["difference_edges"])
-    rms = {}
+    rms, most = {}, 1.0
     for name, colour, text in (("adc", BLUE, "charge [ADC counts]"), ("t", ORANGE, "time [μs]")):
         parts = [r["single_precision"] for r in rows]
         counts = np.sum([p[name]["counts"] for p in parts], axis=0)
         matched = sum(p["matched"] for p in parts)
         rms[name] = math.sqrt(sum(p[name]["squares"] for p in parts) / max(matched, 1))
+        most = max(most, float(counts.max()))
         apart.stairs(counts, edges, color=colour, linewidth=1.8, label=f"{text}, rms {rms[name]:.1g}")
     apart.set(
         xscale="log",
         yscale="log",
-        xlabel="|difference| of a hit, single - double precision",
+        xlabel="|difference| of a hit, single against double precision",
         ylabel="hits",
-        ylim=(0.7, None),
+        xlim=(edges[0], edges[-1]),
+        ylim=(0.7, 200 * most),
     )
-    apart.margins(y=0.4)
-    apart.legend(loc="upper right", title="differentiable in double precision\nagainst hits alone in single")
+    apart.legend(loc="upper right", title="differentiable in double precision,\nhits alone in single precision")
     same = [r["same_precision"] for r in rows]
     hits = sum(r["hits"] for r in rows)
     if all(r["identical"] for r in rows):
@@ -198,9 +208,12 @@ def differentiable(result: Result, sample: str) -> tuple[Figure, str]:
     alone = sum(r["single_precision"]["unmatched"] for r in rows)
     return figure, (
         f"Differentiable runs against runs of the same model without derivatives, on {len(rows)} batches of {sample}; "
-        f"{settings_in_words(result)}. Left: the gradient of a loss to six parameters makes a run {ratio:.2f} times as long (median). At the "
-        f"same precision {verdict}. Right: a differentiable run in double precision against hits alone in single precision: "
-        f"rms {rms['adc']:.1g} ADC counts and {rms['t']:.1g} μs, {words.count(alone, 'hit')} on one side only; readout noise is about "
+        f"{settings_in_words(result)}. Left: the gradient of a loss to six parameters makes a run {ratio:.2f} times "
+        f"as long (median). At the "
+        f"same precision {verdict}. Right: a differentiable run in double precision against hits alone in single "
+        f"precision: "
+        f"rms {rms['adc']:.1g} ADC counts and {rms['t']:.1g} μs, {words.count(alone, 'hit')} on one side only; "
+        f"readout noise is about "
         "1 ADC count. The first bin holds everything below it."
     )
 
@@ -226,9 +239,12 @@ def memory(result: Result, sample: str) -> tuple[Figure, str]:
     program = max(r["program_mib"] for r in rows)
     bound = "never below what was" if min(over) >= 1 else "not always above what was"
     return figure, (
-        f"Memory of a simulation with derivatives of {sample}, beyond the program itself (about {program:.0f} MiB): the estimate that is "
-        f"held against simulate.memory_limit_mib, and the peak measured in processes of their own; {settings_in_words(result)}. "
-        f"The estimate is {bound} measured ({min(over):.1f} to {max(over):.1f} times): it is meant to be a bound, and to depend on "
+        f"Memory of a simulation with derivatives of {sample}, beyond the program itself (about {program:.0f} MiB): "
+        f"the estimate that is "
+        f"held against simulate.memory_limit_mib, and the peak measured in processes of their own; "
+        f"{settings_in_words(result)}. "
+        f"The estimate is {bound} measured ({min(over):.1f} to {max(over):.1f} times): it is meant to be a bound, and "
+        f"to depend on "
         "numbers of pairs alone, not on the angles of tracks."
     )
 
@@ -252,9 +268,9 @@ def block_size(result: Result, sample: str) -> tuple[Figure, str]:
     best = min(rows, key=lambda r: r["gradient_s"])
     return figure, (
         f"Cost of {rows[0]['length_cm']:.0f} cm of {sample} against the size of the blocks that the work is cut into; "
-        f"{settings_in_words(result)}. Small blocks lose time in overhead, large ones take memory; the shortest time was measured at "
-        f"{best['block_pairs']}. With very large blocks there are no more than the threads ({rows[-1]['blocks']} at the right end), so memory "
-        "levels off."
+        f"{settings_in_words(result)}. Small blocks lose time in overhead, large ones take memory; the shortest time "
+        f"was measured at "
+        f"{best['block_pairs']}. At the right end the work is in {words.count(rows[-1]['blocks'], 'block')}."
     )
 
 
@@ -278,9 +294,12 @@ def track_lengths(result: Result, sample: str) -> tuple[Figure, str]:
     axes[1].set_xlim(axes[0].get_xlim())
     before, after = (sum(r[key] for r in result["species"]) for key in ("length_cm", "left_length_cm"))
     return figure, (
-        f"Length of the tracks of {sample} by species ({words.count(result['events'], 'event')}; particles and antiparticles together, "
-        f"electrons with positrons), of all tracks and of those of which the cuts leave anything: {'; '.join(result['cuts'])}. "
-        f"They leave {words.count(after)} of {words.count(before)} cm. Bins are tenths of a decade; a track counts with its whole length in the "
+        f"Length of the tracks of {sample} by species ({words.count(result['events'], 'event')}; particles and "
+        f"antiparticles together, "
+        f"electrons with positrons), of all tracks and of those of which the cuts leave anything: "
+        f"{'; '.join(result['cuts'])}. "
+        f"They leave {words.count(after)} of {words.count(before)} cm. Bins are tenths of a decade, the first holds "
+        f"all shorter tracks; a track counts with its whole length in the "
         "detector, of which the cuts may keep a part."
     )
 
@@ -288,8 +307,8 @@ def track_lengths(result: Result, sample: str) -> tuple[Figure, str]:
 #: Figures of one study each, by its name: number and function of the result and of the sample in words.
 OF_STUDY: dict[str, tuple[tuple[int, str, Callable[[Result, str], tuple[Figure, str]]], ...]] = {
     "relaxations": (
-        (2, "Discrete operations and what to do about them: a step", lambda result, sample: step(result)),
-        (3, "Discrete operations and what to do about them: a hit", lambda result, sample: hit(result)),
+        (2, "A step, relaxed and exact", lambda result, sample: step(result)),
+        (3, "A hit, on clock ticks, relaxed and exact", lambda result, sample: hit(result)),
     ),
     "scaling": (
         (4, "Time against track length", time_against_length),

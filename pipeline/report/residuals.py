@@ -24,6 +24,8 @@ _BAR = {"fitted": "#0072b2", "initial": "#8c98a4"}
 _BINS = 60
 #: Cells and marks on all maps of a page together: they bound its size.
 _MOST_CELLS, _MOST_MARKS = 60_000, 8_000
+#: Cells along a side of a plane: more could not be told apart.
+_MOST_ALONG = 140
 #: A residual this many times the width of the core is a tail.
 _TAIL = 8.0
 
@@ -41,7 +43,7 @@ def section(fits: Sequence[Fit], geometry: DetectorGeometry) -> dict[str, Any]:
     """What the section of hits shows: the fits to choose from, and figures and tables of every choice."""
     shown = [fit for fit in fits if fit.comparison]
     everything = [fit.comparison[stage] for fit in shown for stage in STAGES if stage in fit.comparison]
-    size, marks = cell_size(everything), most_marks(everything)
+    size, marks = cell_size(everything, geometry), most_marks(everything)
     choices: list[dict[str, Any]] = [
         {
             "key": f"{n}-{stage}",
@@ -69,12 +71,12 @@ def section(fits: Sequence[Fit], geometry: DetectorGeometry) -> dict[str, Any]:
     }
 
 
-def cell_size(comparisons: Sequence[Comparison]) -> int:
-    """Pixels along the side of a cell of the maps: 1 unless that made the page too large."""
+def cell_size(comparisons: Sequence[Comparison], geometry: DetectorGeometry) -> int:
+    """Pixels along the side of a cell of the maps: few enough cells to be seen, and for the size of the page."""
     hits = 2 * sum(int(comparison.matched.sum()) for comparison in comparisons)
-    size = 1
+    size = max(1, -(-max(geometry.pixels) // _MOST_ALONG))
     # Along a track the number of occupied cells falls as their side grows.
-    while hits / size > _MOST_CELLS and size < 16:
+    while hits / size > _MOST_CELLS and size < max(geometry.pixels) // 8:
         size *= 2
     return size
 

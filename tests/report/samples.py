@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.calibrate.comparison import compare
 from pipeline.parameters import calibrated
 from pipeline.report.outcome import Fit
-from pipeline.tables import CutStep, FitResult, FittedParameter, Segments
+from pipeline.tables import Comparison, CutStep, FitResult, FittedParameter, Observables, Segments, Supply
 
 CUT_FLOW = (
     CutStep("read", "as read", 4, 40, 400, 1000.0),
@@ -58,3 +59,20 @@ def straight_tracks(segments: int = 60, events: int = 3) -> Segments:
         pdg_id=np.where(number % 2, 13, 2212), start=start, end=end, t0=zero, t0_start=zero, t0_end=zero,
         dE=0.5 * dedx, dx=np.full(segments, 0.5), dEdx=dedx,
     )  # fmt: skip
+
+
+def hits_compared(
+    hits: int = 200, *, only_model: int = 3, only_data: int = 2, channels: int = 70_000, seed: int = 2
+) -> Comparison:
+    """Hits on pixels of module 0, simulated 1 ADC too high and 0.01 us too late on average, some on one side only."""
+    random = np.random.default_rng(seed)
+    channel = np.sort(random.choice(channels, hits, replace=False))
+    zero = np.zeros(hits, dtype=np.int64)
+    values = np.stack([random.uniform(20, 200, hits), random.uniform(5, 190, hits)], axis=1)
+    moved = values + random.normal((1.0, 0.01), (0.5, 0.002), (hits, 2))
+    valid = np.ones(hits, dtype=bool)
+    model = Observables(zero, channel, zero, moved, ("adc", "t"), valid)
+    data = Observables(zero, channel, zero, values, ("adc", "t"), valid)
+    keep = np.arange(hits)
+    supply = Supply(zero, channel, np.full((hits, 2), 1.5))
+    return compare(model.take(keep >= only_data), data.take(keep < hits - only_model), supply)

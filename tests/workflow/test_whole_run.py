@@ -1,6 +1,7 @@
 """The workflow from energy deposits to the page: what it makes, and when it makes it again."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,17 @@ RESULTS = {
 AFTER_SELECT = {"select", "simulate", "fit", "report"}
 
 
+def without_times(content: bytes) -> bytes:
+    """A page without the parts that show times."""
+    return re.sub(rb"<!-- timings -->.*?<!-- /timings -->", b"", content, flags=re.DOTALL)
+
+
 def results(folder: Path) -> dict[Path, bytes]:
     """Every file below `results` by its path, without logs and timings."""
     files = [path.relative_to(folder) for path in (folder / "results").rglob("*") if path.is_file()]
     timings = {"logs", "benchmarks"}
     return {
-        path: (folder / path).read_bytes()
+        path: without_times((folder / path).read_bytes())
         for path in files
         if not timings & set(path.parts) and not path.name.endswith(".timing.json")
     }
@@ -40,6 +46,12 @@ def test_everything_is_made_and_nothing_else(whole_run):
     made = results(whole_run.folder)
     assert set(made) == RESULTS
     assert all(made.values())
+    page = (whole_run.folder / FOLDER / "report.html").read_text()
+    jobs = page.split('id="cost"')[1].split("Every job")[1]
+    for job in ("produce.tsv", "select.tsv", "simulate.tsv", "hits.timing.json", "fit.tsv", "fit.timing.json"):
+        assert f">{job}</a>" in jobs
+    for link in re.findall(r'href="([^#"][^"]*)"', page.split("<script")[0]):
+        assert (whole_run.folder / FOLDER / link).is_file(), link
     fit = json.loads(made[FOLDER / "target_1/gauss_newton/fit.json"])
     record = json.loads(made[Path("results/run.json")])
     assert {p["name"]: p["target"] for p in fit["parameters"]} == pytest.approx(record["targets"]["target_1"])

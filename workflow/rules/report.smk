@@ -1,11 +1,24 @@
 # The page, and the record of what made it.
 
+# Times of all jobs of a sample. Not inputs: a lost benchmark is no reason to fit again, and the page does without.
+TIMINGS = [
+    *(of_sample("benchmarks", f"{stage}.tsv") for stage in ("produce", "convert", "select")),
+    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=TARGETS, allow_missing=True),
+    *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
+    *expand(
+        of_sample("benchmarks", "{target}", "{method}", "fit.tsv"), target=TARGETS, method=METHODS, allow_missing=True
+    ),
+    *expand(of_sample("{target}", "{method}", "fit.timing.json"), target=TARGETS, method=METHODS, allow_missing=True),
+]
+
 
 rule report:
     input:
         segments=rules.select.output.segments,
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         detector=DETECTOR_FILE,
+        # It has to be there; that it is new is no reason to draw the page again.
+        record=ancient(os.path.join(settings.results, "run.json")),
     output:
         page=report(
             of_sample("report.html"),
@@ -27,11 +40,12 @@ rule report:
         config=told_to("report"),
         settings=used_by("report"),
         code=code_of("report"),
+        timings=TIMINGS,
     message:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " {output.page:q} --fits {input.fits:q} > {log:q} 2>&1"
+        " {output.page:q} --fits {input.fits:q} --timings {params.timings:q} --record {input.record:q} > {log:q} 2>&1"
 
 
 rule record:
