@@ -28,8 +28,17 @@ def soft_dtw(model: EventHits, data: EventHits, settings: Loss) -> Tensor:
 
 
 def _of_sequences(gamma: float, one: Tensor, other: Tensor) -> Tensor:
-    found: Tensor = _warping(gamma)(one[None, :, None], other[None, :, None])[0]
+    warping = _warping(gamma)
+    _one_thread()
+    found: Tensor = warping(one[None, :, None], other[None, :, None])[0]
     return found
+
+
+def _one_thread() -> None:
+    """Keep tslearn from spreading a batch of one pair over threads: waking them takes longer than all the rest."""
+    import numba
+
+    numba.set_num_threads(1)
 
 
 @cache
