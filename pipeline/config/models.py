@@ -158,23 +158,23 @@ class Loss(Section):
     adc_weight: NotNegative = Field(1.0, description="soft_dtw: weight of the sequences of ADC counts")
     time_weight: NotNegative = Field(1.0, description="soft_dtw: weight of the sequences of times in us")
     gamma: Positive = Field(1.0, description="soft_dtw: smoothing [ADC counts, us]")
-    time_unit_us: Positive = Field(0.1, description="time that counts as much as one ADC count (others)")
-    drift_cm_per_us: Positive = Field(0.16, description="turns times into depths for losses in space")
+    time_unit_us: Positive = Field(0.1, description="chamfer, space_match: time that counts as much as one ADC count")
+    drift_cm_per_us: Positive = Field(0.16, description="losses in space (all but soft_dtw): turns times into depths")
     pedestal_adc: NotNegative = Field(
-        74.0, description="ADC counts of no charge (energy_distance, mmd, multi_scale weigh hits by their charge)"
+        74.0, description="energy_distance, mmd, multi_scale: ADC counts of no charge; hits weigh by their charge"
     )
     missing_charge_cm: Positive = Field(
         75.0,
-        description="energy_distance: charge that one side lacks costs as if it were this far away; half the size of "
-        "an event, at least",
+        description="energy_distance: charge that one side lacks costs as if it were this far away; at least half "
+        "the size of an event",
     )
-    kernel: Literal["laplacian", "gaussian"] = Field("laplacian", description="kernel of mmd ...")
+    kernel: Literal["laplacian", "gaussian"] = Field("laplacian", description="mmd: kernel ...")
     kernel_cm: Positive = Field(1.0, description="... and its width")
     scales_cm: tuple[Positive, ...] = Field(
-        (0.5, 1.0, 2.0, 4.0, 8.0), min_length=1, description="widths by which multi_scale blurs the charge"
+        (0.5, 1.0, 2.0, 4.0, 8.0), min_length=1, description="multi_scale: widths by which the charge is blurred"
     )
     match_scale_adc: Positive = Field(
-        5.0, description="difference beyond which the cost of a pair in space_match grows linearly [ADC counts]"
+        5.0, description="space_match: difference beyond which the cost of a pair grows linearly [ADC counts]"
     )
 
 
@@ -264,6 +264,47 @@ STANDARD_METHODS = {
 }
 
 
+class Basin(Section):
+    """Study `basin`: from how far fits find the target, with and without the cut on the distance to an anode."""
+
+    length_cm: Positive = Field(100.0, description="length of the two samples")
+    target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
+    methods: tuple[Name, ...] = Field(tuple(STANDARD_METHODS), min_length=1, description="methods that are compared")
+    distances: tuple[NotNegative, ...] = Field(
+        (0.25, 0.5, 1.0, 2.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
+    )
+    starts: int = Field(4, ge=1, description="starts at each distance")
+    adam: Adam = Adam(decay=0.95, decay_iterations=2, batch_length_cm=25)
+    adam_iterations: int = Field(150, ge=1, description="steps of a fit by adam")
+    adam_tolerance: Positive = Field(0.05, description="largest relative error of a fit by adam that has arrived ...")
+    tolerance: Positive = Field(1e-4, description="... and of a fit by levenberg_marquardt")
+    reach: Positive = Field(2.0, description="distance that lines and plane reach to either side of the target")
+    line_points: int = Field(21, ge=3, description="points of a line through the target, one line for each parameter")
+    plane: tuple[str, str] = Field(("electric_field", "electron_lifetime"), description="parameters of the map ...")
+    plane_points: int = Field(11, ge=3, description="... and its points in each direction")
+
+    @field_validator("target")
+    @classmethod
+    def _values(cls, values: dict[str, float]) -> dict[str, float]:
+        return check_values(values, "study.basin.target")
+
+    @field_validator("plane")
+    @classmethod
+    def _plane(cls, plane: tuple[str, str]) -> tuple[str, str]:
+        for name in plane:
+            if name not in CALIBRATED:
+                raise ValueError(f"{name} is not one of {', '.join(CALIBRATED)}")
+        if plane[0] == plane[1]:
+            raise ValueError("a plane needs two different parameters")
+        return plane
+
+
+class Studies(Section):
+    """Settings of studies that have any."""
+
+    basin: Basin = Basin()
+
+
 class Scenario(Section):
     """One named run of the workflow: which samples, targets, methods and studies it goes through."""
 
@@ -313,6 +354,7 @@ class Config(Section):
     )
     report: Report = Report()
     paper: Paper = Paper()
+    study: Studies = Studies()
 
     @property
     def known_methods(self) -> dict[str, Method]:

@@ -62,16 +62,17 @@ def multi_scale(model: EventHits, data: EventHits, settings: Loss) -> Tensor:
     scales tell small displacements, wide ones pull where narrow clouds no longer touch.
     """
 
-    def blurred(width: float) -> Kernel:
-        return lambda r: torch.exp(-0.25 * (r / width) ** 2)
+    exponents = [-0.25 / width**2 for width in settings.scales_cm]
 
-    scales = [blurred(width) for width in settings.scales_cm]
-    norms = [float(_half_norm_of(data, settings, scale)) for scale in scales]
+    def blurred(exponent: float) -> Kernel:
+        return lambda r: torch.exp(exponent * r.square())
+
+    norms = [float(_half_norm_of(data, settings, blurred(exponent))) for exponent in exponents]
 
     def all_scales(r: Tensor) -> Tensor:
-        total = torch.zeros_like(r)
-        for scale, norm in zip(scales, norms, strict=True):
-            total = total + scale(r) / norm
+        squares, total = r.square(), torch.zeros_like(r)
+        for exponent, norm in zip(exponents, norms, strict=True):
+            total = total + torch.exp(exponent * squares) / norm
         return total
 
     return _half_norm(model, data, settings, all_scales)
