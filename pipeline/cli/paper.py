@@ -93,7 +93,7 @@ def read_fits(paths: Sequence[Path], families: Mapping[str, Any]) -> list[PaperF
         if sample not in families:
             known = ", ".join(families) or "none"
             raise ConfigError(
-                f"{path}: which figure it belongs to is told by the study track_lengths of the sample {sample}; give it "
+                f"{path}: the study track_lengths of the sample {sample} tells which figure it belongs to; give it "
                 f"with --studies (given: {known})."
             )
         target, method = names_from_path(path)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from .. import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, FileFormatError
 from ..storage.published import PublishedFit
 from . import paper_model
 from .paper_fits import (
@@ -29,6 +31,8 @@ from .paper_fits import (
 )
 from .paper_model import Result
 from .plots import Drawing, image, style
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,26 @@ class Paper:
 
 def families(studies: Sequence[Result]) -> dict[str, Family]:
     """The family of every sample whose track lengths are known."""
-    return {s["sample"]: family_of(s["species"]) for s in studies if s["study"] == "track_lengths"}
+    return {str(s["sample"]): _family(s) for s in studies if s["study"] == "track_lengths"}
+
+
+def _family(study: Result) -> Family:
+    return _understood(study, lambda: family_of(study["species"]))
+
+
+def _drawn(study: Result, function: Callable[[Result, str], tuple[Figure, str]]) -> tuple[Figure, str]:
+    return _understood(study, lambda: function(study, _sample_words(study["sample"])))
+
+
+def _understood(study: Result, work: Callable[[], T]) -> T:
+    """What `work` makes of a study; raises `FileFormatError` where the study does not hold what it should."""
+    try:
+        return work()
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
+        raise FileFormatError(
+            f"--studies: {study['study']} of {study['sample'] or 'the detector'} is not as this version writes it "
+            f"({type(error).__name__}: {error}); make it anew."
+        ) from error
 
 
 def draw(studies: Sequence[Result], fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> Paper:
@@ -106,7 +129,7 @@ def _studies(studies: Sequence[Result]) -> list[Drawing]:
     for study in studies:
         several = sum(s["study"] == study["study"] for s in studies) > 1
         for number, title, function in paper_model.OF_STUDY.get(str(study["study"]), ()):
-            figure, caption = function(study, _sample_words(study["sample"]))
+            figure, caption = _drawn(study, function)
             found.append(
                 Drawing(
                     _named(f"fig{number:02d}", study["sample"], several), f"Fig. {number}. {title}", caption, figure
@@ -119,10 +142,10 @@ def _track_lengths(studies: Sequence[Result]) -> list[Drawing]:
     found = []
     lengths = [s for s in studies if s["study"] == "track_lengths"]
     for study in lengths:
-        family = family_of(study["species"])
-        several = sum(family_of(s["species"]) is family for s in lengths) > 1
+        family = _family(study)
+        several = sum(_family(s) is family for s in lengths) > 1
         number = 13 if family is MUONS else 14
-        figure, caption = paper_model.track_lengths(study, _sample_words(study["sample"]))
+        figure, caption = _drawn(study, paper_model.track_lengths)
         title = f"Fig. {number}. Lengths of tracks: {family.words}"
         found.append(Drawing(_named(f"fig{number}", study["sample"], several), title, caption, figure))
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -78,7 +78,13 @@ def parameter_curves(fits: Sequence[PaperFit], published: Sequence[PublishedFit]
             ratio = other.values[parameter.name] / other.target[parameter.name]
             twins = [f for f in fits if f.twin([other])]
             colour = COLOURS[targets.index(twins[0].fit.target) % len(COLOURS)] if twins else GREY
-            look = {"color": colour, "marker": ".", "linewidth": 0.7, "alpha": 0.8, "zorder": 3 if twins else 2}
+            look: dict[str, Any] = {
+                "color": colour,
+                "marker": ".",
+                "linewidth": 0.7,
+                "alpha": 0.8,
+                "zorder": 3 if twins else 2,
+            }
             ax.plot(other.iterations[1:], ratio[1:], **look)
         for f in fits:
             found = [p for p in f.fit.result.parameters if p.name == parameter.name and p.free and p.target]
@@ -109,7 +115,13 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     figure.set_size_inches(11.5, 5.2)
     colours = {MUONS.key: BLUE, MIXED.key: ORANGE}
     for other in theirs:
-        look = {"color": colours[other.family], "linewidth": 0.6, "alpha": 0.55, "marker": ".", "markersize": 4}
+        look: dict[str, Any] = {
+            "color": colours[other.family],
+            "linewidth": 0.6,
+            "alpha": 0.55,
+            "marker": ".",
+            "markersize": 4,
+        }
         by_iteration.plot(other.iterations[1:], other.distance[1:], **look)
         by_time.plot(PUBLISHED_SECONDS * other.iterations[1:], other.distance[1:], **look)
     timed = 0
@@ -119,11 +131,11 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
             continue
         line = _LINES[methods.index(f.fit.method) % len(_LINES)]
         rows, shown = thinned(len(distance)), np.maximum(distance, SMALLEST)
-        look = {"color": colours[f.family.key], "linestyle": line, "linewidth": 1.4}
-        by_iteration.plot(rows, shown[rows], **look)
+        ours: dict[str, Any] = {"color": colours[f.family.key], "linestyle": line, "linewidth": 1.4}
+        by_iteration.plot(rows, shown[rows], **ours)
         if f.seconds is not None and len(distance) > 1:
             timed += 1
-            by_time.plot(rows[1:] * f.seconds / (len(distance) - 1), shown[rows[1:]], **look)
+            by_time.plot(rows[1:] * f.seconds / (len(distance) - 1), shown[rows[1:]], **ours)
     by_iteration.set(yscale="log", ylabel="largest |value / target - 1|")
     _iterations(by_iteration)
     by_time.set(xscale="log", yscale="log", xlabel="time [s]")
@@ -256,9 +268,3 @@ def family_of(species: Sequence[Mapping[str, object]]) -> Family:
     length = {str(row["name"]): float(str(row["length_cm"])) for row in species}
     others = length.get("pions", 0.0) + length.get("protons", 0.0)
     return MUONS if others < 0.1 * sum(length.values()) else MIXED
-
-
-def plain_symbol(text: str) -> str:
-    """A symbol of the table as HTML."""
-    base, _, index = text.partition("_")
-    return f"{html.escape(base)}<sub>{html.escape(index)}</sub>" if index else html.escape(base)

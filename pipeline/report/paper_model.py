@@ -20,8 +20,8 @@ Result = Mapping[str, Any]
 #: Published times [ms/cm] of the code of arXiv:2309.04639 on an A100, without and with gradient.
 PUBLISHED_MS_PER_CM = (70.0, 250.0)
 
-_FORWARD = {"color": BLUE, "marker": "o", "markersize": 4}
-_GRADIENT = {"color": ORANGE, "marker": "s", "markersize": 4}
+_FORWARD: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 4}
+_GRADIENT: dict[str, Any] = {"color": ORANGE, "marker": "s", "markersize": 4}
 
 
 def settings_in_words(result: Result) -> str:
@@ -117,7 +117,7 @@ def time_against_length(result: Result, sample: str) -> tuple[Figure, str]:
         ranges = np.array([r[f"{key}_range_s"] for r in rows])
         range_bars(total, length, seconds, ranges, label=text, **look)
         range_bars(per_cm, length, 1e3 * seconds / length, 1e3 * ranges / length[:, None], label=text, **look)
-        line = {"color": look["color"], "linestyle": ":", "linewidth": 1.4}
+        line: dict[str, Any] = {"color": look["color"], "linestyle": ":", "linewidth": 1.4}
         total.plot(length, 1e-3 * published * length, label=f"published: {published:g} ms/cm (A100)", **line)
     total.set(xscale="log", yscale="log", xlabel="length of track [cm]", ylabel="time [s]")
     per_cm.set(xscale="log", xlabel="length of track [cm]", ylabel="time per length [ms/cm]", ylim=(0, None))
@@ -141,7 +141,7 @@ def batch_times(result: Result, sample: str) -> tuple[Figure, str]:
     length = np.array([r["length_cm"] for r in rows])
     figure, (spread, against) = panels()
     times = {key: 1e3 * np.array([r[f"{key}_s"] for r in rows]) for key in ("forward", "gradient")}
-    edges = np.linspace(0, 1.05 * max(t.max() for t in times.values()), 31)
+    edges = np.linspace(0, 1.05 * max(t.max() for t in times.values()), 31).tolist()
     for t, look, text in zip(times.values(), (_FORWARD, _GRADIENT), ("hits", "hits and gradient"), strict=True):
         name = f"{text}: median {np.median(t):.0f} ms"
         spread.hist(t, edges, histtype="stepfilled", alpha=0.35, color=look["color"])

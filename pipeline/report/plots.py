@@ -23,7 +23,8 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, BROWN = "#0072b2", "#d55e00", "#009e73", "#8e5
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BROWN)
 GREY = "#8a949e"
 
-_STYLE = {
+#: Settings of matplotlib; the last makes the names inside an SVG the same every time.
+_STYLE: Any = {
     "font.size": 10.5,
     "axes.labelsize": 11,
     "axes.titlesize": 11,

@@ -83,4 +83,6 @@ def _fit(key: tuple[str, ...], parameters: Mapping[str, Mapping[str, float]]) ->
         name: np.array([parameters[name]["init"], *(parameters[name][f"val_{n}"] for n in _ITERATIONS)])
         for name in CALIBRATED
     }
-    return PublishedFit(*key, iterations, values, {name: parameters[name]["target"] for name in CALIBRATED})
+    family, target_seed, data_seed = key
+    target = {name: parameters[name]["target"] for name in CALIBRATED}
+    return PublishedFit(family, target_seed, data_seed, iterations, values, target)
