@@ -43,6 +43,13 @@ _ALL = (
     Study("scaling", "pipeline.study.scaling", "time and memory against track length, batches and block size"),
     Study("relaxations", "pipeline.study.relaxations", "discrete operations, relaxed and exact", input=None),
     Study("track_lengths", "pipeline.study.track_lengths", "lengths of tracks by species and cut", input="segments"),
+    Study(
+        "basin",
+        "pipeline.study.basin",
+        "from how far fits find the target, for each method and loss",
+        input="segments",
+        sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}
