@@ -25,8 +25,11 @@ SHORTEST_CM = 5.0
 LEAST = 0.65
 #: Fluctuations of the loss, and what is left by a capture or decay at the end of a track [MeV].
 MOST, EXTRA_MEV = 1.25, 15.0
+#: Of so few tracks one with a hard knock-on electron (some per cent per metre give over 100 MeV) is a large share, so
+#: that these must lose more to be beyond.
+FEW, MOST_OF_FEW = 12, 2.0
 #: Tracks beyond the limits are worth a word from this share of a species' tracks.
-SHARE = 0.05
+SHARE = 0.25
 
 #: Mistakes of units, by the factor that undoes them in dE and in length.
 _CAUSES = (
@@ -38,8 +41,8 @@ _CAUSES = (
 )
 
 
-def energy_loss(segments: Segments) -> list[Finding]:
-    """Findings about species whose tracks lose less or more than they can; `pdg_id` decides which they are."""
+def energy_loss(segments: Segments, rows: Ints) -> list[Finding]:
+    """Findings about species whose tracks lose less or more than they can; `rows` `(n,)` number the segments."""
     found: list[Finding] = []
     units_said = False
     for species in HEAVY:
@@ -49,19 +52,20 @@ def energy_loss(segments: Segments) -> list[Finding]:
         energy, length, row = tracks
         few, many = _beyond(species, energy, length)
         for bad, how, limit in ((few, "less", "the least they can lose"), (many, "more", "what stopping would take")):
-            if np.count_nonzero(bad) <= max(SHARE * len(energy), 0):
+            if np.count_nonzero(bad) <= SHARE * len(energy):
                 continue
             cause = _cause(species, energy, length)
             if cause and units_said:
                 continue  # one mistake of units is said once
             units_said |= cause is not None
             first = np.flatnonzero(bad)[0]
+            where = f"first that of row {rows[row[first]]}"
             found.append(
                 Finding(
                     "warning",
                     f"loses_{how}",
-                    f"{np.count_nonzero(bad)} of {len(energy)} tracks of {name_of(species)} or its antiparticle over "
-                    f"{SHORTEST_CM:g} cm lose {how} than {limit} in argon, first the one of row {row[first]} with "
+                    f"{np.count_nonzero(bad)} of {len(energy)} tracks of {name_of(species)} or its antiparticle "
+                    f"over {SHORTEST_CM:g} cm lose {how} than {limit} in argon, {where} with "
                     f"{energy[first] / length[first]:.3g} MeV/cm over {length[first]:.3g} cm; "
                     f"{cause or 'is the species right, or the unit?'}.",
                 )
@@ -89,7 +93,8 @@ def _beyond(species: int, energy: Floats, length: Floats) -> tuple[Bools, Bools]
     few = energy < LEAST * minimum(species) * length
     # Stopping power falls with energy up to the minimum only; a fast track may lose more than at the minimum.
     at_rest = np.maximum(table.energy(length), 1.3 * minimum(species) * length)
-    return np.asarray(few), np.asarray(energy > MOST * at_rest + EXTRA_MEV)
+    most = MOST if len(energy) >= FEW else MOST_OF_FEW
+    return np.asarray(few), np.asarray(energy > most * at_rest + EXTRA_MEV)
 
 
 def _cause(species: int, energy: Floats, length: Floats) -> str | None:

@@ -81,35 +81,33 @@ def _segments(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
         sensitive_detectors=config.sample.sensitive_detectors,
         event_number=config.sample.event_number,
     )
-    hdf5 = raw.entries is None
+    made, doubts = _provenance(path) if raw.entries is None else ((), ())
     summary = segments.summarise(
         raw,
         str(path),
         checks=config.checks,
         geometry=geometry,
         late=config.select.max_delay_us,
-        provenance=_provenance(path) if hdf5 else (),
+        provenance=made,
     )
-    return Look(summary, raw.segments)
+    return Look(_more(summary, doubts), raw.segments)
 
 
 def _hits(path: Path, geometry: DetectorGeometry) -> Look:
     raw = examine_hits(path)
     truth = read_hits_truth(path)
-    summary = hits.summarise(
-        raw,
-        str(path),
-        geometry=geometry,
-        truth=truth,
-        noise=read_hits_noise(path),
-        provenance=_provenance(path),
-    )
+    made, doubts = _provenance(path)
+    noise = None if doubts else read_hits_noise(path)
+    summary = hits.summarise(raw, str(path), geometry=geometry, truth=truth, noise=noise, provenance=made)
+    # A fit reads there whether the hits have noise.
+    summary = _more(summary, tuple(Finding("error", doubt.rule, doubt.text) for doubt in doubts))
     return Look(summary, None if raw.absent.intersection(("x", "y", "z", "charge")) else raw.hits)
 
 
 def _fit(path: Path) -> Summary:
     result = read_fit(path)
-    summary = fits.summarise(result, _provenance(path))
+    made, doubts = _provenance(path)
+    summary = _more(fits.summarise(result, made), doubts)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         return summary
@@ -120,8 +118,11 @@ def _fit(path: Path) -> Summary:
         wrong = None if same else f"{beside.name} beside it has other values: one of the two is not of this fit."
     except GradcalError as error:
         wrong = str(error)
-    more = () if wrong is None else (Finding("warning", "beside", wrong),)
-    return Summary(summary.kind, summary.facts, in_order((*summary.findings, *more)))
+    return summary if wrong is None else _more(summary, (Finding("warning", "beside", wrong),))
+
+
+def _more(summary: Summary, findings: tuple[Finding, ...]) -> Summary:
+    return Summary(summary.kind, summary.facts, in_order((*summary.findings, *findings)))
 
 
 def _config(text: YamlText, kind: Kind) -> Summary:
@@ -167,13 +168,17 @@ def _detector(text: YamlText) -> Summary:
     return Summary("detector", facts, ())
 
 
-def _provenance(path: Path) -> tuple[tuple[str, str], ...]:
-    """Where a file comes from, in words; nothing for files of other programs."""
-    with open_hdf5(path) as file:
-        found: dict[str, Any] = read_provenance(file)
+def _provenance(path: Path) -> tuple[tuple[tuple[str, str], ...], tuple[Finding, ...]]:
+    """Where a file comes from, in words, and a warning where that cannot be read."""
+    try:
+        with open_hdf5(path) as file:
+            found: dict[str, Any] = read_provenance(file)
+    except GradcalError:
+        text = "the record of what made it cannot be read: damaged? Make it again."
+        return (("made by", "the record cannot be read"),), (Finding("warning", "provenance", text),)
     if not found:
-        return (("made by", "not by gradcal: the file does not tell"),)
+        return (("made by", "not by gradcal: the file does not tell"),), ()
     made = f"gradcal {found.get('stage', '?')}, version {found.get('gradcal_version', '?')}, "
     made += f"code {found.get('code_hash', '?')[:12]}, settings {found.get('config_hash', '?')[:12]}"
     inputs = ", ".join(f"{name} {str(digest)[:12]}" for name, digest in found["inputs"].items())
-    return (("made by", made), ("made from", inputs or "no file"))
+    return (("made by", made), ("made from", inputs or "no file")), ()

@@ -282,7 +282,7 @@ def gaps(view: View) -> list[Finding]:
 
 def losses(view: View) -> list[Finding]:
     """Energy loss that the species cannot have."""
-    return energy_loss(view.segments)
+    return energy_loss(view.segments, view.rows)
 
 
 _SPACE = ("x_start", "y_start", "z_start", "x_end", "y_end", "z_end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,8 @@ def _ascii_views(cloud: Cloud, geometry: DetectorGeometry, width: int) -> str:
         )
     if outside:
         caption += f"\n{outside:,} of {len(cloud.weight):,} lie outside what is drawn"
-    return "\n".join([*("   ".join(pair).rstrip() for pair in zip(*drawn, strict=True)), *caption.split("\n")])
+    below = [line for sentence in caption.split("\n") for line in textwrap.wrap(sentence, max(width, 48))]
+    return "\n".join([*("   ".join(pair).rstrip() for pair in zip(*drawn, strict=True)), *below])
 
 
 def _pieces(cloud: Cloud, cell: float) -> tuple[Floats, Floats]:

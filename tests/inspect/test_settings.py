@@ -1,0 +1,52 @@
+"""A configuration is described by what it would run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.config.models import Config
+from pipeline.errors import ConfigError
+from pipeline.inspect.settings import summarise
+
+from .samples import GEOMETRY
+
+
+def looked_at(**content: Any) -> Any:
+    return summarise(Config.model_validate(content), GEOMETRY)
+
+
+def test_the_defaults_are_without_fault() -> None:
+    summary = looked_at()
+    assert summary.findings == ()
+    facts = dict(summary.facts)
+    assert facts["targets"] == "2: target_1, target_2"
+    assert facts["sample"] == "particle gun: 48 events of 5 muons, 800 to 5000 MeV"
+    assert "6 free" in facts["method gauss_newton"] and "method adam" not in facts
+
+
+CASES = {
+    "sample": ({"sample": {"file": "nowhere.root"}}, "sample", "error", "nowhere.root"),
+    "gun": ({"sample": {"gun": {"segment_length_cm": 1e4}}}, "gun", "error", "segment_length_cm"),
+    "targets": ({"scenarios": {"closure": {"targets": ("t",)}}}, "targets", "error", "no target 't'"),
+    "initial": (
+        {"methods": {"a": {"free": ("birks_ab",), "initial": {"birks_kb": 0.05}}}}, "method", "error", "birks_kb",
+    ),
+    "range": ({"targets": {"named": {"far": {"birks_ab": 0.5}}}}, "range", "note", "birks_ab = 0.5"),
+    "cuts": ({"select": {"max_anode_distance_cm": 1.0}}, "cuts_exclude", "warning", "nothing will be left"),
+    "off": ({"select": {"max_abs_cos_drift": None}}, "cuts_off", "note", "select.max_abs_cos_drift"),
+    "noise": ({"readout": {"noise": {"reset_electrons": 1.0}}}, "unused", "note", "readout.noise"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_would_go_wrong_is_said(name: str) -> None:
+    content, rule, severity, words = CASES[name]
+    (found,) = {f for f in looked_at(**content).findings if f.rule == rule}
+    assert found.severity == severity and words in found.text
+
+
+def test_a_detector_that_cannot_be_read_is_an_error() -> None:
+    summary = summarise(Config(), ConfigError("detector.file: there is no such detector."))
+    assert not summary.usable and "no such detector" in summary.findings[0].text
