@@ -242,24 +242,11 @@ def fit_rows(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> tup
         stack = np.stack([p.distance for p in theirs])
         # Columns of the table that stand for the milestones; the last is the end of the fit.
         chosen = [1, 2, 3, 5]
+        steps_text = f"{max(p.iterations[-1] for p in theirs):.0f}"
         for name, values in (("median", np.median(stack, axis=0)), ("worst", np.max(stack, axis=0))):
-            errors = [f"{values[i]:.3g}" for i in chosen]
-            steps = f"{max(p.iterations[-1] for p in theirs):.0f}"
-            who = f"published: {family.published}"
-            rows.append(
-                [
-                    who,
-                    f"{name} of {len(theirs)}",
-                    "adam",
-                    "",
-                    steps,
-                    "",
-                    f"{PUBLISHED_SECONDS:g}",
-                    *errors,
-                    errors[-1],
-                    "",
-                ]
-            )
+            who = [f"published: {family.published}", f"{name} of {len(theirs)}", "adam", "", steps_text]
+            texts = [f"{values[i]:.3g}" for i in chosen]
+            rows.append([*who, "", f"{PUBLISHED_SECONDS:g}", *texts, texts[-1], ""])
     return head, rows
 
 
