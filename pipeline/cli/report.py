@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="benchmarks (.tsv) and .timing.json files of the run; those that are missing are left out",
     )
-    parser.add_argument("--record", metavar="RUN.json", type=Path, help="what `gradcal record` wrote, for the versions")
+    parser.add_argument("--versions", metavar="JSON", help="versions of packages by name, to be shown")
+    parser.add_argument("--record", metavar="RUN.json", type=Path, help="record of the run, to be linked")
     parser.add_argument("output", metavar="OUT.html", type=Path, help="page to write")
 
 
@@ -56,8 +58,7 @@ def main(args: argparse.Namespace) -> None:
     from .common import config_files, config_of, say
 
     config = config_of(args)
-    record = [] if args.record is None else [args.record]
-    check_output(args.output, args.segments, *args.fits, *args.timings, *record, *config_files(args, config))
+    check_output(args.output, args.segments, *args.fits, *args.timings, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     page = render_page(
         config.report.title,
@@ -65,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
         read_fits(args.fits, args.output),
         geometry,
         display_event=config.report.display_event,
-        run=read_run(args.timings, args.record, args.output),
+        run=read_run(args),
     )
     with atomic_output(args.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -138,19 +139,28 @@ def _files_of_fit(path: Path, target: str, method: str) -> dict[str, Path]:
     }
 
 
-def read_run(timings: Sequence[Path], record: Path | None, output: Path) -> Run:
-    """Times of jobs and the record of the run, as far as they are there.
+def read_run(args: argparse.Namespace) -> Run:
+    """Times of jobs as far as they are there, versions of packages, and the address of the record of the run.
 
-    Raises `FileFormatError` for a record that cannot be read.
+    Raises `ConfigError` for versions that are not a JSON object.
     """
+    from ..errors import ConfigError
     from ..report.page import Run
-    from ..storage.record import read_record
     from ..storage.timings import read_timings
 
-    addresses = links({str(path): path for path in timings}, output)
-    if record is None:
-        return Run(read_timings(timings), addresses)
-    return Run(read_timings(timings), addresses, read_record(record), links({"run": record}, output)["run"])
+    try:
+        versions = json.loads(args.versions or "{}")
+    except ValueError as error:
+        raise ConfigError(f"--versions: {args.versions!r} is not JSON.") from error
+    if not isinstance(versions, dict):
+        raise ConfigError(f"--versions: {args.versions!r} is not a JSON object of names and versions.")
+    return Run(
+        read_timings(args.timings),
+        links({str(path): path for path in args.timings}, args.output),
+        versions,
+        # The record may be written after the page.
+        "" if args.record is None else address(args.record, args.output),
+    )
 
 
 def links(paths: Mapping[str, Path], output: Path) -> dict[str, str]:
@@ -158,8 +168,11 @@ def links(paths: Mapping[str, Path], output: Path) -> dict[str, str]:
 
     Files outside the folder of results have none: the page would tell where they lie, and could not move with them.
     """
-    folder = output.absolute().parent
-    found = {
-        name: os.path.relpath(path.absolute(), folder).split(os.sep) for name, path in paths.items() if path.is_file()
-    }
-    return {name: quote("/".join(parts)) for name, parts in found.items() if parts.count(os.pardir) <= _HIGHEST}
+    found = {name: address(path, output) for name, path in paths.items() if path.is_file()}
+    return {name: link for name, link in found.items() if link}
+
+
+def address(path: Path, output: Path) -> str:
+    """Address of a file relative to the page `output`; empty outside the folder of results."""
+    parts = os.path.relpath(path.absolute(), output.absolute().parent).split(os.sep)
+    return quote("/".join(parts)) if parts.count(os.pardir) <= _HIGHEST else ""

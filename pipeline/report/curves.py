@@ -206,16 +206,19 @@ def _target_line(fit: Fit, fitted: FittedParameter, parameter: Parameter, length
 
 
 def distance_figure(fits: Sequence[Fit]) -> Figure | None:
-    """Largest relative distance to the target against iteration, with median and band; None without targets."""
+    """Largest relative distance to the target against iteration, with median and band where there is one method.
+
+    None without targets.
+    """
     colour, marker = colours(fits), markers(fits)
     known = [(fit, np.asarray(d)) for fit in fits if (d := distance_history(fit.result)) is not None and len(d)]
     if not known:
         return None
     data: list[Figure] = []
-    for method in dict.fromkeys(fit.method for fit, _ in known):
-        histories = [d for fit, d in known if fit.method == method]
-        if len(histories) > 1:
-            data += _band(method, histories)
+    methods = dict.fromkeys(fit.method for fit, _ in known)
+    # Bands of several methods would hide each other; they are compared elsewhere on the page.
+    if len(known) > 1 and len(methods) == 1:
+        data += _band(known[0][0].method, [d for _, d in known])
     for fit, distance in known:
         shown = np.maximum(distance, SMALLEST_DISTANCE)
         hover = "largest distance %{y:.2e}"
@@ -269,13 +272,16 @@ _COUNTS = {
 }
 
 
-def hit_figures(fits: Sequence[Fit]) -> list[Figure]:
-    """Number of matched and of unmatched hits against iteration, one figure per kind that the fits recorded."""
+def hit_figures(fits: Sequence[Fit], counted: Sequence[Fit] | None = None) -> list[Figure]:
+    """Number of matched and of unmatched hits against iteration, one figure per kind that the fits recorded.
+
+    Only `counted` fits are drawn, all by default, in the colours that they have among all.
+    """
     colour, marker = colours(fits), markers(fits)
     figures = []
     for key, title in _COUNTS.items():
         data: list[Figure] = []
-        for fit in fits:
+        for fit in fits if counted is None else counted:
             if key in fit.result.history:
                 values = fit.result.history[key]
                 hover = "%{y:d} hits"

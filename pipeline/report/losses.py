@@ -32,8 +32,8 @@ LOSSES: Mapping[str, str] = {
 
 #: How each optimiser makes it small.
 OPTIMISERS: Mapping[str, str] = {
-    "levenberg_marquardt": "Gauss-Newton steps on all hits at once, damped where they would not help",
-    "adam": "many small steps along the gradient, of one batch of tracks at a time",
+    "levenberg_marquardt": "Steps on all hits at once, from derivatives of every one, damped where needed.",
+    "adam": "Many small steps along the gradient, of one batch of tracks at a time.",
 }
 
 
@@ -42,6 +42,12 @@ def settings_of(fit: Fit) -> Mapping[str, Any]:
     method = fit.provenance.get("config", {}).get("method", {})
     found: Any = method.get(fit.method) if isinstance(method, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def in_batches(fit: Fit) -> bool:
+    """Whether the history of a fit is that of one batch of tracks after the other."""
+    settings = settings_of(fit)
+    return settings.get("optimiser") == "adam" and bool(settings.get("adam", {}).get("batch_length_cm"))
 
 
 def compared(fits: Sequence[Fit]) -> list[Fit]:
@@ -80,7 +86,7 @@ def table(fits: Sequence[Fit], timings: Sequence[Timing]) -> list[dict[str, Any]
                 "colour": COLOURS[n % len(COLOURS)],
                 "loss": loss.replace("_", " ") or "not recorded",
                 "meaning": LOSSES.get(loss, ""),
-                "optimiser": optimiser.replace("_", " "),
+                "optimiser": optimiser.replace("_", " ") or "not recorded",
                 "how": OPTIMISERS.get(optimiser, ""),
                 "converged": f"{sum(fit.result.converged for fit in members)} of {len(members)}",
                 "iterations": words.count(float(np.median(iterations))),

@@ -59,9 +59,8 @@ def other_segments(fits: Sequence[Fit], used: str | None) -> list[str]:
     return [title for title, found in made if found is not None and found != used]
 
 
-def packages(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Packages and their versions in the record of a run."""
-    versions = _mapping(record.get("versions"))
+def packages(versions: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Packages and their versions, sorted by name."""
     return [(name, "not installed" if versions[name] is None else str(versions[name])) for name in sorted(versions)]
 
 

@@ -51,14 +51,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of the run besides its results: times of jobs, and its record (configuration, versions).
+    """What is known of the run besides its results: times of jobs, and `versions` of packages.
 
-    `links` are relative addresses of the files of `timings` by their paths; `record_link` that of the record.
+    `links` are relative addresses of the files of `timings` by their paths; `record_link` is that of the run's record.
     """
 
     timings: Sequence[Timing] = ()
     links: Mapping[str, str] = field(default_factory=dict)
-    record: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
     record_link: str = ""
 
 
@@ -80,7 +80,9 @@ def render_page(
     event = sample.segments.take(sample.segments.event_id == number)
     drawn = largest_deposits(event)
     values = {f"figure-value-{i}": figure for i, figure in enumerate(curves.parameter_figures(fits))}
-    hits = {f"figure-hits-{i}": figure for i, figure in enumerate(curves.hit_figures(fits))}
+    # A count of the hits of one batch after the other says nothing about the fit.
+    counted = [fit for fit in fits if not losses.in_batches(fit)]
+    hits = {f"figure-hits-{i}": figure for i, figure in enumerate(curves.hit_figures(fits, counted))}
     distance = curves.distance_figure(fits)
     compared = losses.compared(fits)
     methods, timed = _method_figures(compared, run)
@@ -107,6 +109,8 @@ def render_page(
         value_figures=list(values),
         distance=distance is not None,
         hit_figures=list(hits),
+        uncounted=[fit.title for fit in fits if losses.in_batches(fit)] if hits else [],
+        banded=len(losses.by_method(fits)) == 1,
         hits=section,
         methods=losses.table(compared, run.timings),
         method_figures=list(methods),
@@ -114,7 +118,7 @@ def render_page(
         glossary=_glossary(fits),
         origins=_origins(sample, fits),
         others=origin.other_segments(fits, sample.content_hash),
-        packages=origin.packages(run.record),
+        packages=origin.packages(run.versions),
         record_link=run.record_link,
         version=__version__,
         figures={name: _json(figure) for name, figure in figures.items()},

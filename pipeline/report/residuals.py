@@ -197,7 +197,7 @@ def _map(
     return {"data": data, "layout": layout}
 
 
-_MARGIN = {"l": 56, "r": 10, "t": 58, "b": 44}
+_MARGIN = {"l": 50, "r": 6, "t": 40, "b": 44}
 
 
 def _axes(n: int, count: int, tpc: int, geometry: DetectorGeometry) -> Figure:
@@ -205,7 +205,7 @@ def _axes(n: int, count: int, tpc: int, geometry: DetectorGeometry) -> Figure:
     number = str(n + 1) if n else ""
     width = 1.0 / count
     plain = {"constrain": "domain", "showgrid": False, "automargin": False}
-    gap = 0.06 if count > 1 else 0.0
+    gap = 0.04 if count > 1 else 0.0
     x = axis("x [cm]", range=list(geometry.x_range), domain=[n * width + gap * (n > 0) / 2, (n + 1) * width - gap / 2],
              anchor=f"y{number}", scaleanchor=f"y{number}", nticks=5, **plain)  # fmt: skip
     y = axis("y [cm]" if n == 0 else "", range=list(geometry.y_range), anchor=f"x{number}", nticks=8, **plain)

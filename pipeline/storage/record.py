@@ -11,7 +11,6 @@ from typing import Any
 
 from .. import __version__
 from ..config.models import Config
-from ..errors import FileFormatError
 from ..layout import pages
 from ..targets import target_values
 from .atomic import atomic_output
@@ -55,17 +54,6 @@ def write_record(path: Path, config: Config) -> None:
     text = json.dumps(_plain(run_record(config)), indent=1, sort_keys=True, allow_nan=False)
     with atomic_output(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What `write_record` wrote; raises `FileFormatError` for other files."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{path} cannot be read as the record of a run; make it by `gradcal record`.") from error
-    if not isinstance(content, dict) or "versions" not in content:
-        raise FileFormatError(f"{path} is not the record of a run; make it by `gradcal record`.")
-    return content
 
 
 def _plain(content: Any) -> Any:

@@ -31,6 +31,6 @@ def test_a_fit_of_other_segments_is_found() -> None:
     assert other_segments(fits, None) == []
 
 
-def test_packages_of_a_record() -> None:
-    assert packages({"versions": {"torch": "2.0", "awkward": None}}) == [("awkward", "not installed"), ("torch", "2.0")]
+def test_packages_are_sorted() -> None:
+    assert packages({"torch": "2.0", "awkward": None}) == [("awkward", "not installed"), ("torch", "2.0")]
     assert packages({}) == []

@@ -17,8 +17,6 @@ rule report:
         segments=rules.select.output.segments,
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         detector=DETECTOR_FILE,
-        # It has to be there; that it is new is no reason to draw the page again.
-        record=ancient(os.path.join(settings.results, "run.json")),
     output:
         page=report(
             of_sample("report.html"),
@@ -41,11 +39,15 @@ rule report:
         settings=used_by("report"),
         code=code_of("report"),
         timings=TIMINGS,
+        versions=json.dumps(versions(), sort_keys=True),
+        # For a link only: that the record of the run is new is no reason to draw the page again.
+        record=os.path.join(settings.results, "run.json"),
     message:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " {output.page:q} --fits {input.fits:q} --timings {params.timings:q} --record {input.record:q} > {log:q} 2>&1"
+        " {output.page:q} --fits {input.fits:q} --timings {params.timings:q}"
+        " --versions {params.versions:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule record:
