@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         default=[],
-        help="what `gradcal study` wrote: relaxations, scaling, track_lengths",
+        help="what `gradcal study` wrote: relaxations, scaling, track_lengths, basin",
     )
     parser.add_argument(
         "--fits",

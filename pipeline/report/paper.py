@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from .. import __version__
 from ..errors import ConfigError, FileFormatError
 from ..storage.published import PublishedFit
-from . import paper_model
+from . import basin, paper_model
 from .paper_fits import (
     MIXED,
     MUONS,
@@ -100,7 +100,7 @@ def draw(studies: Sequence[Result], fits: Sequence[PaperFit], published: Sequenc
         if given.count((name, sample)) > 1:
             raise ConfigError(f"--studies: {name} of {sample or 'the detector'} is given twice; leave one out.")
     with style():
-        drawings = [*_studies(studies), *_track_lengths(studies), *_fits(fits, published)]
+        drawings = [*_studies(studies), *_track_lengths(studies), *_fits(fits, published), *_basin(studies)]
     drawings.sort(key=lambda d: d.stem)
     missing = []
     for numbers, what in (
@@ -136,6 +136,11 @@ def _studies(studies: Sequence[Result]) -> list[Drawing]:
                 )
             )
     return found
+
+
+def _basin(studies: Sequence[Result]) -> list[Drawing]:
+    several = sum(s["study"] == "basin" for s in studies) > 1
+    return basin.drawings(studies, lambda stem, sample: _named(stem, sample, several))
 
 
 def _track_lengths(studies: Sequence[Result]) -> list[Drawing]:
