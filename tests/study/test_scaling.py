@@ -57,7 +57,7 @@ def test_lengths_are_those_of_whole_tracks(result):
     # No track is as short as 10 cm.
     assert [row["length_cm"] for row in result["lengths"]] == pytest.approx([60.0, 240.0])
     for row in (*result["lengths"], *result["batches"]):
-        assert 0 < row["forward_s"] and 0 < row["gradient_s"] and row["hits"] > 10
+        assert row["forward_s"] > 0 and row["gradient_s"] > 0 and row["hits"] > 10
 
 
 def test_derivatives_change_no_hit_and_single_precision_hardly_any(result):
@@ -96,7 +96,7 @@ def test_memory_is_measured_in_a_process_of_its_own(sample, tmp_path):
 
 def test_a_measurement_that_fails_is_no_number(tmp_path, monkeypatch):
     monkeypatch.setattr(memory.sys, "executable", shutil.which("false"))
-    with pytest.raises(MemoryLimitError, match="100 cm with simulate.block_pairs = 1024 failed with status 1"):
+    with pytest.raises(MemoryLimitError, match=r"100 cm with .* = 1024 failed with status 1"):
         memory.measured_memory(tmp_path / "no_such_file.h5", Config(), 100.0, 1024)
 
 
