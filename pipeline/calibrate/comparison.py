@@ -34,7 +34,7 @@ NEAR = 0.2
 #: The reasons in words.
 SENTENCES: Mapping[Reason, str] = {
     Reason.MATCHED: "has a partner",
-    Reason.NEAR_THRESHOLD: f"the simulated charge for this hit is within {NEAR:.0%} of the threshold",
+    Reason.NEAR_THRESHOLD: f"the simulated charge for this hit is within {100 * NEAR:.0f} % of the threshold",
     Reason.BELOW_THRESHOLD: "the simulated charge stays below the threshold on this pixel",
     Reason.OUT_OF_REACH: "no simulated deposit reaches this pixel",
     Reason.NO_DATA_HIT: "the data have no hit on this pixel, where the simulated charge is well above the threshold",

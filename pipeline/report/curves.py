@@ -141,8 +141,8 @@ def _curve(
 
 def _failed(fit: Fit, y: npt.ArrayLike) -> list[Figure]:
     # A red cross ends the curve of a fit that cannot be used, so that nobody reads its last value as a result.
-    values = numbers(y)
-    if fit.result.converged or not values:
+    everything = np.asarray(y, dtype=np.float64)
+    if fit.result.converged or not len(everything):
         return []
     return [
         {
@@ -150,8 +150,8 @@ def _failed(fit: Fit, y: npt.ArrayLike) -> list[Figure]:
             "mode": "markers",
             "name": html.escape(fit.title),
             "legendgroup": group(fit),
-            "x": [len(values) - 1],
-            "y": values[-1:],
+            "x": [len(everything) - 1],
+            "y": numbers(everything[-1:]),
             "marker": {"size": 12, "symbol": "x", "color": RED},
             "hovertemplate": f"{html.escape(fit.title)}<br>did not converge<extra></extra>",
         }

@@ -73,12 +73,17 @@ def section(fits: Sequence[Fit], geometry: DetectorGeometry) -> dict[str, Any]:
 
 def cell_size(comparisons: Sequence[Comparison], geometry: DetectorGeometry) -> int:
     """Pixels along the side of a cell of the maps: few enough cells to be seen, and for the size of the page."""
-    hits = 2 * sum(int(comparison.matched.sum()) for comparison in comparisons)
     size = max(1, -(-max(geometry.pixels) // _MOST_ALONG))
-    # Along a track the number of occupied cells falls as their side grows.
-    while hits / size > _MOST_CELLS and size < max(geometry.pixels) // 8:
+    while size < max(geometry.pixels) // 8 and sum(_occupied(c, geometry, size) for c in comparisons) > _MOST_CELLS:
         size *= 2
     return size
+
+
+def _occupied(comparison: Comparison, geometry: DetectorGeometry, size: int) -> int:
+    """Number of cells with matched hits, on the maps of all values."""
+    tpc, pixel_x, pixel_y = (n // size if i else n for i, n in enumerate(geometry.pixel(comparison.channel)))
+    cell = (tpc * geometry.pixels[0] + pixel_x) * geometry.pixels[1] + pixel_y
+    return len(comparison.value_names) * len(np.unique(cell[comparison.matched]))
 
 
 def most_marks(comparisons: Sequence[Comparison]) -> int:
@@ -185,7 +190,7 @@ def _map(
     cells = [_cells(values, tpc[matched] == t.tpc, pixel_x[matched], pixel_y[matched], geometry, size)
              for t in geometry.tpcs]  # fmt: skip
     means = np.concatenate([np.abs(z) for _, z, _ in cells])
-    end = _nice(max(float(np.quantile(means, 0.98)) if len(means) else 0.0, _SMALLEST.get(name, 1e-12)))
+    end = _nice(max(float(np.quantile(means, 0.95)) if len(means) else 0.0, _SMALLEST.get(name, 1e-12)))
     chosen = unmatched.spread(~matched, marks)
     layout = {**_layout(f"{title} residuals" + (f" [{unit}]" if unit else "")), "margin": _MARGIN}
     data: list[Figure] = []

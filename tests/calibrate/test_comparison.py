@@ -72,7 +72,7 @@ def test_the_nearness_of_the_threshold_is_that_of_the_sentence():
     for left, near in ((1 + 0.99 * NEAR, True), (1 + 1.01 * NEAR, False), (1 - 0.99 * NEAR, True)):
         has = supply(e1c9=[1.5], e1c2=[left])
         assert (Reason.NEAR_THRESHOLD in reasons(observables(EVENT, (1, 2, 0)), observables(EVENT), has)) == near
-    assert f"{NEAR:.0%}" in SENTENCES[Reason.NEAR_THRESHOLD]
+    assert f"{100 * NEAR:.0f} %" in SENTENCES[Reason.NEAR_THRESHOLD]
     assert set(SENTENCES) == set(Reason)
 
 

@@ -1,5 +1,6 @@
 """`gradcal report`, from files to the page."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +88,40 @@ def test_an_output_that_cannot_be_written_is_refused_first(tmp_path: Path, capsy
     arguments = sample_in(tmp_path)
     arguments[arguments.index(str(tmp_path / "page.html"))] = str(tmp_path)
     assert "is a folder" in refused(arguments, capsys)
+
+
+def test_links_lead_to_the_files_that_are_there(tmp_path: Path) -> None:
+    arguments = sample_in(tmp_path)
+    log = tmp_path / "logs/target_1/gauss_newton/fit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("it went well")
+    assert run(arguments) == 0
+    body = (tmp_path / "page.html").read_text(encoding="utf-8").split("<script")[0]
+    found = set(re.findall(r'href="([^#"][^"]*)"', body))
+    assert all((tmp_path / link).is_file() for link in found)
+    assert {"selected.h5", "target_2/gauss_newton/fit.json", "logs/target_1/gauss_newton/fit.log"} <= found
+    assert not any("segments.h5" in link for link in found), "there is none"
+
+
+def test_a_page_elsewhere_does_not_tell_where_the_files_lie(tmp_path: Path) -> None:
+    arguments = sample_in(tmp_path / "here")
+    page = tmp_path / "a/b/c/d/page.html"
+    arguments[arguments.index(str(tmp_path / "here" / "page.html"))] = str(page)
+    assert run(arguments) == 0
+    assert "href=" not in re.sub(r'href="#\w[^"]*"', "", page.read_text(encoding="utf-8").split("<script")[0])
+
+
+def test_times_that_are_missing_are_left_out(tmp_path: Path) -> None:
+    timing = tmp_path / "target_1/gauss_newton/fit.timing.json"
+    timing.parent.mkdir(parents=True)
+    timing.write_text('{"what": "fit", "seconds": 12.34, "peak_memory_mib": 432.1}')
+    extra = ["--timings", str(timing), str(tmp_path / "nowhere.tsv"), "--versions", '{"torch": "2.13.0"}']
+    assert run([*sample_in(tmp_path), *extra]) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(text in html for text in ("12.34", "432", "2.13.0"))
+    assert "nowhere" not in html
+
+
+def test_versions_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("{", "[1]"):
+        assert "--versions" in refused([*sample_in(tmp_path / "x"), "--versions", text], capsys)

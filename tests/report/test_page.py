@@ -9,20 +9,23 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from pipeline.report import words
-from pipeline.report.outcome import Fit
-from pipeline.report.page import Sample, render_page
+from pipeline.report.outcome import Fit, parameter_of
+from pipeline.report.page import Run, Sample, render_page
 from pipeline.storage.detector import load_geometry
+from pipeline.storage.timings import Timing
 from pipeline.tables import Segments
 
-from .samples import CUT_FLOW, fit_result, some_fits, straight_tracks
+from .samples import CUT_FLOW, fit_result, hits_compared, some_fits, straight_tracks
 
 GEOMETRY = load_geometry("module0")
 HOSTILE = "</script><script>alert(1)</script><img src=http://evil.test/x onerror=alert(2)>{{ 7 * 7 }}"
 
 
-def page(fits: Sequence[Fit], segments: Segments | None = None, title: str = "A calibration") -> str:
+def page(
+    fits: Sequence[Fit], segments: Segments | None = None, title: str = "A calibration", run: Run | None = None
+) -> str:
     used = straight_tracks() if segments is None else segments
-    return render_page(title, Sample(used, CUT_FLOW, ("one deposit was dropped",), {}), fits, GEOMETRY)
+    return render_page(title, Sample(used, CUT_FLOW, ("one deposit was dropped",), {}), fits, GEOMETRY, run=run)
 
 
 class Reader(HTMLParser):
@@ -199,3 +202,82 @@ def test_a_large_sample_stays_a_small_page(events: int) -> None:
     html = page(some_fits(15), straight_tracks(100_000, events))
     assert len(html.encode()) < 8e6
     assert ("largest deposits are drawn" in html) == (events == 1)
+
+
+def complete(fit: Fit, hits: int = 200) -> Fit:
+    """A fit as the workflow makes it, with a comparison of hits and links."""
+    compared = {"fitted": hits_compared(hits, seed=1), "initial": hits_compared(hits, only_model=20, seed=3)}
+    settings = {"objective": "soft_dtw", "optimiser": "adam", "adam": {"batch_length_cm": 100.0}}
+    provenance = {"config": {"method": {fit.method: settings}}, "inputs": {"segments": "ab" * 32}, "stage": "fit"}
+    folder = f"{fit.target}/{fit.method}"
+    files = {"fit.h5": f"{folder}/fit.h5", "fit.json": f"{folder}/fit.json"}
+    return replace(fit, comparison=compared, provenance=provenance, files=files)
+
+
+def test_every_fit_can_be_chosen_and_has_its_hits() -> None:
+    fits = [complete(fit) for fit in some_fits(2)]
+    reader = Reader(page(fits))
+    keys = [str(a["data-choice"]) for a, _ in reader.scripts if "data-choice" in a]
+    assert keys == ["0-fitted", "0-initial", "1-fitted", "1-initial"]
+    parts = [a for _, a in reader.elements if a.get("class") == "choice"]
+    assert [a["data-key"] for a in parts] == 2 * keys
+    assert ["hidden" in a for a in parts] == 2 * [False, True, True, True]
+    ids = {a["id"] for _, a in reader.elements if "id" in a}
+    for attributes, text in reader.scripts:
+        if "data-choice" in attributes:
+            assert set(json.loads(text)) <= ids
+    assert {"choose-fit", "choose-stage"} <= ids
+
+
+def test_numbers_of_a_fit_lead_to_its_files() -> None:
+    fits = [complete(fit) for fit in some_fits(2)]
+    html = page(fits)
+    for fit in fits:
+        shown = words.number(words.scaled(parameter_of(fit.result.parameters[0]), fit.result.parameters[0].value))
+        assert f'href="{fit.files["fit.json"]}">{shown}</a>' in html
+        assert f'href="{fit.files["fit.h5"]}">' in html
+
+
+def test_a_page_of_many_long_fits_stays_small() -> None:
+    """Ten targets by six methods, 5000 iterations each."""
+    steps = np.arange(5001)
+    fits = []
+    for n in range(60):
+        fit = Fit(f"target_{n % 10}", f"method_{n // 10}", fit_result(n % 10))
+        random = np.random.default_rng(n)
+        history = {k: v[-1] * (1 + random.normal(0, 0.01, len(steps))) for k, v in fit.result.history.items()}
+        fits.append(complete(replace(fit, result=replace(fit.result, history=history, iterations=5000)), hits=800))
+    size = len(page(fits, straight_tracks(20_000, 20)).encode())
+    assert size < 10e6
+
+
+def test_times_stand_apart_and_change_nothing_else() -> None:
+    fits = [complete(replace(fit, method=method)) for fit in some_fits(2) for method in ("quick", "slow")]
+
+    def timed(seconds: float) -> str:
+        timings = [Timing("fit", fit.target, fit.method, work_seconds=seconds, work_mib=100.0) for fit in fits]
+        return page(fits, run=Run([*timings, Timing("select", job_seconds=seconds)]))
+
+    one, other = timed(5.0), timed(7.25)
+    assert one != other
+    without = [re.sub("<!-- timings -->.*?<!-- /timings -->", "", html, flags=re.DOTALL) for html in (one, other)]
+    assert without[0] == without[1]
+    assert "7.25" in other and "7.25" not in without[1].replace(get_plotlyjs(), "")
+    reader = Reader(one)
+    assert {"cost", "methods", "figure-method-seconds"} <= {a["id"] for _, a in reader.elements if "id" in a}
+    assert 'id="cost"' not in page(fits)
+
+
+def test_a_fit_of_other_deposits_is_pointed_out() -> None:
+    fits = [complete(fit) for fit in some_fits(2)]
+    sample = Sample(straight_tracks(), CUT_FLOW, (), {}, content_hash="cd" * 32)
+    assert "other energy deposits than those shown above: target_1, target_2" in render_page(
+        "t", sample, fits, GEOMETRY
+    )
+    assert "other energy deposits" not in render_page("t", replace(sample, content_hash="ab" * 32), fits, GEOMETRY)
+
+
+def test_versions_and_settings_are_readable() -> None:
+    text = Reader(page([complete(fit) for fit in some_fits(1)], run=Run(versions={"torch": "2.13.0"}))).text
+    assert "2.13.0" in text
+    assert "method.gauss_newton.optimiser" in text
