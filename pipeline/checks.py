@@ -173,23 +173,33 @@ class _Run:
 def guess_cause(segments: Segments, geometry: DetectorGeometry) -> str | None:
     """What would put segments that lie outside inside: another unit, or axes in another order; None if neither does.
 
-    Axes are named as in the file. A change counts if it leaves at most half as many outside as now, and at most half of
-    all; units are in question only where more than half lie outside.
+    Axes are named as in the file. A change counts if it leaves at most half as many outside as now, the first that
+    leaves next to nothing before others; units are in question only where more than half lie outside, and after the
+    order of axes, as a tenth of nearly everything lies inside.
     """
-    now = int(np.count_nonzero(~geometry.active(segments)))
-    same, *others = sorted(permutations(range(3)))
+    now = _outside(segments, geometry)
+    same, *others = sorted(permutations(range(3)), key=lambda order: sum(i != place for i, place in enumerate(order)))
+    two, three = others[:3], others[3:]
+    few = 0.05 * len(segments)
+    tried = [(1.0, two, few), (1.0, three, few)]
+    if 2 * now > len(segments):
+        tried += [(0.1, [same], few), (0.1, two, few), (0.1, three, few)]
+        tried += [(0.1, [same], np.inf), (1.0, others, np.inf), (0.1, others, np.inf)]
     names = "zyx" if geometry.drift_axis == "x" else "xyz"
-    changes = [("mm instead of cm?", 0.1, same)]
-    changes += [(f"{_exchange(axes, names)}?", 1.0, axes) for axes in others]
-    changes += [(f"mm instead of cm, and {_exchange(axes, names)}?", 0.1, axes) for axes in others]
-    for what, scale, order in changes:
-        if scale != 1.0 and 2 * now <= len(segments):
-            continue
-        start, end = (scale * points[:, list(order)] for points in (segments.start, segments.end))
-        outside = int(np.count_nonzero(~geometry.active(segments.replace(start=start, end=end))))
-        if 2 * outside <= min(now, len(segments)):
-            return what
+    for scale, orders, most in tried:
+        left, order = min((_outside(segments, geometry, scale, order), order) for order in orders)
+        if 2 * left <= now and left <= most:
+            said = (["mm instead of cm"] if scale != 1 else []) + ([_exchange(order, names)] if order != same else [])
+            return f"{', and '.join(said)}?"
     return None
+
+
+def _outside(
+    segments: Segments, geometry: DetectorGeometry, scale: float = 1.0, order: tuple[int, ...] = (0, 1, 2)
+) -> int:
+    """How many segments lie outside once their positions are scaled and their axes reordered."""
+    start, end = (scale * points[:, list(order)] for points in (segments.start, segments.end))
+    return int(np.count_nonzero(~geometry.active(segments.replace(start=start, end=end))))
 
 
 def _exchange(axes: tuple[int, ...], names: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.checks import check_segments, inconsistent_length, inconsistent_stopping
+from pipeline.checks import check_segments, guess_cause, inconsistent_length, inconsistent_stopping
 from pipeline.config.models import Checks
 from pipeline.errors import SegmentError
 from pipeline.storage.detector import load_geometry
@@ -199,3 +199,23 @@ def test_checks_that_leave_nothing_are_an_error():
     away = straight_track(start=(60, 0, 20))
     with pytest.raises(SegmentError, match=r"leave no segment; dropped 10 of 10"):
         check_segments(away, Checks(mostly_outside="drop"), MODULE0, "file.h5")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("scale", "order", "words"),
+    [
+        (10.0, (0, 1, 2), "mm instead of cm?"),
+        (1.0, (0, 2, 1), "x and y exchanged?"),
+        (1.0, (1, 0, 2), "y and z exchanged?"),
+        (10.0, (0, 2, 1), "mm instead of cm, and x and y exchanged?"),
+        (300.0, (0, 1, 2), None),
+    ],
+)
+def test_the_cause_of_being_outside_is_guessed(scale, order, words, seed):
+    """Deposits all over the detector, of a file whose x is the drift; columns 0, 1, 2 are its z, y, x."""
+    points = np.random.default_rng(seed).uniform([-31, -83, -30], [31, 40, 30], (200, 3))
+    track = straight_track(segments=200)
+    assert MODULE0.active(track.replace(start=points, end=points)).all()
+    spoiled = scale * points[:, order]
+    assert guess_cause(track.replace(start=spoiled, end=spoiled), MODULE0) == words

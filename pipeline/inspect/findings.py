@@ -17,11 +17,15 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence: what, where, how many, first row, what to do. `rule` names what was looked at."""
+    """One sentence: what, where, how many, first row, what to do.
+
+    `rule` names what was looked at; `share` is the part of all rows that it is about, 1 where it is about the file.
+    """
 
     severity: Severity
     rule: str
     text: str
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Summary:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings, the worst first, otherwise as they came."""
-    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+    """Findings, the worst first, of those alike what concerns most of the file, otherwise as they came."""
+    return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.share)))
 
 
 def faults(sentences: Iterable[str], path: str, rule: str = "format") -> list[Finding]:
@@ -59,7 +63,8 @@ def of_rows(
     if not len(found):
         return []
     where = f"first in row {rows[found[0]]}" if len(found) > 1 else f"in row {rows[found[0]]}"
-    return [Finding(severity, rule, f"{len(found)} of {len(bad)} {things} {what}, {where}; {advice}")]
+    text = f"{len(found)} of {len(bad)} {things} {what}, {where}; {advice}"
+    return [Finding(severity, rule, text, len(found) / len(bad))]
 
 
 def verdict(findings: Sequence[Finding]) -> str:

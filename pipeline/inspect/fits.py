@@ -139,7 +139,7 @@ def _distance(p: FittedParameter, target: float) -> Iterator[Finding]:
             yield Finding("warning", "off_target", text)
         return
     if abs(off) > OFF_TARGET:
-        text = f"{p.name} is {100 * off:+.2g} % off its target {target:.6g}."
+        text = f"{p.name} is {100 * off:+.3g} % off its target {target:.6g}."
         yield Finding("warning" if abs(off) > FAR_OFF_TARGET else "note", "off_target", text)
 
 

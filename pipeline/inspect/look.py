@@ -47,7 +47,8 @@ def look(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
         with np.errstate(all="ignore"):
             return _look(path, kind, text, config, geometry)
     except GradcalError as error:
-        return _refused(kind, str(error).removeprefix(f"{path}: "))
+        sentence = str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ")
+        return _refused(kind, f"it {sentence[len(str(path)) + 1 :]}" if sentence.startswith(f"{path} ") else sentence)
     except MemoryError:
         return _refused(kind, "what it says of its size does not fit into the memory: damaged? Make it again.")
     except OSError as error:
@@ -143,7 +144,7 @@ def _config(text: YamlText, kind: Kind) -> Summary:
 
 def _placed(mistake: str, text: YamlText) -> str:
     """A mistake without the name of the file, which is known; the line stays."""
-    return mistake.removeprefix(f"{text.origin}: ").removeprefix(f"{text.origin}, ")
+    return mistake.removeprefix(f"{text.origin}: ").removeprefix(f"{text.origin}, ").rstrip(".") + "."
 
 
 def _detector(text: YamlText) -> Summary:

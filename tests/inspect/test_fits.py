@@ -38,7 +38,7 @@ CASES = {
     "not physical": (with_value(fit_result(), 0, value=-0.2), "not_physical", "error", "birks_ab = -0.2"),
     "pinned": (with_value(fit_result(), 1, value=1e-9), "pinned", "warning", "bound 0"),
     "out of range": (with_value(fit_result(), 0, value=0.95), "range", "warning", "0.78 to 0.88"),
-    "off target": (with_value(fit_result(), 0, target=0.85, value=0.83), "off_target", "note", "-2.4 %"),
+    "off target": (with_value(fit_result(), 0, target=0.85, value=0.83), "off_target", "note", "-2.35 %"),
     "far off": (with_value(fit_result(), 3, target=2000.0, value=3000.0), "off_target", "warning", "+50 %"),
     "sigmas": (
         with_value(fit_result(), 0, target=0.85, value=0.83, uncertainty=0.002), "off_target", "warning", "10 standard",
