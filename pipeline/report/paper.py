@@ -221,6 +221,7 @@ def _page(paper: Paper, images: Mapping[str, bytes]) -> str:
                 "stem": d.stem,
                 "title": d.title,
                 "caption": d.caption,
+                "width": round(120 * d.figure.get_figwidth()),
                 "image": Markup("data:image/svg+xml;base64," + base64.b64encode(images[f"{d.stem}.svg"]).decode()),
             }
             for d in paper.drawings
