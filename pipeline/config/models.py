@@ -267,21 +267,21 @@ STANDARD_METHODS = {
 class Basin(Section):
     """Study `basin`: from how far fits find the target, with and without the cut on the distance to an anode."""
 
-    length_cm: Positive = Field(100.0, description="length of the two samples")
+    length_cm: Positive = Field(60.0, description="length of track, with the cut and without")
     target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
     methods: tuple[Name, ...] = Field(tuple(STANDARD_METHODS), min_length=1, description="methods that are compared")
     distances: tuple[NotNegative, ...] = Field(
-        (0.25, 0.5, 1.0, 2.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
+        (1.0, 2.0, 3.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
     )
-    starts: int = Field(4, ge=1, description="starts at each distance")
-    adam: Adam = Adam(decay=0.95, decay_iterations=2, batch_length_cm=25)
-    adam_iterations: int = Field(150, ge=1, description="steps of a fit by adam")
+    starts: int = Field(3, ge=1, description="starts at each distance")
+    adam: Adam = Adam(decay=0.95, decay_iterations=2, batch_length_cm=12)
+    adam_iterations: int = Field(100, ge=1, description="steps of a fit by adam")
     adam_tolerance: Positive = Field(0.05, description="largest relative error of a fit by adam that has arrived ...")
     tolerance: Positive = Field(1e-4, description="... and of a fit by levenberg_marquardt")
-    reach: Positive = Field(2.0, description="distance that lines and plane reach to either side of the target")
-    line_points: int = Field(21, ge=3, description="points of a line through the target, one line for each parameter")
+    reach: Positive = Field(3.0, description="distance that lines and plane reach to either side of the target")
+    line_points: int = Field(13, ge=3, description="points of a line through the target, one line for each parameter")
     plane: tuple[str, str] = Field(("electric_field", "electron_lifetime"), description="parameters of the map ...")
-    plane_points: int = Field(11, ge=3, description="... and its points in each direction")
+    plane_points: int = Field(9, ge=3, description="... and its points in each direction")
 
     @field_validator("target")
     @classmethod
