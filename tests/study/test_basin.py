@@ -1,6 +1,7 @@
 """From how far fits arrive: starts are where they should be, outcomes mean what they say, twice the same numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ TINY = Basin(
     methods=("gauss_newton", "adam_energy_distance"),
     distances=(0.0, 0.3),
     starts=1,
-    adam_iterations=4,
+    adam_iterations=3,
     line_points=3,
     plane_points=3,
 )
@@ -32,17 +33,17 @@ def config(settings=TINY):
 
 @pytest.fixture(scope="module")
 def sample() -> Segments:
-    """One track that leaves the 15 cm next to the anode, and one that does not."""
-    return Segments.concatenate(
-        [
-            straight_track(event=0, start=(-15, 3.1, 21.0), direction=(1, 0.3, -0.9), segments=14),
-            straight_track(event=1, start=(5, 13.2, 18.0), direction=(1, 0.2, 0.3), segments=5),
-        ]
-    )
+    """A track that leaves the 15 cm next to the anode, and one of five times the energy loss that does not."""
+    leaves = straight_track(event=0, start=(-15, 3.1, 19.0), direction=(1, 0.3, -0.9), segments=6)
+    stays = straight_track(event=1, start=(5, 13.2, 18.0), direction=(1, 0.2, 0.3), segments=4)
+    # Unequal losses: else A_B and k_B do the same.
+    return Segments.concatenate([leaves, replace(stays, dE=5 * stays.dE, dEdx=5 * stays.dEdx)])
 
 
-def run(sample):
-    return basin.run(config(), sample, load_geometry("module0"), lambda step: None)
+def run(sample, settings=TINY):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(basin_work, "PLACES", 3)
+        return basin.run(config(settings), sample, load_geometry("module0"), lambda step: None)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,9 @@ def test_a_fit_from_the_target_has_arrived_and_gauss_newton_arrives_from_near(re
         assert start["error"] < 1e-6
 
 
-def test_a_fit_that_was_given_four_steps_is_under_way(result):
+def test_a_fit_that_was_given_three_steps_is_under_way(result):
     for start in starts(result, "adam_energy_distance", 0.3):
-        assert start["iterations"] == 4
+        assert start["iterations"] == 3
         assert start["error"] > TINY.adam_tolerance
         assert start["outcome"] == "under_way"
 
@@ -77,7 +78,7 @@ def test_a_fit_that_was_given_four_steps_is_under_way(result):
 def test_the_cut_is_applied_and_left_out(result):
     near, whole = result["samples"]
     assert (near["max_anode_distance_cm"], whole["max_anode_distance_cm"]) == (15.0, None)
-    assert 5 < near["length_cm"] < whole["length_cm"] == pytest.approx(19.0)
+    assert 4 < near["length_cm"] < whole["length_cm"] == pytest.approx(10.0)
 
 
 def test_every_objective_is_smallest_at_the_target(result):
@@ -90,10 +91,15 @@ def test_every_objective_is_smallest_at_the_target(result):
             np.testing.assert_allclose(costs[1], line["costs"][method])
 
 
-def test_numbers_are_plain_and_the_same_again(result, sample):
+def test_numbers_are_plain_and_the_same_again_whatever_else_is_compared(result, sample):
     text = json.dumps(result, allow_nan=False)
-    assert json.dumps(run(sample)) == text
-    assert "arrived" in basin.table(json.loads(text))
+    assert "gauss_newton" in basin.table(json.loads(text))
+    fewer = TINY.model_copy(update={"methods": ("gauss_newton",), "distances": (0.3,), "plane_points": 2})
+    for part, again in zip(result["samples"], run(sample, fewer)["samples"], strict=True):
+        mine = [s for s in part["starts"] if (s["method"], s["distance"]) == ("gauss_newton", 0.3)]
+        assert again["starts"] == mine
+        for line, other in zip(part["lines"], again["lines"], strict=True):
+            assert line["costs"]["gauss_newton"] == other["costs"]["gauss_newton"]
 
 
 def test_distance_one_is_the_end_of_the_range_and_distances_go_both_ways():
@@ -138,9 +144,9 @@ def test_a_climb_is_measured_from_the_lowest_place_passed():
 
 
 def test_false_minima_are_those_away_from_the_target():
-    u = np.linspace(-2, 2, 81)
+    u = np.linspace(-1.5, 1.5, 61)
     wavy = u**2 + 0.8 * (1 - np.cos(2 * np.pi * u))
-    np.testing.assert_allclose(basin.false_minima(u, wavy.tolist()), [-0.9, 0.9], atol=0.05)
+    np.testing.assert_allclose(basin.false_minima(u, wavy.tolist()), [-0.95, 0.95], atol=0.03)
     assert basin.false_minima(u, (u**2).tolist()) == []
     # A ripple of less than a hundredth of the height is none.
     assert basin.false_minima(u, (u**2 + 0.01 * np.cos(20 * u)).tolist()) == []
