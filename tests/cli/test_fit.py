@@ -20,7 +20,7 @@ from pipeline.calibrate.progress import Progress
 from pipeline.cli.main import run
 from pipeline.storage.checkpoint import Checkpoint
 from pipeline.storage.detector import detector_path
-from pipeline.storage.fit import read_fit
+from pipeline.storage.fit import read_comparisons, read_fit
 from pipeline.storage.provenance import read_provenance
 
 from ..conftest import ROOT
@@ -351,3 +351,18 @@ def test_damaged_checkpoint_is_ignored(sample, tmp_path, capsys):
     assert run(command(sample, tmp_path / "fit.h5")) == 0
     assert "going on" not in capsys.readouterr().err
     assert names(tmp_path) == ["fit.h5", "fit.json", "fit.timing.json"]
+
+
+def test_hits_are_compared_at_the_start_and_at_the_end(whole):
+    """As the fit itself counted them; only numbers that the readout rounds differ."""
+    found, result = read_comparisons(whole), read_fit(whole)
+    assert set(found) == {"initial", "fitted"}
+    fitted = found["fitted"]
+    assert fitted.matched.sum() == result.diagnostics["hits_used"]
+    for side, name in ((fitted.in_data, "unmatched_model"), (fitted.in_model, "unmatched_data")):
+        assert (~side).sum() == result.diagnostics[name]
+    assert ((fitted.reason == 0) == fitted.matched).all()
+    with h5py.File(whole) as file:
+        assert file["history/matched"][0] > 0
+    rms = {name: np.sqrt(np.mean((c.model - c.data)[c.matched] ** 2, axis=0)) for name, c in found.items()}
+    assert rms["fitted"][1] < rms["initial"][1], "times at least are better than at the start"
