@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from ..parameters import table
 from . import words
-from .plots import BLUE, GREEN, ORANGE, SKY, Drawing, panels, symbol
+from .plots import BLUE, GREEN, GREY, ORANGE, SKY, Drawing, panels, symbol
 
 Result = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ def shares(result: Result) -> tuple[Figure, str]:
         ax.set_ylabel("share of starts")
     marks = [Patch(facecolor=colour, label=text) for colour, text in _LOOK.values()]
     marks += [
-        Patch(facecolor="white", hatch="///" if n else None, label=s["name"], **_EDGE) for n, s in enumerate(samples)
+        Patch(facecolor=GREY, hatch="///" if n else None, label=s["name"], **_EDGE) for n, s in enumerate(samples)
     ]
     _legend(figure, axes, len(methods), marks)
     return figure, (
@@ -97,6 +97,7 @@ def plane(result: Result, sample: Result) -> tuple[Figure, str]:
         reach = 1.1 * max(u[-1], *result["settings"]["distances"])
         ax.set(title=_method(method), xlim=(-reach, reach), ylim=(-reach, reach), xlabel=f"$u$ of {_symbol(x_name)}")
         ax.title.set_fontsize(9.5)
+        ax.grid(False)
     for ax in axes[::_COLUMNS]:
         ax.set_ylabel(f"$u$ of {_symbol(y_name)}")
     marks: list[Any] = [
@@ -131,7 +132,7 @@ def lines(result: Result) -> tuple[Figure, str]:
     figure.supxlabel("distance u from the target (range of the table: −1 to 1)", fontsize=10)
     marks = [Line2D([], [], color=c, label=s["name"]) for c, s in zip(_SAMPLES, samples, strict=False)]
     marks.append(Line2D([], [], color="black", marker="v", linestyle="", label="false minimum"))
-    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    figure.legend(handles=marks, loc="outside upper center", ncols=3)
     counts = ", ".join(
         f"{sum(len(line['minima'][method['name']]) for sample in samples for line in sample['lines'])} {method['name']}"
         for method in methods
@@ -139,7 +140,8 @@ def lines(result: Result) -> tuple[Figure, str]:
     points = words.count(result["settings"]["line_points"], "point")
     return figure, (
         "What each method makes small, along lines through the target on which one parameter moves and the five "
-        f"others stand at their true values, each scaled to its own height ({points} on a line; {_samples(result)}). "
+        f"others stand at their true values: its square root, scaled to its own height ({points} on a line; "
+        f"{_samples(result)}). "
         "A false minimum is one, not the nearest to the target, from which the curve rises to both sides by more "
         f"than 1 % of its height. Found: {counts}. {_distance()}"
     )
@@ -189,7 +191,8 @@ def _profile(ax: Axes, line: Result, method: str, colour: str) -> None:
     if not np.isfinite(costs).any():
         return
     low, height = np.nanmin(costs), np.nanmax(costs) - np.nanmin(costs)
-    scaled = (costs - low) / (height or 1.0)
+    # The square root of a bowl is a V, in which shallow minima beside a high wall are still seen.
+    scaled = np.sqrt((costs - low) / (height or 1.0))
     ax.plot(u, scaled, color=colour, linewidth=1.3)
     for minimum in line["minima"][method]:
         k = int(np.argmin(np.abs(u - minimum)))
@@ -203,10 +206,11 @@ def _symbol(name: str) -> str:
 
 def _method(method: Result, *, broken: bool = False) -> str:
     """The name, and what the method makes small where the name does not tell."""
-    name, objective = method["name"], method["objective"]
+    name, objective = str(method["name"]), str(method["objective"])
     if not name.endswith(objective):
-        name += ("\n" if broken else " ") + f"({objective})"
-    return str(name.replace("_", "\n", 1) if broken and "\n" not in name else name)
+        between = "\n" if broken or len(name) + len(objective) > 20 else " "
+        return f"{name}{between}({objective})"
+    return name.replace("_", "\n", 1) if broken else name
 
 
 def _sample(sample: Result) -> str:
