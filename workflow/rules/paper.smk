@@ -22,12 +22,13 @@ rule paper:
         config=stage_changes("paper", None),
         settings=stage_config("paper", None),
         code=code_of("paper"),
+        folder=lambda wildcards, output: os.path.dirname(output.page),
         published=lambda wildcards, input: ["--published", input.published] if input.published else [],
     message:
         "Drawing the figures of the paper"
     shell:
-        "python -m pipeline.cli paper --config-json {params.config:q} --studies {input.studies:q} --fits {input.fits:q}"
-        " {params.published:q} $(dirname {output.page:q}) > {log:q} 2>&1"
+        "python -m pipeline.cli paper --config-json {params.config:q} {params.folder:q} --studies {input.studies:q}"
+        " --fits {input.fits:q} {params.published:q} > {log:q} 2>&1"
 
 
 rule paper_all:
