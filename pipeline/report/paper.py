@@ -187,7 +187,10 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         if published
         else " Published fits are left out: their table was not given."
     )
-    caption = "Largest relative error of a fitted parameter at some iterations and at the end; time of the whole fit."
+    caption = (
+        "Largest relative error of a fitted parameter at some iterations and at the end; time of the fit, without "
+        "reading files."
+    )
     return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
 
 

@@ -100,7 +100,7 @@ def parameter_curves(fits: Sequence[PaperFit], published: Sequence[PublishedFit]
         _iterations(ax)
     _legend(figure, targets, methods, bool(theirs))
     return figure, (
-        f"The six parameters over their targets against iteration, from the nominal values; {sample}, {_who(fits)}. "
+        f"The six parameters over their targets against iteration, from their start values; {sample}, {_who(fits)}. "
         f"{_published_in_words(theirs, published, family)} The axis of iterations is linear up to 1, logarithmic "
         f"beyond."
     )
@@ -150,7 +150,7 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     kinds = " and ".join(f"{sum(f.family is k for f in fits)} of {k.words}" for k in families)
     times = (
         f"The time of {'a fit' if timed == len(fits) else f'{timed} of {len(fits)} fits, where it is known,'} is that "
-        f"of its whole command, shared evenly by its iterations."
+        "of its work, without starting Python and reading files, shared evenly by its iterations."
         if timed
         else "The times of these fits are not known."
     )
@@ -170,8 +170,11 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
 
 def _iterations(ax: Axes) -> None:
     ax.set_xscale("symlog", linthresh=1.0, linscale=0.3)
-    ax.set(xlabel="iteration", xlim=(0, None))
-    ax.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1000"])
+    # Ticks beyond the curves would stretch the axis.
+    last = max(float(ax.dataLim.x1), 1.0)
+    ticks = [n for n in (0, 1, 10, 100, 1000, 10000) if n <= last]
+    ax.set_xticks(ticks, [str(n) for n in ticks])
+    ax.set(xlabel="iteration", xlim=(0, last))
 
 
 def _legend(figure: Figure, targets: Sequence[str], methods: Sequence[str], published: bool) -> None:

@@ -287,9 +287,9 @@ def track_lengths(result: Result, sample: str) -> tuple[Figure, str]:
                 ax.stairs(row[key], edges, color=colour, linewidth=1.6, label=f"{row['name']} ({number})")
         if cut is not None:
             ax.axvline(cut, color="black", linestyle="--", linewidth=1.2, label=f"cut at {cut:g} cm")
-        ax.set(xscale="log", yscale="log", ylim=(0.7, None), xlabel="length of the whole track [cm]")
+        most = max(max(row[key]) for row in result["species"])
+        ax.set(xscale="log", yscale="log", ylim=(0.7, 10 * max(most, 1)), xlabel="length of the whole track [cm]")
         ax.set(title=title, ylabel="tracks per bin")
-        ax.margins(y=0.35)
         ax.legend(loc="upper right" if key == "counts" else "upper left")
     axes[1].set_xlim(axes[0].get_xlim())
     before, after = (sum(r[key] for r in result["species"]) for key in ("length_cm", "left_length_cm"))
