@@ -21,7 +21,7 @@ from ..storage.provenance import file_hash, read_provenance
 from ..storage.segments import examine_segments
 from ..storage.timings import seconds_of
 from ..tables import FitResult, FittedParameter, Hits, Ints, Observables, Segments
-from .findings import counted
+from .findings import counted, quiet
 
 #: Settings that differ are listed up to this many.
 _MOST_LINES = 25
@@ -39,8 +39,11 @@ class Outcome:
 
 def compare(a: Path, b: Path) -> Outcome:
     """Compare two files of one kind, or two folders of results; raises `GradcalError` for what cannot be read."""
-    if a.is_dir() and b.is_dir():
-        return _folders(a, b)
+    with quiet():
+        return _folders(a, b) if a.is_dir() and b.is_dir() else _files(a, b)
+
+
+def _files(a: Path, b: Path) -> Outcome:
     kinds = [kind_of(path)[0] for path in (a, b)]
     of_fits = all(kind in ("fit", "summary") for kind in kinds)
     if kinds[0] != kinds[1] and not of_fits:
@@ -330,7 +333,7 @@ def _folders(a: Path, b: Path) -> Outcome:
     same = 0
     both = sorted(one.keys() & other.keys())
     for name in both:
-        pair = compare(one[name], other[name])
+        pair = _files(one[name], other[name])
         same += pair.same
         if not pair.same:
             lines = [line for title, block in pair.blocks for line in (f"{title}:", *(f"  {row}" for row in block))]

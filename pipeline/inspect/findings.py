@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,6 +44,14 @@ class Summary:
         return all(finding.severity != "error" for finding in self.findings)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Absurd numbers are findings; that they overflow or lose digits on the way is no news."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings, the worst first, of those alike what concerns most of the file, otherwise as they came."""
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.share)))
@@ -49,7 +59,13 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def faults(sentences: Iterable[str], path: str, rule: str = "format") -> list[Finding]:
     """Errors from the sentences of a reader, which begin with the name of the file that the reader knows already."""
-    return [Finding("error", rule, sentence.removeprefix(f"{path}: ")) for sentence in sentences]
+    return [Finding("error", rule, without(path, sentence)) for sentence in sentences]
+
+
+def without(path: str, sentence: str) -> str:
+    """A sentence about a file without its name, which the reader knows already."""
+    rest = sentence.removeprefix(f"{path}: ").removeprefix(f"{path}, ")
+    return f"it {rest[len(path) + 1 :]}" if rest.startswith(f"{path} ") else rest
 
 
 def of_rows(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..config.load import examine_config
 from ..config.models import Config
 from ..config.problems import describe_all
@@ -24,7 +22,7 @@ from ..storage.segments import examine_segments
 from ..storage.yaml_text import YamlText
 from ..tables import Hits, Segments
 from . import fits, hits, segments, settings
-from .findings import Finding, Summary, in_order
+from .findings import Finding, Summary, in_order, quiet, without
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,10 @@ def look(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     kind: Kind | None = None
     try:
         kind, text = kind_of(path)
-        # Absurd numbers are findings; that they overflow on the way is no news.
-        with np.errstate(all="ignore"):
+        with quiet():
             return _look(path, kind, text, config, geometry)
     except GradcalError as error:
-        sentence = str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ")
-        return _refused(kind, f"it {sentence[len(str(path)) + 1 :]}" if sentence.startswith(f"{path} ") else sentence)
+        return _refused(kind, without(str(path), str(error)))
     except MemoryError:
         return _refused(kind, "what it says of its size does not fit into the memory: damaged? Make it again.")
     except OSError as error:
@@ -144,7 +140,7 @@ def _config(text: YamlText, kind: Kind) -> Summary:
 
 def _placed(mistake: str, text: YamlText) -> str:
     """A mistake without the name of the file, which is known; the line stays."""
-    return mistake.removeprefix(f"{text.origin}: ").removeprefix(f"{text.origin}, ").rstrip(".") + "."
+    return without(text.origin, mistake).rstrip(".") + "."
 
 
 def _detector(text: YamlText) -> Summary:

@@ -17,7 +17,7 @@ from ..errors import FileFormatError, GradcalError
 SCHEMA = 1
 
 # What h5py and NumPy raise when bytes inside a file do not make sense.
-_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+_BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 
 
 #: What to do with a fault: `refuse` it, or keep the sentence and go on (as `gradcal check` does).
@@ -59,9 +59,15 @@ def mark(file: h5py.File, kind: str) -> None:
     file.attrs["schema"] = SCHEMA
 
 
+def attribute(item: h5py.Group | h5py.Dataset, name: str) -> Any:
+    """An attribute as a plain value, which can be compared; arrays as text, None where there is none."""
+    value = item.attrs.get(name)
+    return str(value) if isinstance(value, np.ndarray) else value
+
+
 def check_kind(file: h5py.File, kind: str, fault: Fault = refuse) -> None:
     """Refuse a file of another kind or of another version of the layout."""
-    found, schema = file.attrs.get("kind"), file.attrs.get("schema")
+    found, schema = attribute(file, "kind"), attribute(file, "schema")
     if found != kind:
         what = f"is a file of {found}" if found else "was not written by gradcal"
         fault(f"{file.filename} {what}; a file of {kind} is needed here.")
@@ -102,7 +108,7 @@ def read_table(
     if missing:
         fault(f"{where} lacks {', '.join(missing)}; the file is incomplete, make it again.")
     for column, unit in units.items():
-        found = dataset.attrs.get(f"unit_{column}")
+        found = attribute(dataset, f"unit_{column}")
         if found != unit:
             fault(f"{where}.{column} is in {found or 'no stated unit'}, not in {unit}; convert it.")
     rows = dataset[()]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import h5py
 
 from ..errors import ConfigError, FileFormatError
-from .hdf5 import open_hdf5
+from .hdf5 import attribute, open_hdf5
 from .yaml_text import YamlText, read_yaml
 
 Kind = Literal["segments", "hits", "fit", "summary", "record", "detector", "configuration"]
@@ -64,7 +64,7 @@ def _first_bytes(path: Path) -> bytes:
 def _hdf5_kind(path: Path) -> Kind:
     """By the mark of this program, else by the table in it."""
     with open_hdf5(path) as file:
-        marked, there = file.attrs.get("kind"), sorted(file)
+        marked, there = attribute(file, "kind"), sorted(file)
         tables = {name for name in there if isinstance(file.get(name), h5py.Dataset)}
     for kind in _OURS:
         if marked == kind:

@@ -76,6 +76,8 @@ def read_provenance(file: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = {name: str(value) for name, value in file[_GROUP].attrs.items()}
     for name in ("config", "inputs"):
         found[name] = json.loads(found.get(name, "{}"))
+        if not isinstance(found[name], dict):
+            raise FileFormatError(f"{file.file.filename}: {name} of its provenance is damaged; make it again.")
     return found
 
 

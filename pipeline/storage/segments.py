@@ -21,7 +21,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import FileFormatError
 from ..tables import CutStep, Ints, Segments
 from .atomic import atomic_output
-from .hdf5 import Fault, check_kind, mark, open_hdf5, refuse, write_table
+from .hdf5 import Fault, attribute, check_kind, mark, open_hdf5, refuse, write_table
 from .provenance import Provenance, write_provenance
 
 _KIND = "segments"
@@ -283,8 +283,8 @@ def _check_attributes(path: Path, dataset: h5py.Dataset, fault: Fault) -> None:
     if not str(frame).startswith(_FRAME):
         fault(f"{path}: segments are in the frame {frame!r}; files must hold the {_FRAME} frame.")
     for name, unit in _UNITS.items():
-        found = dataset.attrs.get(f"unit_{name}", unit)
-        if found != unit:
+        found = attribute(dataset, f"unit_{name}")
+        if found not in (None, unit):
             fault(f"{path}: {name} of segments is in {found}, not in {unit}; convert it.")
 
 
