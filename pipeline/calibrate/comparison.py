@@ -37,7 +37,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.NEAR_THRESHOLD: f"the simulated charge for this hit is within {100 * NEAR:.0f} % of the threshold",
     Reason.BELOW_THRESHOLD: "the simulated charge on this pixel stays further below the threshold",
     Reason.OUT_OF_REACH: "no simulated deposit reaches this pixel",
-    Reason.NO_DATA_HIT: "the data have no hit on this pixel, though the simulated charge is further above the threshold",
+    Reason.NO_DATA_HIT: "the data have no hit on this pixel; the simulated charge is further above the threshold",
     Reason.MORE_IN_DATA: "the data have more hits on this pixel than the simulation",
     Reason.MORE_IN_MODEL: "the simulation has more hits on this pixel than the data",
     Reason.EVENT_ONLY_IN_DATA: "the simulation has no deposits in this event",
