@@ -110,7 +110,7 @@ def _origin(a: Path, b: Path) -> list[tuple[str, tuple[str, ...]]]:
         for name, label in (("stage", "command"), ("gradcal_version", "version"), ("code_hash", "code"))
         if one.get(name) != other.get(name)
     ]
-    settings = changed(one["config"], other["config"])
+    settings = changed(_method_bare(one["config"]), _method_bare(other["config"]))
     return [("settings", tuple(settings)), ("inputs", tuple(inputs)), ("program", tuple(code))]
 
 
@@ -121,6 +121,14 @@ def _provenance(path: Path) -> dict[str, Any]:
         return {}
     with open_hdf5(path) as file:
         return read_provenance(file)
+
+
+def _method_bare(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a fit without the name of its method, so that two methods are compared setting by setting."""
+    method = config.get("method")
+    if isinstance(method, dict) and len(method) == 1 and isinstance(inner := next(iter(method.values())), dict):
+        return {**config, "method": {"name": next(iter(method)), **inner}}
+    return dict(config)
 
 
 def _short(text: object) -> str:
@@ -144,7 +152,8 @@ def _fits(a: Path, b: Path) -> Outcome:
         for name in sorted(one.diagnostics.keys() | other.diagnostics.keys()):
             x, y = (fit.diagnostics.get(name, math.nan) for fit in (one, other))
             if x != y and not (math.isnan(x) and math.isnan(y)):
-                outcome.append(f"{name}: {x:.6g} | {y:.6g}")
+                told = ("(not there)" if math.isnan(value) else f"{value:.6g}" for value in (x, y))
+                outcome.append(f"{name}: {' | '.join(told)}")
     found = _settled("fit", [*_origin(a, b), ("outcome", tuple(outcome)), ("parameters", tuple(rows))], numbers_same)
     # How long it took is no difference of the results.
     took = [f"{seconds:.3g}" for path in (a, b) if (seconds := seconds_of(path)) is not None]

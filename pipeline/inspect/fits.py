@@ -179,6 +179,6 @@ def _diagnostics(r: FitResult) -> Iterator[Finding]:
     elif condition > CORRELATED:
         text = f"the condition number is {condition:.3g}: some parameters can hardly be told apart."
         yield Finding("note", "condition", text)
-    if d.get("starts_converged", 1.0) < d.get("starts", 1.0):
+    if 1 < d.get("starts", 1.0) > d.get("starts_converged", 1.0):
         text = f"{d['starts'] - d['starts_converged']:.0f} of {d['starts']:.0f} starts did not converge."
         yield Finding("note", "starts", text)

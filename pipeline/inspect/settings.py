@@ -13,6 +13,7 @@ from ..errors import GradcalError
 from ..layout import check_paths
 from ..parameters import lookup
 from ..produce.gun import check_gun
+from ..study.registry import study_names
 from ..targets import target_values
 from .findings import Finding, Summary, counted, in_order
 
@@ -49,6 +50,7 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError, ordered
     for name in run:
         found += _tried("method", lambda name=name: check_method(config.methods[name], name))  # type: ignore[misc]
         found += _method(config.methods[name], name)
+    found += _tried("study", lambda: study_names(config))
     found += [*_cuts(config), *_ranges(config), *_unused(config)]
     # The same mistake may be met on two ways.
     return Summary("configuration", tuple(_facts(config, geometry, run)), in_order(dict.fromkeys(found)))

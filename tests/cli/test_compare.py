@@ -81,6 +81,17 @@ def test_parameters_are_told_with_difference_per_cent_and_sigmas(tmp_path: Path,
     assert "  1.5 | 30" in lines
 
 
+def test_two_methods_are_compared_setting_by_setting(tmp_path: Path, capsys) -> None:
+    for name, tolerance in (("adam", 1e-3), ("gauss_newton", 1e-10)):
+        settings = {"method": {name: {"tolerance": tolerance, "starts": 1}}}
+        write_fit(tmp_path / f"{name}.h5", fit_result(), replace(MADE, config=settings))
+    lines = compare(capsys, tmp_path / "adam.h5", tmp_path / "gauss_newton.h5")
+    assert lines[lines.index("settings") + 1 : lines.index("settings") + 4] == [
+        "  method.name: adam | gauss_newton",
+        "  method.tolerance: 0.001 | 1e-10",
+    ]
+
+
 def test_sigmas_are_left_out_where_none_are_known(tmp_path: Path, capsys) -> None:
     write_fit(tmp_path / "a.h5", fit_with(birks_ab=0.8), MADE)
     write_fit(tmp_path / "b.h5", fit_with(birks_ab=0.82), MADE)

@@ -33,6 +33,7 @@ CASES = {
     "initial": (
         {"methods": {"a": {"free": ("birks_ab",), "initial": {"birks_kb": 0.05}}}}, "method", "error", "birks_kb",
     ),
+    "study": ({"scenarios": {"closure": {"studies": ("bench",)}}}, "study", "error", "did you mean 'benchmark'?"),
     "range": ({"targets": {"named": {"far": {"birks_ab": 0.5}}}}, "range", "note", "birks_ab = 0.5"),
     "cuts": ({"select": {"max_anode_distance_cm": 1.0}}, "cuts_exclude", "warning", "nothing will be left"),
     "off": ({"select": {"max_abs_cos_drift": None}}, "cuts_off", "note", "select.max_abs_cos_drift"),
