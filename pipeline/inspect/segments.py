@@ -250,7 +250,7 @@ def empty_events(view: View) -> list[Finding]:
     shown = numbered(missing[:5])
     more = f" and {span - len(events) - 5:,} more" if span - len(events) > 5 else ""
     text = (
-        f"no segment has {counted(span - len(events), 'event number')} between {events[0]} and {events[-1]} "
+        f"{span - len(events):,} of the {span:,} event numbers from {events[0]} to {events[-1]} without a segment "
         f"({shown}{more}); such events are empty, or were left out."
     )
     return [Finding("note", "empty_events", text)]

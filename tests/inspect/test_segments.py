@@ -71,7 +71,12 @@ SPOILED: dict[str, tuple[Spoil, str, str, str]] = {
     "no species": (put("pdg_id", [1], 0), "species_zero", "note", "in row 1"),
     "neutral": (put("pdg_id", [8], 2112), "neutral_species", "note", "(n), in row 8"),
     "dE 0": (lambda s: put("dEdx", [2], 0.0)(put("dE", [2], 0.0)(s)), "no_energy", "note", "in row 2"),
-    "left out": (lambda s: s.take(s.event_id != 2), "empty_events", "note", "1 event number between 0 and 5 (2)"),
+    "left out": (
+        lambda s: s.take(s.event_id != 2),
+        "empty_events",
+        "note",
+        "1 of the 6 event numbers from 0 to 5 without a segment (2)",
+    ),
     "no times": (scaled(0, "t0", "t0_start", "t0_end"), "no_times", "note", "all times are 0"),
 }
 
