@@ -117,16 +117,17 @@ class _KernelMatrix:
     def __matmul__(self, weights: Tensor) -> Tensor:
         """`(1, n, 1)` from `(1, m, 1)`; derivatives are to `x` only, which is all that the norms ask for."""
         x, others, differentiate = self.x[0], self.y[0].detach(), self.x.requires_grad
-        products, slopes = [], []
-        for rows in torch.split(x.detach(), max(_AT_ONCE // len(others), 1)):
-            rows = rows.clone().requires_grad_(differentiate)
+        # Results have their place from the start: kept among the blocks, they would hold the memory of all of them.
+        found, slopes = torch.zeros_like(x[:, :1]), torch.zeros_like(x)
+        size = max(_AT_ONCE // len(others), 1)
+        for first in range(0, len(x), size):
+            rows = x.detach()[first : first + size].clone().requires_grad_(differentiate)
             distance = torch.cdist(rows, others, compute_mode="donot_use_mm_for_euclid_dist")
             product = self.of_distance(distance) @ weights[0].detach()
-            products.append(product.detach())
+            found[first : first + size] = product.detach()
             if differentiate:
-                slopes.append(torch.autograd.grad(product.sum(), rows)[0])
-        found = torch.cat(products)
+                slopes[first : first + size] = torch.autograd.grad(product.sum(), rows)[0]
         if differentiate:
             # Adds zero, with the derivatives that each block had: no block outlives its turn.
-            found = found + ((x - x.detach()) * torch.cat(slopes)).sum(dim=1, keepdim=True)
+            found = found + ((x - x.detach()) * slopes).sum(dim=1, keepdim=True)
         return found[None]
