@@ -240,12 +240,10 @@ def memory(result: Result, sample: str) -> tuple[Figure, str]:
     bound = "never below what was" if min(over) >= 1 else "not always above what was"
     return figure, (
         f"Memory of a simulation with derivatives of {sample}, beyond the program itself (about {program:.0f} MiB): "
-        f"the estimate that is "
-        f"held against simulate.memory_limit_mib, and the peak measured in processes of their own; "
+        "the estimate that is held against simulate.memory_limit_mib, and the peak measured in processes of their own; "
         f"{settings_in_words(result)}. "
-        f"The estimate is {bound} measured ({min(over):.1f} to {max(over):.1f} times): it is meant to be a bound, and "
-        f"to depend on "
-        "numbers of pairs alone, not on the angles of tracks."
+        f"The estimate is {bound} measured here ({min(over):.1f} to {max(over):.1f} times); it depends on numbers of "
+        "pairs alone, not on the angles of tracks or the number of their hits."
     )
 
 
