@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def paper_data(folder: str, standing: Path) -> dict[str, Any]:
-    """Settings that name the data of the paper that are there; without any, the figures are made from a particle gun."""
+    """Settings that name the data of the paper that are there; without any, its figures come from a particle gun."""
     place = found(folder or os.environ.get("GRADCAL_DATA") or "../shared/data", standing)
     files = {name: place / file for name, file in PAPER_SAMPLES.items() if (place / file).is_file()}
     if not files:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of segments")
     parser.add_argument("--hits", metavar="HITS.h5", type=Path, required=True, help="file of hits to fit")
     parser.add_argument("output", metavar="OUT.h5", type=Path, help="file to write; OUT.json is written beside it")
-    parser.add_argument("--method", metavar="NAME", help="a configured or standard method (default: the first configured)")
+    parser.add_argument("--method", metavar="NAME", help="a configured or standard method (default: first configured)")
     parser.add_argument("--free", metavar="A,B,...", help="parameters to fit, instead of the method's")
     parser.add_argument("--initial", metavar="NAME=VALUE", nargs="+", action="extend", help="start values")
 

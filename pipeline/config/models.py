@@ -177,6 +177,12 @@ class Loss(Section):
         5.0, description="space_match: difference beyond which the cost of a pair grows linearly [ADC counts]"
     )
 
+    @model_validator(mode="after")
+    def _something(self) -> Loss:
+        if not self.adc_weight and not self.time_weight:
+            raise ValueError("adc_weight and time_weight are both 0, so that nothing would be compared")
+        return self
+
 
 class Adam(Section):
     """Steps of the optimiser `adam`: normalised gradients of one batch of whole tracks at a time."""

@@ -17,8 +17,8 @@ from .plan import Plan
 
 @dataclass(frozen=True)
 class Division:
-    """A division of segments: `segments` `(n,)` is the batch of each segment, 0 ... count - 1; `pixels` `(p,)` that of the
-    pixels `event`, `channel` `(p,)`, sorted, that its charge can reach.
+    """A division of segments: `segments` `(n,)` is the batch of each segment, 0 ... count - 1; `pixels` `(p,)` that of
+    the pixels `event`, `channel` `(p,)`, sorted, that its charge can reach.
     """
 
     count: int
@@ -72,7 +72,7 @@ def divide(segments: Segments, plan: Plan, length: float | None) -> Division:
     links = coo_array((ones, (track_of_pair, tracks + pixel_of_pair)), shape=shape)
     group = connected_components(links, directed=False)[1].astype(np.int64)
     group_of_track, group_of_pixel = group[:tracks], group[tracks:]
-    batch = _fill(group_of_track, np.bincount(track, segments.length, minlength=tracks), length)
+    batch = _fill(group_of_track, np.bincount(track, segments.length, minlength=tracks).astype(np.float64), length)
     # Numbers of groups are those of tracks or of pixels; every pixel of a plan is reached by some track.
     batch_of_group = np.zeros(group.max(initial=-1) + 1, dtype=np.int64)
     batch_of_group[group_of_track] = batch

@@ -45,7 +45,7 @@ class Checkpoint:
 
     @contextmanager
     def kept(self) -> Iterator[Callable[[Progress], None]]:
-        """Give a function that takes every state: one is saved every few seconds, and the last if the fit breaks off."""
+        """Give a function that takes every state: one is saved every few seconds, the last if the fit breaks off."""
         latest: Progress | None = None
         saved = -math.inf
 
