@@ -41,7 +41,8 @@ def target_seed(seed: int, target: str) -> int:
 
 
 def _drawn(seed: int) -> dict[str, float]:
-    # RandomState, whose stream NumPy guarantees for ever, reproduces published targets of the same seed.
+    # RandomState has a stream that NumPy guarantees for ever. Published targets come from the same seeds, but their other
+    # parameters were drawn in another order than that of the table: only A_B and k_B agree.
     random = np.random.RandomState(seed)
     return {p.name: float(random.uniform(p.low, p.high)) for p in calibrated()}
 
