@@ -76,6 +76,8 @@ def _by_event(table: Observables) -> list[tuple[int, Ints]]:
     order = np.lexsort((time, table.columns["y"][rows], table.columns["x"][rows], table.event[rows]))
     rows = rows[order]
     events, first = np.unique(table.event[rows], return_index=True)
+    if not len(events):
+        return []  # np.split makes one part of nothing
     return [(int(e), part) for e, part in zip(events, np.split(rows, first[1:]), strict=True)]
 
 

@@ -131,6 +131,14 @@ def test_without_a_common_event_nothing_costs_and_nothing_pulls():
     assert found.counts == {"matched": 0, "unmatched_model": 60, "unmatched_data": 60}
 
 
+def test_a_model_without_any_hit_has_nothing_to_compare():
+    """As where a very short lifetime leaves no charge at all."""
+    data = ToyPixels().observe({})
+    found = objective(model=ToyPixels(threshold=1e9), data=data).evaluate(POINT, NAMES)
+    assert found.cost == 0 and not found.gradient.any()
+    assert found.counts == {"matched": 0, "unmatched_model": 0, "unmatched_data": 60}
+
+
 def test_hits_that_a_fit_must_not_use_are_not_used():
     data = noisy(ToyPixels().observe({}), 1)
     valid = np.arange(len(data)) % 7 != 3
