@@ -1,4 +1,4 @@
-"""`gradcal select`: the segments that a calibration uses, in batches of whole tracks."""
+"""`gradcal select`: the segments that a calibration uses."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read, check, cut, assign batches, write; print the cut flow."""
+    """Read, check, cut, write; print the cut flow."""
     from ..config.load import config_slice
-    from ..select.batches import assign_batches
     from ..select.cuts import apply_cuts
     from ..storage.atomic import check_output
     from ..storage.detector import detector_path
@@ -37,22 +36,17 @@ def main(args: argparse.Namespace) -> None:
     check_output(args.output, args.input, *config_files(args, config))
     segments, geometry = read_with_detector(args.input, config)
     selection = apply_cuts(segments, config.select, geometry, config.seed, str(args.input))
-    batch = assign_batches(selection.segments, config.select.batch_length_cm, config.seed)
     settings = config_slice(
         config, "seed", "sample.sensitive_detectors", "sample.event_number", "checks", "select", "detector.file"
     )
     inputs = {"segments": args.input, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("select", settings, inputs=inputs, module="pipeline.cli.select")
     write_segments(
-        args.output,
-        selection.segments,
-        provenance,
-        cut_flow=selection.cut_flow,
-        batch=batch,
-        drift_axis=geometry.drift_axis,
+        args.output, selection.segments, provenance, cut_flow=selection.cut_flow, drift_axis=geometry.drift_axis
     )
     print(cut_flow_table(selection.cut_flow))
-    say(f"{args.output}: {len(batch)} segments in {batch.max() + 1} batches.")
+    left = selection.cut_flow[-1]
+    say(f"{args.output}: {left.segments} segments, {left.tracks} tracks, {left.length_cm:.1f} cm.")
 
 
 def cut_flow_table(cut_flow: Sequence[CutStep]) -> str:

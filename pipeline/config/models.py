@@ -91,7 +91,6 @@ class Select(Section):
     max_total_length_cm: Positive | None = Field(
         600.0, description="keep whole tracks, in an order fixed by the seed, up to this summed length"
     )
-    batch_length_cm: Positive = Field(100.0, description="length of a batch of whole tracks")
 
 
 class Detector(Section):

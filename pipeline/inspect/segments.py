@@ -81,8 +81,6 @@ def _facts(s: Segments, raw: RawSegments, drift_axis: str) -> Iterator[tuple[str
     yield "dx", spread(s.dx, "cm")
     yield "dE/dx", spread(s.dEdx, "MeV/cm")
     yield "times", spread(s.t0, "us")
-    if raw.batch is not None:
-        yield "batches", f"{len(np.unique(raw.batch))} of whole tracks, as `gradcal select` divides them"
 
 
 def _species(s: Segments) -> str:

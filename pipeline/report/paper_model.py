@@ -154,8 +154,8 @@ def batch_times(result: Result, sample: str) -> tuple[Figure, str]:
     against.legend(loc="upper left")
     return figure, (
         f"Times of {len(rows)} batches of whole tracks of {sample}, filled up to 100 cm "
-        f"({length.min():.0f} to {length.max():.0f} cm; a longer track is a batch of its own); "
-        f"{settings_in_words(result)}. An iteration of a "
+        f"({length.min():.0f} to {length.max():.0f} cm; tracks of an event that can reach a common pixel "
+        f"stay in one batch, however long); {settings_in_words(result)}. An iteration of a "
         "fit in mini-batches takes one of these, besides its loss; arXiv:2309.04639 quotes 25 s for an iteration of "
         "its "
         "code on an A100."

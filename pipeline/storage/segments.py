@@ -19,7 +19,7 @@ from ..checks import check_segments
 from ..config.models import Checks
 from ..detector.geometry import DetectorGeometry
 from ..errors import FileFormatError
-from ..tables import CutStep, Ints, Segments
+from ..tables import CutStep, Segments
 from .atomic import atomic_output
 from .hdf5 import Fault, attribute, check_kind, mark, open_hdf5, refuse, write_table
 from .provenance import Provenance, write_provenance
@@ -51,11 +51,10 @@ _OPTIONAL = ("vertex_id", "segment_id")
 
 @dataclass(frozen=True)
 class SegmentFile:
-    """Checked segments in the simulation frame; `batch` `(n,)` is the batch of each where the file has batches."""
+    """Checked segments in the simulation frame, and a sentence for everything that reading or checks changed."""
 
     segments: Segments
     warnings: tuple[str, ...]
-    batch: Ints | None = None
 
 
 def read_segments(
@@ -73,17 +72,16 @@ def read_segments(
     `FileFormatError` and `SegmentError`.
     """
     path = Path(path)
-    batch: Ints | None = None
     notes: list[str] = []
     if _file_type(path) == "root":
         from .edepsim import read_edepsim
 
         raw, notes = read_edepsim(path, sensitive_detectors, event_number)
     else:
-        raw, batch, _ = _read_hdf5(path)
+        raw, _ = _read_hdf5(path)
     axis: Literal["x", "z"] = "x" if geometry is None else geometry.drift_axis
     checked = check_segments(_swapped(raw, axis), checks, geometry, str(path))
-    return SegmentFile(checked.segments, (*notes, *checked.warnings), None if batch is None else batch[checked.rows])
+    return SegmentFile(checked.segments, (*notes, *checked.warnings))
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,6 @@ class RawSegments:
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     absent: frozenset[str] = frozenset()
-    batch: Ints | None = None
     entries: int | None = None
 
 
@@ -147,7 +144,7 @@ def _examine_hdf5(path: Path) -> RawSegments:
         frame = dataset.attrs.get("frame") if isinstance(dataset, h5py.Dataset) else None
         names = set(_fields(path, dataset) or ()) if isinstance(dataset, h5py.Dataset) else set()
         ours = "kind" in file.attrs
-    segments, batch, absent = _read_hdf5(path, faults.append)
+    segments, absent = _read_hdf5(path, faults.append)
     present = {name for name in _NAMES if name in names}
     layout = "HDF5, " + (
         "names used since 2023" if "event_id" in present and "traj_id" in present else "names of 2021 and 2022"
@@ -155,7 +152,7 @@ def _examine_hdf5(path: Path) -> RawSegments:
     if ours:
         layout += ", written by gradcal"
     frame = f"{_FRAME}, assumed (the file does not tell)" if frame is None else f"{frame}, as the file tells"
-    return RawSegments(segments, layout, frame, tuple(faults), (), absent, batch)
+    return RawSegments(segments, layout, frame, tuple(faults), (), absent)
 
 
 def write_segments(
@@ -164,12 +161,11 @@ def write_segments(
     provenance: Provenance,
     *,
     cut_flow: Sequence[CutStep] | None = None,
-    batch: Ints | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
     """Write segments in the edep-sim frame, whose drift axis is `drift_axis`, with the names since 2023.
 
-    `cut_flow` is kept as a table, `batch` `(n,)` as an array. Raises `FileFormatError` if the folder cannot be written.
+    `cut_flow` is kept as a table. Raises `FileFormatError` if the folder cannot be written.
     """
     turned = _swapped(segments, drift_axis)
     columns: dict[str, npt.NDArray[Any]] = {name: getattr(turned, name) for name in _WHOLE}
@@ -180,8 +176,6 @@ def write_segments(
         mark(file, _KIND)
         dataset = write_table(file, "segments", columns, _TYPES, _UNITS)
         dataset.attrs["frame"] = _FRAME
-        if batch is not None:
-            file.create_dataset("batch", data=np.asarray(batch, dtype=np.int64))
         if cut_flow is not None:
             _write_cut_flow(file, cut_flow)
         write_provenance(file, provenance)
@@ -238,8 +232,8 @@ def _swapped(segments: Segments, drift_axis: Literal["x", "z"]) -> Segments:
     return segments.replace(start=segments.start[:, ::-1].copy(), end=segments.end[:, ::-1].copy())
 
 
-def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, Ints | None, frozenset[str]]:
-    """Segments in the file's frame, the batch of each if the file has batches, and the columns that it lacks.
+def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, frozenset[str]]:
+    """Segments in the file's frame, and the columns that it lacks.
 
     Columns that are missing or hold no numbers go to `fault`; where that returns, they are filled with zeros.
     """
@@ -254,10 +248,6 @@ def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, Ints | None
         _check_attributes(path, dataset, fault)
         sources = _sources(path, fields, fault)
         rows = dataset[()]
-        batch = file["batch"][()].astype(np.int64) if "batch" in file else None
-    if batch is not None and batch.shape != (len(rows),):
-        fault(f"{path}: batch has {batch.size} rows, segments {len(rows)}; make the file again.")
-        batch = None
     read = {name: _column(path, rows, source, _TYPES[name], fault) for name, source in sources.items()}
     columns = {name: values for name, values in read.items() if values is not None}
     absent = frozenset(name for name in _TYPES if name not in columns and name not in _OPTIONAL)
@@ -265,7 +255,7 @@ def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, Ints | None
     columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
     columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
     points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
-    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), batch, absent
+    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), absent
 
 
 def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:

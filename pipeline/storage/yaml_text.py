@@ -99,7 +99,7 @@ def _with_text_keys(value: Any) -> Any:
 
 
 def dotted(key: Key) -> str:
-    """`select.batch_length_cm`; list entries as `tpcs[0].z_anode`."""
+    """`select.min_track_length_cm`; list entries as `tpcs[0].z_anode`."""
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

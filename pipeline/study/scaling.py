@@ -21,8 +21,8 @@ from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..parameters import CALIBRATED, nominal_values
-from ..select.batches import assign_batches
 from ..select.cuts import Context, max_total_length_cm
+from ..simulate.batches import divide
 from ..simulate.model import ForwardModel, SimulatedHits
 from ..simulate.observe import VALUE_NAMES
 from ..simulate.setup import forward_model, model_settings
@@ -158,14 +158,14 @@ def _times(sample: _Sample, length: float) -> list[dict[str, Any]]:
 
 
 def _batches(sample: _Sample, progress: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Times of batches, and what a differentiable run and another precision change in their hits."""
-    number = assign_batches(sample.segments, BATCH_LENGTH, sample.config.seed)
-    count = min(int(number.max()) + 1, MOST_BATCHES)
+    """Times of the batches of a fit, and what a differentiable run and another precision change in their hits."""
+    division = divide(sample.segments, sample.model(sample.segments).plan({}), BATCH_LENGTH)
+    count = min(division.count, MOST_BATCHES)
     rows = []
     for batch in range(count):
         if batch % 10 == 0:
             progress(f"batches {batch + 1} to {min(batch + 10, count)}")
-        part = sample.segments.take(number == batch)
+        part = sample.segments.take(division.segments == batch)
         model, values = sample.model(part), nominal_values()
         plain, differentiable = model.hits(values), model.hits_with_derivatives(values, CALIBRATED)
         if not len(plain.event):

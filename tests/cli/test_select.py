@@ -27,12 +27,11 @@ def select(source, target, **settings):
     return run(["select", "--config-json", json.dumps(settings), str(source), str(target)])
 
 
-def test_selection_is_written_with_its_cut_flow_and_batches(tmp_path, sample, capsys):
+def test_selection_is_written_with_its_cut_flow(tmp_path, sample, capsys):
     target = tmp_path / "selected.h5"
-    assert select(sample, target, select={"max_total_length_cm": 150.0, "batch_length_cm": 40.0}) == 0
+    assert select(sample, target, select={"max_total_length_cm": 150.0}) == 0
     found = read_segments(target, checks=Checks(), geometry=load_geometry("module0"))
     assert found.warnings == ()
-    assert found.batch is not None and found.batch.max() >= 3
     flow = read_cut_flow(target)
     assert flow[0].name == "read" and flow[-1].segments == len(found.segments)
     table = capsys.readouterr().out.splitlines()

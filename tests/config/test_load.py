@@ -19,14 +19,14 @@ WRONG = {
         "line 3: select.min_track_lenght_cm is not a setting; did you mean select.min_track_length_cm?",
     ),
     "unknown_section": ("selekt: {}\n", "line 1: selekt is not a setting; did you mean select?"),
-    "misplaced_key": ("batch_length_cm: 3\n", "batch_length_cm is not a setting; did you mean select.batch_length_cm?"),
+    "misplaced_key": ("max_total_length_cm: 3\n", "did you mean select.max_total_length_cm?"),
     "unknown_in_method": (
         "methods:\n  quick:\n    max_iteration: 3\n",
         "line 3: methods.quick.max_iteration is not a setting; did you mean methods.quick.max_iterations?",
     ),
     "text_for_number": (
-        "select:\n  batch_length_cm: long\n",
-        "line 2: select.batch_length_cm must be a number, not 'long'",
+        "select:\n  max_total_length_cm: long\n",
+        "line 2: select.max_total_length_cm must be a number, not 'long'",
     ),
     "bool_for_number": ("seed: yes\n", "line 1: seed must be a whole number, not true"),
     "fraction_for_integer": ("seed: 1.5\n", "line 1: seed must be a whole number, not 1.5"),
@@ -38,10 +38,13 @@ WRONG = {
         "select:\n  species:\n  - 13\n  - mu\n",
         "line 4: select.species[1] must be a whole number, not 'mu'",
     ),
-    "too_low": ("select:\n  batch_length_cm: 0\n", "line 2: select.batch_length_cm must be above 0, not 0"),
+    "too_low": ("select:\n  max_total_length_cm: 0\n", "line 2: select.max_total_length_cm must be above 0, not 0"),
     "too_high": ("select: {max_abs_cos_drift: 1.5}\n", "select.max_abs_cos_drift must be at most 1, not 1.5"),
     "negative": ("seed: -3\n", "seed must be at least 0, not -3"),
-    "not_finite": ("select: {batch_length_cm: .nan}\n", "select.batch_length_cm must be a finite number, not nan"),
+    "not_finite": (
+        "select: {min_track_length_cm: .nan}\n",
+        "select.min_track_length_cm must be a finite number, not nan",
+    ),
     "wrong_choice": (
         "simulate:\n  accuracy: best\n",
         "line 2: simulate.accuracy must be 'default' or 'precise', not 'best'",
@@ -167,9 +170,9 @@ def test_text_settings_keep_text_that_looks_like_a_number():
 
 def test_overrides_merge_into_the_file(tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text("select: {batch_length_cm: 50, species: [13]}\nseed: 3\n")
+    path.write_text("select: {max_total_length_cm: 50, species: [13]}\nseed: 3\n")
     config = load_config(path, {"select": {"species": [2212]}})
-    assert (config.select.batch_length_cm, config.select.species, config.seed) == (50.0, (2212,), 3)
+    assert (config.select.max_total_length_cm, config.select.species, config.seed) == (50.0, (2212,), 3)
 
 
 def test_wrong_override_is_placed_on_the_command_line(tmp_path):

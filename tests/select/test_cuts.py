@@ -18,7 +18,7 @@ from ..tracks import random_tracks, straight_track
 MODULE0 = load_geometry("module0")
 ANODE = 30.431
 
-OFF = {name: None for name in Select.model_fields if name not in ("species", "batch_length_cm")}
+OFF = {name: None for name in Select.model_fields if name != "species"}
 
 
 def only(**cuts):
@@ -34,7 +34,7 @@ def tracks_of(segments):
 
 
 def test_every_cut_has_a_setting_and_every_setting_a_cut():
-    assert {cut.name for cut in CUTS} == set(Select.model_fields) - {"batch_length_cm"}
+    assert {cut.name for cut in CUTS} == set(Select.model_fields)
 
 
 def test_without_cuts_everything_is_left():

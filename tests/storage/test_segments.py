@@ -9,7 +9,7 @@ from pipeline.config.models import Checks
 from pipeline.errors import FileFormatError, SegmentError
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.provenance import Provenance, read_provenance
-from pipeline.storage.segments import read_cut_flow, read_segments, write_segments
+from pipeline.storage.segments import examine_segments, read_cut_flow, read_segments, write_segments
 from pipeline.tables import CutStep
 
 from ..tracks import random_tracks, straight_track
@@ -44,7 +44,7 @@ def test_round_trip_is_exact(tmp_path):
     )
     write_segments(tmp_path / "a.h5", made, MADE)
     found = read(tmp_path / "a.h5")
-    assert found.warnings == () and found.batch is None
+    assert found.warnings == ()
     for name in made.__dataclass_fields__:
         values = getattr(found.segments, name)
         np.testing.assert_array_equal(values, getattr(made, name), err_msg=name)
@@ -78,8 +78,7 @@ def test_a_detector_that_drifts_along_z_needs_no_swap(tmp_path):
 def test_equal_content_gives_equal_bytes(tmp_path):
     flow = [CutStep("read", "all", 1, 2, 3, 4.5)]
     for name in ("a.h5", "b.h5"):
-        made = straight_track()
-        write_segments(tmp_path / name, made, MADE, cut_flow=flow, batch=np.arange(len(made)))
+        write_segments(tmp_path / name, straight_track(), MADE, cut_flow=flow)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -92,12 +91,14 @@ def test_cut_flow_comes_back(tmp_path):
         read_cut_flow(tmp_path / "b.h5")
 
 
-def test_batches_stay_with_their_segments_when_checks_drop_some(tmp_path):
-    made = straight_track(start=(25.0, 0.0, 20.0)).take(np.arange(10)[::-1])
-    write_segments(tmp_path / "a.h5", made, MADE, batch=np.arange(10) * 10)
+def test_further_arrays_in_a_file_are_passed_over(tmp_path):
+    """Selections once held a batch of every segment, of which nothing is read any more."""
+    write_segments(tmp_path / "a.h5", straight_track(), MADE)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["batch"] = np.arange(7)
     found = read(tmp_path / "a.h5", MODULE0)
-    assert found.batch.tolist() == [40, 50, 60, 70, 80, 90]
-    np.testing.assert_array_equal(found.segments.segment_id, [5, 4, 3, 2, 1, 0])
+    assert found.warnings == () and len(found.segments) == 10
+    assert examine_segments(tmp_path / "a.h5").faults == ()
 
 
 def test_old_and_new_names_and_root_are_the_same_events(shared_data):

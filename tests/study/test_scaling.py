@@ -18,11 +18,12 @@ from tests.tracks import straight_track
 
 @pytest.fixture(scope="module")
 def sample() -> Segments:
-    """Eight tracks of 30 cm in events of their own."""
+    """Eight tracks of 30 cm in events of their own, but for the third and the fourth, which share pixels."""
+    places = [(0, -40.0), (1, -36.0), (2, -32.0), (2, -31.8), (4, -24.0), (5, -20.0), (6, -16.0), (7, -12.0)]
     return Segments.concatenate(
         [
-            straight_track(event=i, start=(-15.0, 4.0 * i - 40.0, 20.0), direction=(1, 0.1, 0.1), segments=30)
-            for i in range(8)
+            straight_track(event=event, traj=i, start=(-15.0, y, 20.0), direction=(1, 0.1, 0.1), segments=30)
+            for i, (event, y) in enumerate(places)
         ]
     )
 
@@ -58,6 +59,11 @@ def test_lengths_are_those_of_whole_tracks(result):
     assert [row["length_cm"] for row in result["lengths"]] == pytest.approx([60.0, 240.0])
     for row in (*result["lengths"], *result["batches"]):
         assert row["forward_s"] > 0 and row["gradient_s"] > 0 and row["hits"] > 10
+
+
+def test_batches_are_those_of_a_fit(result):
+    # The third track alone would go into the first batch of 100 cm, but it shares pixels with the fourth.
+    assert [row["length_cm"] for row in result["batches"]] == pytest.approx([60.0, 90.0, 90.0])
 
 
 def test_derivatives_change_no_hit_and_single_precision_hardly_any(result):
