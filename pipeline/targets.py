@@ -41,8 +41,8 @@ def target_seed(seed: int, target: str) -> int:
 
 
 def _drawn(seed: int) -> dict[str, float]:
-    # RandomState has a stream that NumPy guarantees for ever. Published targets come from the same seeds, but their other
-    # parameters were drawn in another order than that of the table: only A_B and k_B agree.
+    # RandomState has a stream that NumPy guarantees for ever. Published targets come from the same seeds, but their
+    # other parameters were drawn in another order than that of the table: only A_B and k_B agree.
     random = np.random.RandomState(seed)
     return {p.name: float(random.uniform(p.low, p.high)) for p in calibrated()}
 

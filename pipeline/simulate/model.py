@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: A plan holds this much more transverse width than the largest of the parameter table, then grows in such steps.
 _REACH_STEP = 1.15
+#: Memory [MiB] that freed arrays leave with the allocator (measured; it hardly depends on the work).
+_ALLOCATOR_MIB = 50.0
 #: Shifts are allowed for in such steps [cm].
 _SHIFT_STEP = 0.1
 
@@ -185,7 +187,7 @@ class ForwardModel:
         search = TICKS_AT_ONCE * (7 * min(SEARCH_SHAPES, shapes) + 8)
         working = workers * item * (block * per_packet + rows * per_row + packets + search)
         kept = 24 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
-        return (working + kept) / 2**20
+        return (working + kept) / 2**20 + _ALLOCATOR_MIB
 
     def _check_memory(self, plan: Plan) -> None:
         needed = self.estimate_mib(plan)
