@@ -51,9 +51,8 @@ def minimise(
         if resume is None or state.iteration > resume.iteration:
             record(state, current)
         if not (np.isfinite(current.cost) and np.isfinite(current.gradient).all()):
-            return Outcome(
-                state, current, False, f"did not settle: the loss is not a finite number in iteration {state.iteration}"
-            )
+            status = f"did not settle: the loss is not a finite number in iteration {state.iteration}"
+            return Outcome(state, evaluate(state.x, None), False, status)
         if state.iteration == iterations:
             settled, status = settlement(path(), settings)
             return Outcome(state, evaluate(state.x, None), settled, status)

@@ -74,7 +74,8 @@ def main(args: argparse.Namespace) -> None:
 
         model = PixelObservables(forward_model(segments, geometry, config))
         data = observables_of_hits(hits, geometry)
-        batches = observable_batches(model.model, data, method.batch_length_cm) if method.batch_length_cm else []
+        known, length = {**method.fixed, **method.initial}, method.batch_length_cm
+        batches = observable_batches(model.model, data, length, known) if length else []
         result = fit(
             objective_of(method, model, data),
             method,

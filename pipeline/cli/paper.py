@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="results of `gradcal fit`, as .../<sample>/<target>/<method>/fit.h5",
     )
-    parser.add_argument("--published", metavar="TABLE.csv", type=Path, help="published fits, drawn beside ours")
+    parser.add_argument(
+        "--published",
+        metavar="TABLE.csv",
+        type=Path,
+        help="published fits, drawn beside ours, instead of paper.published",
+    )
     parser.add_argument("output", metavar="OUT_FOLDER", type=Path, help="folder for figures, tables and paper.html")
 
 
@@ -44,13 +49,15 @@ def main(args: argparse.Namespace) -> None:
     from ..report.paper import draw, families, files
     from ..storage.atomic import atomic_output, check_output
     from ..storage.published import read_published
-    from .common import say
+    from .common import config_files, config_of, say
 
-    inputs = [*args.studies, *args.fits, *([] if args.published is None else [args.published])]
+    configured = config_of(args).paper.published
+    table = args.published or (None if configured is None else Path(configured))
+    inputs = [*args.studies, *args.fits, *([] if table is None else [table]), *config_files(args)]
     check_output(args.output / "paper.html", *inputs)
     studies = [read_study(path) for path in args.studies]
     fits = read_fits(args.fits, families(studies))
-    published = [] if args.published is None else read_published(args.published)
+    published = [] if table is None else read_published(table)
     made = files(draw(studies, fits, published))
     for name in made:
         check_output(args.output / name, *inputs)

@@ -134,7 +134,7 @@ def _config(text: YamlText, kind: Kind) -> Summary:
         geometry = load_geometry(config.detector.file)
     except GradcalError as error:
         geometry = error
-    summary = settings.summarise(config, geometry, ordered=kind != "record")  # a record sorts its keys
+    summary = settings.summarise(config, geometry)
     return Summary("configuration of a run" if kind == "record" else summary.kind, summary.facts, summary.findings)
 
 

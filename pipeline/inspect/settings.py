@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..calibrate.fit import check_method
@@ -28,13 +28,12 @@ _CUTS = (
 )
 
 
-def summarise(config: Config, geometry: DetectorGeometry | GradcalError, ordered: bool = True) -> Summary:
+def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summary:
     """What a valid configuration would run and what there is to say against it.
 
-    `geometry` is its detector, or the error of reading it; `ordered` is false where its methods do not stand in the
-    order in which they were given, so that the first is not known.
+    `geometry` is its detector, or the error of reading it.
     """
-    run = methods(config) if ordered or config.scenarios[config.scenario].methods else tuple(config.methods)
+    run = methods(config)
     found: list[Finding] = []
     if isinstance(geometry, GradcalError):
         found.append(Finding("error", "detector", str(geometry)))
@@ -48,8 +47,8 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError, ordered
     found += _tried("paths", lambda: check_paths(config))
     found += _tried("targets", lambda: target_values(config))
     for name in run:
-        found += _tried("method", lambda name=name: check_method(config.methods[name], name))  # type: ignore[misc]
-        found += _method(config.methods[name], name)
+        found += _tried("method", lambda name=name: check_method(run[name], name))  # type: ignore[misc]
+        found += _method(run[name], name)
     found += _tried("study", lambda: study_names(config))
     found += [*_cuts(config), *_ranges(config), *_unused(config)]
     # The same mistake may be met on two ways.
@@ -62,9 +61,9 @@ def samples(config: Config) -> dict[str, Sample]:
     return {f"samples.{name}": config.samples[name] for name in named} or {"sample": config.sample}
 
 
-def methods(config: Config) -> tuple[str, ...]:
-    """Methods of the configured scenario: those it names, else the first."""
-    return config.scenarios[config.scenario].methods or tuple(config.methods)[:1]
+def methods(config: Config) -> dict[str, Method]:
+    """Methods of the configured scenario by name: those it names, else all that are configured."""
+    return {name: config.known_methods[name] for name in config.scenarios[config.scenario].methods or config.methods}
 
 
 def _tried(rule: str, work: Callable[[], object]) -> list[Finding]:
@@ -76,7 +75,7 @@ def _tried(rule: str, work: Callable[[], object]) -> list[Finding]:
 
 
 def _facts(
-    config: Config, geometry: DetectorGeometry | GradcalError, run: tuple[str, ...]
+    config: Config, geometry: DetectorGeometry | GradcalError, run: Mapping[str, Method]
 ) -> Iterator[tuple[str, str]]:
     yield "scenario", f"{config.scenario}, of {', '.join(config.scenarios)}; seed {config.seed}; to {config.results}/"
     for name, sample in samples(config).items():
@@ -97,8 +96,7 @@ def _facts(
     noise = "with electronics noise" if config.readout.noise.enabled else "without noise"
     yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts"
     yield "targets", _targets(config)
-    for name in run:
-        m = config.methods[name]
+    for name, m in run.items():
         yield (
             f"method {name}",
             f"{m.objective} by {m.optimiser}, {len(m.free)} free ({', '.join(m.free)}), "

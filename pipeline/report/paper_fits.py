@@ -56,11 +56,11 @@ class PaperFit:
         return distance_history(self.fit.result)
 
     def twin(self, published: Sequence[PublishedFit]) -> PublishedFit | None:
-        """The published fit of the same family to the same target."""
+        """The published fit of the same family to the same target, which must be known in all six parameters."""
         target = {p.name: p.target for p in self.fit.result.parameters}
         for other in published:
             pairs = [(value, target.get(name)) for name, value in other.target.items()]
-            if other.family == self.family.key and all(t is not None and abs(v / t - 1) < 1e-6 for v, t in pairs if t):
+            if other.family == self.family.key and all(t is not None and abs(v - t) < 1e-6 * v for v, t in pairs):
                 return other
         return None
 

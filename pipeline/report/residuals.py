@@ -252,7 +252,7 @@ def _heatmap(cells: Cells, unit: str, end: float, geometry: DetectorGeometry, si
 
 def _marks(comparison: Comparison, chosen: Bools, geometry: DetectorGeometry) -> list[Figure]:
     """Hits without partner: triangles for those of the model only, circles for those of the data only."""
-    _, pixel_x, pixel_y = geometry.pixel(comparison.channel)
+    x, y = geometry.pixel_centre(*geometry.pixel(comparison.channel)[1:])
     traces: list[Figure] = []
     for which, symbol, side in (
         (chosen & ~comparison.in_data, "triangle-up-open", "simulation"),
@@ -268,8 +268,8 @@ def _marks(comparison: Comparison, chosen: Bools, geometry: DetectorGeometry) ->
             {
                 "type": "scatter",
                 "mode": "markers",
-                "x": numbers(geometry.x_range[0] + (pixel_x[which] + 0.5) * geometry.pixel_pitch, 5),
-                "y": numbers(geometry.y_range[0] + (pixel_y[which] + 0.5) * geometry.pixel_pitch, 5),
+                "x": numbers(x[which], 5),
+                "y": numbers(y[which], 5),
                 "customdata": hover,
                 "marker": {"symbol": symbol, "size": 7, "color": _INK, "line": {"width": 1.3, "color": _INK}},
                 "hovertemplate": f"only in the {side}: event %{{customdata[0]}}, hit %{{customdata[1]}}"

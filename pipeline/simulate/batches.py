@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +46,13 @@ class Division:
 
 
 def observable_batches(
-    model: ForwardModel, data: Observables, length: float
+    model: ForwardModel, data: Observables, length: float, values: Mapping[str, float] | None = None
 ) -> Iterator[tuple[PixelObservables, Observables]]:
-    """Models of batches of up to `length` [cm] of track, each with the data that belong to it."""
-    division = divide(model.segments, model.plan({}), length)
+    """Models of batches of up to `length` [cm] of track, each with the data that belong to it.
+
+    Tracks are kept apart by the pixels that they reach at parameter `values` (others nominal), such as a shift.
+    """
+    division = divide(model.segments, model.plan(values or {}), length)
     batch_of_data = division.of_observables(data)
     for batch in range(division.count):
         segments = model.segments.take(division.segments == batch)

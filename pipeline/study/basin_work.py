@@ -233,8 +233,10 @@ def _one_thread() -> Iterator[None]:
     """One thread of torch: sums in the same order however many processes there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 _work: Work | None = None

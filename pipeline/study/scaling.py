@@ -19,7 +19,7 @@ import numpy as np
 from ..calibrate.residuals import match, residuals
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
-from ..errors import SelectionError
+from ..errors import MemoryLimitError, SelectionError
 from ..parameters import CALIBRATED, nominal_values
 from ..select.cuts import Context, max_total_length_cm
 from ..simulate.batches import divide
@@ -225,7 +225,10 @@ def _block_times(sample: _Sample, block_pairs: int) -> list[dict[str, Any]]:
     settings = replace(model_settings(sample.config), block_pairs=block_pairs, memory_limit_mib=LIMIT_MIB)
     model = ForwardModel(part, sample.geometry, settings)
     values = nominal_values()
-    model.hits(values)
+    try:
+        model.hits(values)
+    except MemoryLimitError:
+        return []
     times = _time(with_gradient(model))
     return [
         {

@@ -35,6 +35,14 @@ def test_figures_tables_and_page_are_written(inputs, capsys):
     assert "paper.html: open it in a browser" in capsys.readouterr().err
 
 
+def test_the_configuration_names_the_published_fits(inputs, capsys):
+    config = json.dumps({"paper": {"published": str(inputs / "published.csv")}})
+    assert paper(inputs, "--config-json", config) == 0
+    assert "1 published fit of muons of 1 GeV" in (inputs / "out" / "paper.html").read_text()
+    assert paper(inputs, "--config", str(inputs / "nowhere.yaml")) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err
+
+
 def test_a_fit_of_a_sample_of_unknown_kind_is_refused(inputs, capsys):
     shutil.copytree(inputs / "muons", inputs / "others")
     fit = inputs / "others" / "target_1" / "gauss_newton" / "fit.h5"

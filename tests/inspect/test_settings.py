@@ -26,6 +26,14 @@ def test_the_defaults_are_without_fault() -> None:
     assert "6 free" in facts["method gauss_newton"] and "method adam" not in facts
 
 
+def test_methods_are_those_that_the_workflow_runs() -> None:
+    standard = dict(looked_at(scenarios={"closure": {"methods": ("adam", "gauss_newton")}}).facts)
+    assert "soft_dtw by adam" in standard["method adam"] and "method gauss_newton" in standard
+    configured = looked_at(methods={"a": {}, "b": {"max_iterations": 3}})
+    assert {"method a", "method b"} <= dict(configured.facts).keys()
+    assert configured.findings == ()
+
+
 CASES = {
     "sample": ({"sample": {"file": "nowhere.root"}}, "sample", "error", "nowhere.root"),
     "gun": ({"sample": {"gun": {"segment_length_cm": 1e4}}}, "gun", "error", "segment_length_cm"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,15 @@ def test_errors_in_the_table_are_those_of_the_fits(published, monkeypatch):
     assert first["published end, same target"] == "0.001"
     published_row = dict(zip(head, rows[2], strict=True))
     assert published_row["target"] == "median of 1" and published_row["error at the end"] == "0.001"
+
+
+def test_a_fit_without_known_targets_has_no_published_twin(published):
+    fit = paper_fits(MUONS, count=1)[0]
+    result = fit.fit.result
+    for known in (0, 3):  # all six are known in the test above
+        parameters = tuple(replace(p, target=p.target if i < known else None) for i, p in enumerate(result.parameters))
+        other = replace(fit, fit=replace(fit.fit, result=replace(result, parameters=parameters)))
+        assert fit.twin(published) is not None and other.twin(published) is None
 
 
 def test_thinned_curves_keep_both_ends():
