@@ -192,10 +192,13 @@ class _Problem:
         self.history.update({k: [] for k in (*(p.name for p in self.free), *DIAGNOSTICS, control)})
         if resume is not None:
             self.history.update({k: list(v) for k, v in resume.history.items()})
-        else:
+        elif self.batches > 1:
             _check_informative(self.evaluate(self.start), self.free)
 
         def record(state: State, e: Evaluation) -> None:
+            # One batch is the whole: what is evaluated first need not be evaluated twice.
+            if state.iteration == 0 and self.batches == 1:
+                _check_informative(e, self.free)
             row = {"objective": e.cost, control: state.control, "gradient": float(np.abs(e.gradient).max())}
             for key, value in {**self.values(state.x), **row, **e.counts}.items():
                 if key in self.history:
