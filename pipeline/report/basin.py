@@ -21,8 +21,8 @@ Result = Mapping[str, Any]
 _LOOK = {
     "arrived": (GREEN, "at the target"),
     "under_way": (SKY, "under way to it"),
-    "stuck": (ORANGE, "stuck elsewhere"),
-    "failed": ("black", "failed"),
+    "stuck": (ORANGE, "stuck, or a bent valley"),
+    "failed": ("black", "failed or ran off"),
 }
 #: Colour of each sample: with the cut, and without.
 _SAMPLES = (BLUE, ORANGE)
@@ -239,6 +239,7 @@ def _outcomes(result: Result) -> str:
         limits.append(f"{s['tolerance']:g} for Gauss-Newton steps")
     return (
         f"At the target: the largest relative error of the six is at most {', '.join(limits)}. Under way: it is not, "
-        "but along the straight line from the end of the fit to the target the objective nowhere rises by more than "
-        "1 % of what separated start and target. Stuck: it does."
+        "but along the straight line from the end of the fit to the target, looked at in nine places, the objective "
+        "nowhere rises by more than a tenth of what still separates the two. Stuck: it does, which may also be a bent "
+        "valley. Failed: no hits were left to compare, or the fit ran off to a distance above 10."
     )

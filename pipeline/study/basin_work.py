@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 #: Places along the line from the end of a fit to the target at which its objective is looked at, both included.
 PLACES = 9
-#: A rise of the objective on that line counts if it is more than this share of what separates start and target.
-LEAST_RISE = 0.01
+#: A rise of the objective on that line counts if it is more than this share of what separates the end from the target:
+#: not the start, from which most of the way is made even by a fit that ends in a minimum of its own.
+LEAST_RISE = 0.1
+#: A fit that ends further away than this has run off to a physical bound.
+FAR = 10.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,10 @@ class Work:
             return {**told, "outcome": "failed", "why": str(refused), "end_u": None, "error": None, "iterations": 0}
         error = float(np.abs(end / np.array(self.scale.target) - 1).max())
         found = {"end_u": self.scale.coordinates(end).tolist(), "error": error, "iterations": result.iterations}
-        return {**told, "outcome": self._outcome(method, error, costs), "why": result.status, **found, **costs}
+        settings = self.config.study.basin
+        tolerance = settings.adam_tolerance if method.optimiser == "adam" else settings.tolerance
+        judged = outcome_of(error, tolerance, found["end_u"], costs["way_costs"])
+        return {**told, "outcome": judged, "why": result.status, **found, **costs}
 
     def _way(self, objective: Objective, start: Floats, end: Floats) -> dict[str, Any]:
         """Cost at the start, and along the straight line from the end to the target."""
@@ -143,18 +149,6 @@ class Work:
         way = [self.scale.values(u * share) for share in np.linspace(1, 0, PLACES)]
         at = [_cost(objective, values) for values in [start, *way]]
         return {"start_cost": at[0], "way_costs": at[1:]}
-
-    def _outcome(self, method: Method, error: float, costs: Mapping[str, Any]) -> str:
-        settings = self.config.study.basin
-        tolerance = settings.adam_tolerance if method.optimiser == "adam" else settings.tolerance
-        if error <= tolerance:
-            return "arrived"
-        way = np.array([np.inf if c is None else c for c in costs["way_costs"]])
-        start = np.inf if costs["start_cost"] is None else costs["start_cost"]
-        if not np.isfinite(way[0]):
-            return "failed"
-        height = max(min(start, 1e300), way[0]) - way[-1]
-        return "stuck" if rise(way) > LEAST_RISE * max(height, 0.0) else "under_way"
 
     def _line(self, job: LineJob) -> dict[str, Any]:
         """Costs `(points,)` of every method; None where the model cannot go or nothing is left to compare."""
@@ -184,6 +178,16 @@ class _Once(ObservableModel):
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         return self.at
+
+
+def outcome_of(error: float, tolerance: float, end_u: Sequence[float], way_costs: Sequence[float | None]) -> str:
+    """What became of a fit that ended at `end_u` `(6,)`, with costs along the line from there to the target."""
+    if error <= tolerance:
+        return "arrived"
+    if way_costs[0] is None or np.abs(end_u).max() > FAR:
+        return "failed"
+    way = np.array([np.inf if c is None else c for c in way_costs])
+    return "stuck" if rise(way) > LEAST_RISE * max(way[0] - way[-1], 0.0) else "under_way"
 
 
 def rise(walk: Floats) -> float:

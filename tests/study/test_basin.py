@@ -19,6 +19,7 @@ TINY = Basin(
     methods=("gauss_newton", "adam_energy_distance"),
     distances=(0.0, 0.3),
     starts=1,
+    reach=1.0,
     adam_iterations=3,
     line_points=3,
     plane_points=3,
@@ -141,6 +142,17 @@ def test_a_plane_is_of_two_of_the_six():
 def test_a_climb_is_measured_from_the_lowest_place_passed():
     assert basin_work.rise(np.array([5.0, 3.0, 4.5, 1.0, 1.2])) == pytest.approx(1.5)
     assert basin_work.rise(np.array([5.0, 3.0, 2.0, 1.0])) == 0
+
+
+def test_outcomes_are_judged_by_what_separates_the_end_from_the_target():
+    near, far = [0.5] * 6, [0.5] * 5 + [-292.0]
+    assert basin_work.outcome_of(0.01, 0.05, near, [1.0, 3.0, 0.0]) == "arrived"
+    assert basin_work.outcome_of(0.2, 0.05, near, [1.0, 0.6, 0.0]) == "under_way"
+    assert basin_work.outcome_of(0.2, 0.05, near, [1.0, 1.05, 0.0]) == "under_way"
+    assert basin_work.outcome_of(0.2, 0.05, near, [1e-3, 2e-3, 0.0]) == "stuck"
+    assert basin_work.outcome_of(0.2, 0.05, near, [1.0, None, 0.0]) == "stuck"
+    assert basin_work.outcome_of(0.2, 0.05, far, [1.0, 0.6, 0.0]) == "failed"
+    assert basin_work.outcome_of(0.2, 0.05, near, [None, 0.6, 0.0]) == "failed"
 
 
 def test_false_minima_are_those_away_from_the_target():
