@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.load import load_config
+from pipeline.config.load import load_config, merged
 from pipeline.layout import pages, paper_page
+from pipeline.storage.yaml_text import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = ROOT / "configs" / "paper.yaml"
@@ -47,7 +48,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     status = snakemake.wait()
     if status == 0:
-        config = load_config(PAPER if args.paper else ROOT / "config.yaml", overrides)
+        # As Snakemake puts them together: each of the files over the one before.
+        over = merged(read_yaml(PAPER).content, overrides) if args.paper else overrides
+        config = load_config(ROOT / "config.yaml", over)
         made = [*pages(config), *([paper_page(config)] if args.paper else [])]
         print("\n" + "\n".join(f"The page: {ROOT / page}" for page in made))
     return status

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import jinja2
@@ -139,8 +140,12 @@ def _studies(studies: Sequence[Result]) -> list[Drawing]:
 
 
 def _basin(studies: Sequence[Result]) -> list[Drawing]:
-    several = sum(s["study"] == "basin" for s in studies) > 1
-    return basin.drawings(studies, lambda stem, sample: _named(stem, sample, several))
+    chosen = [s for s in studies if s["study"] == "basin"]
+
+    def drawn(study: Result) -> list[Drawing]:
+        return basin.drawings([study], lambda stem, sample: _named(stem, sample, len(chosen) > 1))
+
+    return [drawing for study in chosen for drawing in _understood(study, partial(drawn, study))]
 
 
 def _track_lengths(studies: Sequence[Result]) -> list[Drawing]:

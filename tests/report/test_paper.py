@@ -124,6 +124,8 @@ def test_a_study_of_another_version_is_refused():
     del broken["batches"]
     with pytest.raises(FileFormatError, match="scaling of muons is not as this version writes it"):
         paper.draw([broken], [], [])
+    with pytest.raises(FileFormatError, match="basin of muons is not as this version writes it"):
+        paper.draw([{"study": "basin", "sample": "muons"}], [], [])
 
 
 def test_the_family_is_told_by_the_lengths_of_the_species():
