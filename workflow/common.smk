@@ -117,6 +117,11 @@ def segments_of_study(wildcards):
     return of_sample({"selected": "selected.h5", "segments": "segments.h5"}[STUDIES[wildcards.study].input])
 
 
+def samples_of_study(name):
+    """The samples that a study runs on."""
+    return list(SAMPLES) if STUDIES[name].every_sample else list(SAMPLES)[:1]
+
+
 def of_sample(*parts):
     """Path below the folder of one scenario and sample."""
     return os.path.join(settings.results, "{scenario}", "{sample}", *parts)

@@ -279,8 +279,8 @@ class Basin(Section):
         (1.0, 2.0, 3.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
     )
     starts: int = Field(3, ge=1, description="starts at each distance")
-    adam: Adam = Adam(decay=0.95, decay_iterations=2, batch_length_cm=12)
-    adam_iterations: int = Field(100, ge=1, description="steps of a fit by adam")
+    adam: Adam = Adam(decay=0.95, decay_iterations=8, batch_length_cm=12)
+    adam_iterations: int = Field(400, ge=1, description="steps of a fit by adam")
     adam_tolerance: Positive = Field(0.05, description="largest relative error of a fit by adam that has arrived ...")
     tolerance: Positive = Field(1e-4, description="... and of a fit by levenberg_marquardt")
     reach: Positive = Field(3.0, description="distance that lines and plane reach to either side of the target")

@@ -23,7 +23,8 @@ class Study:
     `table(result) -> str`.
 
     `input` says which segments of a sample `run` gets; None: none, it gets None. `sections` are the parts of the
-    configuration that its numbers depend on.
+    configuration that its numbers depend on. Where `every_sample` is false, the workflow runs it for the first sample
+    of a scenario only: it takes minutes, and another sample would tell little more.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Study:
     summary: str
     input: Input | None = "selected"
     sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "simulate")
+    every_sample: bool = True
 
     def function(self, name: str) -> Callable[..., Any]:
         """`run` or `table` of the study's module."""
@@ -40,7 +42,12 @@ class Study:
 
 _ALL = (
     Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),
-    Study("scaling", "pipeline.study.scaling", "time and memory against track length, batches and block size"),
+    Study(
+        "scaling",
+        "pipeline.study.scaling",
+        "time and memory against track length, batches and block size",
+        every_sample=False,
+    ),
     Study("relaxations", "pipeline.study.relaxations", "discrete operations, relaxed and exact", input=None),
     Study("track_lengths", "pipeline.study.track_lengths", "lengths of tracks by species and cut", input="segments"),
     Study(
@@ -49,6 +56,7 @@ _ALL = (
         "from how far fits find the target, for each method and loss",
         input="segments",
         sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
+        every_sample=False,
     ),
 )
 

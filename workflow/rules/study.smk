@@ -62,6 +62,6 @@ STUDY_FILES = [
     for path in (
         expand(rules.study_of_detector.output.result, scenario=settings.scenario, study=name)
         if STUDIES[name].input is None
-        else expand(rules.study.output.result, scenario=settings.scenario, sample=SAMPLES, study=name)
+        else expand(rules.study.output.result, scenario=settings.scenario, sample=samples_of_study(name), study=name)
     )
 ]
