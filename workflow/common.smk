@@ -181,7 +181,7 @@ SECTIONS = {
     "simulate": ("checks", "detector", "readout", "simulate"),
     "fit": ("seed", "checks", "detector", "simulate"),
     "report": ("checks", "detector.file", "report"),
-    "paper": ("paper", "detector.file"),
+    "paper": ("paper",),
 }
 DEFAULTS = Config().model_dump(mode="json")
 

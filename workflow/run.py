@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.load import load_config, merged
+from pipeline.errors import ConfigError
 from pipeline.layout import pages, paper_page
 from pipeline.storage.yaml_text import read_yaml
 
@@ -36,7 +37,11 @@ def main() -> int:
     command = [sys.executable, "-m", "snakemake", "--cores", args.cores]
     overrides: dict[str, Any] = {}
     if args.paper:
-        overrides = paper_data(args.data, args.standing)
+        try:
+            overrides = paper_data(args.data, args.standing)
+        except ConfigError as error:
+            print(f"make paper: {error}", file=sys.stderr)
+            return 2
         command += ["--configfile", str(PAPER)]
     elif args.sample:
         overrides["sample"] = {"file": str(found(args.sample, args.standing))}
@@ -57,18 +62,25 @@ def main() -> int:
 
 
 def paper_data(folder: str, standing: Path) -> dict[str, Any]:
-    """Settings that name the data of the paper that are there; without any, its figures come from a particle gun."""
-    place = found(folder or os.environ.get("GRADCAL_DATA") or "../shared/data", standing)
+    """Settings that name the data of the paper that are there; without samples, its figures come from a particle gun.
+
+    Raises `ConfigError` where a folder was named and holds nothing of it.
+    """
+    named = folder or os.environ.get("GRADCAL_DATA")
+    place = found(named or "../shared/data", standing)
     files = {name: place / file for name, file in PAPER_SAMPLES.items() if (place / file).is_file()}
+    published = place / PAPER_PUBLISHED
+    if named and not files and not published.is_file():
+        wanted = ", ".join([*PAPER_SAMPLES.values(), PAPER_PUBLISHED])
+        raise ConfigError(f"{named}: none of {wanted} is there; name the folder that holds them (DATA=folder).")
+    overrides: dict[str, Any] = {}
+    if published.is_file():
+        overrides["paper"] = {"published": str(published.resolve())}
     if not files:
-        print(f"{place}: no samples of the paper are there; its figures are made with a particle gun.", file=sys.stderr)
-        return {}
-    overrides: dict[str, Any] = {
-        "samples": {name: {"file": str(path.resolve())} for name, path in files.items()},
-        "scenarios": {"paper": {"samples": list(files)}},
-    }
-    if (place / PAPER_PUBLISHED).is_file():
-        overrides["paper"] = {"published": str((place / PAPER_PUBLISHED).resolve())}
+        print("No samples of the paper are at hand; its figures are made with a particle gun.", file=sys.stderr)
+        return overrides
+    overrides["samples"] = {name: {"file": str(path.resolve())} for name, path in files.items()}
+    overrides["scenarios"] = {"paper": {"samples": list(files)}}
     return overrides
 
 

@@ -72,7 +72,8 @@ def fit(
         run = problem.solve(lambda state, history: on_iteration(Progress(before, state, history)), present)  # noqa: B023
         finished.append(Finished(run.outcome.state, run.outcome.converged, run.outcome.status, run.history))
         runs.append(run)
-    best = min(runs, key=lambda r: (not r.outcome.converged, r.outcome.evaluation.cost))
+    # A cost that is not a number compares with nothing.
+    best = min(runs, key=lambda r: (not r.outcome.converged, np.nan_to_num(r.outcome.evaluation.cost, nan=np.inf)))
     return _result(best, runs, free, method, name, target, extra)
 
 

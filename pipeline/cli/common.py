@@ -171,12 +171,18 @@ def read_with_detector(path: Path, config: Config) -> tuple[Segments, DetectorGe
 
 
 @contextmanager
-def timed(output: Path, what: str) -> Iterator[None]:
-    """Write wall time and peak memory of the block to `<output stem>.timing.json`: never into a result."""
+def timed(output: Path, what: str, *, complete: bool = True) -> Iterator[None]:
+    """Write wall time and peak memory of the block to `<output stem>.timing.json`: never into a result.
+
+    Work that goes on after an interruption is not `complete`: it has no time, and that of an earlier run is removed.
+    """
     from ..storage.atomic import atomic_output
 
     start = time.monotonic()
     yield
+    if not complete:
+        output.with_suffix(".timing.json").unlink(missing_ok=True)
+        return
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     content = {"what": what, "seconds": round(time.monotonic() - start, 3), "peak_memory_mib": round(peak, 1)}
     with atomic_output(output.with_suffix(".timing.json")) as temporary:

@@ -66,7 +66,8 @@ def main(args: argparse.Namespace) -> None:
     if resume is not None:
         say(f"{args.output}: going on after iteration {resume.state.iteration} of an interrupted fit.")
 
-    with timed(args.output, "fit"), fit_progress(method) as show, checkpoint.kept() as keep:
+    complete = resume is None
+    with timed(args.output, "fit", complete=complete), fit_progress(method) as show, checkpoint.kept() as keep:
 
         def on_iteration(progress: Progress) -> None:
             keep(progress)
@@ -75,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
         model = PixelObservables(forward_model(segments, geometry, config))
         data = observables_of_hits(hits, geometry)
         known, length = {**method.fixed, **method.initial}, method.batch_length_cm
-        batches = observable_batches(model.model, data, length, known) if length else []
+        batches = observable_batches(model.model, data, length, config.seed, known) if length else []
         result = fit(
             objective_of(method, model, data),
             method,

@@ -37,7 +37,8 @@ def main(args: argparse.Namespace) -> None:
             "one, or use `gradcal convert`."
         )
     geometry = load_geometry(config.detector.file)
-    # Streams of the seed: 0 gun, 1 tracks that are selected, 2 starts of a fit, 3 noise, 5 starts of the study `basin`.
+    # Streams of the seed: 0 gun, 1 tracks that are selected, 2 starts of a fit, 3 noise, 4 batches,
+    # 5 starts of the study `basin`.
     segments = muon_gun(config.sample.gun, geometry, np.random.default_rng([config.seed, 0]))
     provenance = Provenance.of(
         "produce",

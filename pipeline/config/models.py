@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ..names import nearest
 from ..parameters import CALIBRATED, check_values, lookup
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -318,6 +319,14 @@ class Scenario(Section):
     methods: tuple[Name, ...] = Field((), description="methods by name; empty: all of `methods`")
     studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
 
+    @field_validator("samples", "targets", "methods", "studies")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is listed twice")
+        return names
+
 
 class Report(Section):
     """The page."""
@@ -373,11 +382,14 @@ class Config(Section):
         for name, scenario in self.scenarios.items():
             for method in scenario.methods:
                 if method not in self.known_methods:
-                    raise ValueError(f"scenarios.{name}.methods: no method {method!r} under methods")
+                    guess = nearest(method, self.known_methods)
+                    raise ValueError(f"scenarios.{name}.methods: no method {method!r}; did you mean {guess!r}?")
             for wanted in scenario.samples:
                 if wanted not in self.samples:
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
         for key, more in self.samples.items():
+            if key in ("paper", "studies"):
+                raise ValueError(f"samples.{key}: {key!r} is a folder of the workflow's own; choose another name")
             if more.name not in (None, key):
                 raise ValueError(f"samples.{key}.name: {more.name!r} is not its name here; leave it out")
         return self

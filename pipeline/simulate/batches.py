@@ -46,13 +46,13 @@ class Division:
 
 
 def observable_batches(
-    model: ForwardModel, data: Observables, length: float, values: Mapping[str, float] | None = None
+    model: ForwardModel, data: Observables, length: float, seed: int, values: Mapping[str, float] | None = None
 ) -> Iterator[tuple[PixelObservables, Observables]]:
     """Models of batches of up to `length` [cm] of track, each with the data that belong to it.
 
     Tracks are kept apart by the pixels that they reach at parameter `values` (others nominal), such as a shift.
     """
-    division = divide(model.segments, model.plan(values or {}), length)
+    division = divide(model.segments, model.plan(values or {}), length, seed)
     batch_of_data = division.of_observables(data)
     for batch in range(division.count):
         segments = model.segments.take(division.segments == batch)
@@ -60,11 +60,12 @@ def observable_batches(
         yield PixelObservables(part), data.take(batch_of_data == batch)
 
 
-def divide(segments: Segments, plan: Plan, length: float | None) -> Division:
+def divide(segments: Segments, plan: Plan, length: float | None, seed: int) -> Division:
     """Divide a sample into batches of whole tracks of up to `length` [cm] (None: one batch).
 
     Tracks that reach a common pixel stay together, so that every recorded hit belongs to one batch. They are taken in
-    the order of their events; a batch is closed when the next tracks would make it longer.
+    an order fixed by the seed, which makes batches more alike than whole events are; a batch is closed when the next
+    tracks would make it longer.
     """
     track = segments.track_index()
     tracks = int(track.max(initial=-1)) + 1
@@ -75,7 +76,9 @@ def divide(segments: Segments, plan: Plan, length: float | None) -> Division:
     links = coo_array((ones, (track_of_pair, tracks + pixel_of_pair)), shape=shape)
     group = connected_components(links, directed=False)[1].astype(np.int64)
     group_of_track, group_of_pixel = group[:tracks], group[tracks:]
-    batch = _fill(group_of_track, np.bincount(track, segments.length, minlength=tracks).astype(np.float64), length)
+    batch = _fill(
+        group_of_track, np.bincount(track, segments.length, minlength=tracks).astype(np.float64), length, seed
+    )
     # Numbers of groups are those of tracks or of pixels; every pixel of a plan is reached by some track.
     batch_of_group = np.zeros(group.max(initial=-1) + 1, dtype=np.int64)
     batch_of_group[group_of_track] = batch
@@ -88,14 +91,14 @@ def divide(segments: Segments, plan: Plan, length: float | None) -> Division:
     )
 
 
-def _fill(group: Ints, lengths: Floats, length: float | None) -> Ints:
-    """`(tracks,)` batch of each track; groups of tracks go whole, in the order of their first tracks."""
+def _fill(group: Ints, lengths: Floats, length: float | None, seed: int) -> Ints:
+    """`(tracks,)` batch of each track; groups of tracks go whole."""
     batch = np.zeros(len(group), dtype=np.int64)
     if length is None:
         return batch
     _, first = np.unique(group, return_index=True)
     number, filled = 0, 0.0
-    for name in group[np.sort(first)]:
+    for name in np.random.default_rng([seed, 4]).permutation(group[np.sort(first)]):
         together: Bools = group == name
         size = float(lengths[together].sum())
         if filled > 0 and filled + size > length:

@@ -26,9 +26,6 @@ from ..select.cuts import apply_cuts
 from ..tables import Floats, Segments
 from .basin_work import Job, LineJob, StartJob, Work, work_through
 
-#: What can become of a start, in the order in which figures show it.
-OUTCOMES = ("arrived", "under_way", "stuck", "failed")
-
 
 def run(
     config: Config, segments: Segments, geometry: DetectorGeometry, progress: Callable[[str], None]

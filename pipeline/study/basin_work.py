@@ -101,7 +101,7 @@ class Work:
 
         def make() -> list[tuple[PixelObservables, Observables]]:
             model, data = self.data(sample)
-            return list(observable_batches(model.model, data, length))
+            return list(observable_batches(model.model, data, length, self.config.seed))
 
         batches = self._once(("batches", sample, length), make)
         return [objective_of(self.methods[method], *batch) for batch in batches]

@@ -78,7 +78,6 @@ def table(result: dict[str, Any]) -> str:
     lines.append(
         f"{whole['length_cm']:>12.1f}{whole['hits']:>8}{'':>22}"
         f"{1e3 * whole['seconds_with_jacobian'] / whole['length_cm']:>10.3f}{'':>9}{whole['peak_memory_mib']:>14.0f}"
-        f""
         f"   once, {whole['seconds_with_jacobian']:.1f} s; working memory estimated at "
         f"{whole['estimated_memory_mib']:.0f} MiB"
     )

@@ -159,7 +159,7 @@ def _times(sample: _Sample, length: float) -> list[dict[str, Any]]:
 
 def _batches(sample: _Sample, progress: Callable[[str], None]) -> list[dict[str, Any]]:
     """Times of the batches of a fit, and what a differentiable run and another precision change in their hits."""
-    division = divide(sample.segments, sample.model(sample.segments).plan({}), BATCH_LENGTH)
+    division = divide(sample.segments, sample.model(sample.segments).plan({}), BATCH_LENGTH, sample.config.seed)
     count = min(division.count, MOST_BATCHES)
     rows = []
     for batch in range(count):

@@ -51,11 +51,11 @@ class Remembered:
 
 
 def muon_batch() -> PixelObservables:
-    """Of the batches of the muons that the published cuts leave, the third: 98 cm in two events."""
+    """The third of the batches of the muons that the published cuts leave."""
     path = data_folder() / "g4_muon_1gev_100ev.h5"
     segments = read_segments(path, checks=Checks(), geometry=MODULE0).segments
     selected = apply_cuts(segments, Select(), MODULE0, seed=1, where="muons").segments
-    division = divide(selected, model(selected, threads=2).plan({}), 100.0)
+    division = divide(selected, model(selected, threads=2).plan({}), 100.0, 1)
     return PixelObservables(model(selected.take(division.segments == 2), threads=2))
 
 

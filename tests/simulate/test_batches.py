@@ -26,7 +26,7 @@ def test_batches_simulated_alone_give_the_hits_of_the_whole(length):
     data = PixelObservables(whole).observe({"electron_lifetime": 900.0})
     seen: dict[tuple[int, ...], list[float]] = {}
     count = 0
-    for batch, its_data in observable_batches(whole, data, length):
+    for batch, its_data in observable_batches(whole, data, length, 1):
         hits = batch.observe({"electron_lifetime": 900.0})
         assert keys(hits) == keys(its_data)
         np.testing.assert_allclose(hits.values, its_data.values, rtol=1e-9)
@@ -39,7 +39,7 @@ def test_batches_simulated_alone_give_the_hits_of_the_whole(length):
 def test_batches_hold_whole_tracks_up_to_the_length_unless_they_share_pixels():
     segments = random_tracks(7, 60, events=12)
     plan = model(segments).plan({})
-    division = divide(segments, plan, 30.0)
+    division = divide(segments, plan, 30.0, 1)
     for track in range(60):
         assert len(set(division.segments[segments.traj_id == track])) == 1
     assert set(division.segments) == set(range(division.count))
@@ -48,7 +48,7 @@ def test_batches_hold_whole_tracks_up_to_the_length_unless_they_share_pixels():
     for batch in np.flatnonzero(filled > 30.0):
         # Longer only by tracks that cannot be separated: leaving one out would leave pixels to share.
         assert batch in single or len(set(segments.event_id[division.segments == batch])) == 1
-    assert divide(segments, plan, None).count == 1
+    assert divide(segments, plan, None, 1).count == 1
 
 
 def test_crossing_tracks_stay_together_and_distant_ones_do_not():
@@ -57,8 +57,17 @@ def test_crossing_tracks_stay_together_and_distant_ones_do_not():
     distant = straight_track(traj=2, start=(0, 20, 20), direction=(1, 0, 0))
     other_volume = straight_track(traj=3, start=(0, 0, -20), direction=(1, 0, 0))
     segments = Segments.concatenate([here, crossing, distant, other_volume])
-    batch = divide(segments, model(segments).plan({}), 1.0).segments
-    assert [batch[segments.traj_id == t][0] for t in range(4)] == [0, 0, 1, 2]
+    for seed in range(5):
+        division = divide(segments, model(segments).plan({}), 1.0, seed)
+        here, crossing, *others = (division.segments[segments.traj_id == t][0] for t in range(4))
+        assert division.count == 3 and here == crossing and len({here, *others}) == 3
+
+
+def test_a_seed_fixes_the_batches():
+    segments = random_tracks(7, 60, events=12)
+    plan = model(segments).plan({})
+    one, same, other = (divide(segments, plan, 30.0, seed).segments.tolist() for seed in (1, 1, 2))
+    assert one == same != other
 
 
 def test_hits_that_no_track_can_make_are_lost_to_no_batch():
@@ -69,11 +78,12 @@ def test_hits_that_no_track_can_make_are_lost_to_no_batch():
     data = PixelObservables(whole).observe({})
     lost = data.take(np.array([0, 0, 0]))
     lost = replace(lost, event=np.array([4, 9, 77]), channel=np.array([3, 3, 3]), order=np.array([0, 0, 0]))
-    division = divide(segments, whole.plan({}), 5.0)
+    division = divide(segments, whole.plan({}), 5.0, 1)
     assert division.count == 3
-    assert division.of_observables(lost).tolist() == [0, 2, 0]
+    first_of_event_4, first_of_event_9 = (division.pixels[division.event == event][0] for event in (4, 9))
+    assert division.of_observables(lost).tolist() == [first_of_event_4, first_of_event_9, 0]
 
 
 def test_an_empty_sample_has_one_batch():
     segments = straight_track().take(np.zeros(10, dtype=bool))
-    assert divide(segments, model(segments).plan({}), 100.0).count == 1
+    assert divide(segments, model(segments).plan({}), 100.0, 1).count == 1

@@ -7,12 +7,14 @@ import pytest
 
 from pipeline.config.models import Config
 from pipeline.errors import MemoryLimitError, SelectionError
+from pipeline.simulate.batches import divide
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.segments import write_segments
 from pipeline.study import memory, scaling
 from pipeline.study.benchmark import repeated, restart_peak
 from pipeline.tables import Segments
+from tests.simulate.deposits import model
 from tests.tracks import straight_track
 
 
@@ -61,9 +63,11 @@ def test_lengths_are_those_of_whole_tracks(result):
         assert row["forward_s"] > 0 and row["gradient_s"] > 0 and row["hits"] > 10
 
 
-def test_batches_are_those_of_a_fit(result):
-    # The third track alone would go into the first batch of 100 cm, but it shares pixels with the fourth.
-    assert [row["length_cm"] for row in result["batches"]] == pytest.approx([60.0, 90.0, 90.0])
+def test_batches_are_those_of_a_fit(result, sample):
+    division = divide(sample, model(sample).plan({}), 100.0, Config().seed)
+    assert division.count == 3
+    lengths = np.bincount(division.segments, sample.length)
+    assert [row["length_cm"] for row in result["batches"]] == pytest.approx(lengths)
 
 
 def test_derivatives_change_no_hit_and_single_precision_hardly_any(result):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import ConfigError
 from workflow.run import paper_data
 
 from .conftest import Workflow
@@ -60,9 +61,8 @@ def test_an_unknown_study_is_refused_before_any_work(tmp_path):
     assert "Traceback" not in done.stdout
 
 
-def test_make_paper_takes_the_data_that_are_there(tmp_path, capsys):
-    assert paper_data(str(tmp_path), tmp_path) == {}
-    assert "particle gun" in capsys.readouterr().err
+def test_make_paper_takes_the_data_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.delenv("GRADCAL_DATA", raising=False)
     (tmp_path / "edepsim_mixed_100ev.h5").touch()
     found = paper_data(tmp_path.name, tmp_path.parent)
     assert found == {
@@ -71,3 +71,14 @@ def test_make_paper_takes_the_data_that_are_there(tmp_path, capsys):
     }
     (tmp_path / "published_fits.csv").touch()
     assert paper_data(str(tmp_path), tmp_path)["paper"] == {"published": str(tmp_path / "published_fits.csv")}
+
+
+def test_make_paper_refuses_a_folder_without_any(tmp_path):
+    with pytest.raises(ConfigError, match="none of g4_muon_1gev_100ev.h5, .* is there; name the folder"):
+        paper_data(str(tmp_path), tmp_path)
+
+
+def test_the_published_table_alone_goes_with_the_particle_gun(tmp_path, capsys):
+    (tmp_path / "published_fits.csv").touch()
+    assert paper_data(str(tmp_path), tmp_path) == {"paper": {"published": str(tmp_path / "published_fits.csv")}}
+    assert "particle gun" in capsys.readouterr().err

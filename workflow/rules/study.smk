@@ -11,6 +11,8 @@ rule study:
         of_sample("logs", "studies", "{study}.log"),
     benchmark:
         of_sample("benchmarks", "studies", "{study}.tsv")
+    wildcard_constraints:
+        study=any_of([name for name in STUDIES if STUDIES[name].input is not None]),
     conda:
         "../../envs/core.yaml"
     # A study that measures time needs the machine for itself.
