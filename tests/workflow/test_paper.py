@@ -74,7 +74,7 @@ def test_make_paper_takes_the_data_that_are_there(tmp_path, monkeypatch):
 
 
 def test_make_paper_refuses_a_folder_without_any(tmp_path):
-    with pytest.raises(ConfigError, match="none of g4_muon_1gev_100ev.h5, .* is there; name the folder"):
+    with pytest.raises(ConfigError, match=r"none of g4_muon_1gev_100ev\.h5, .* is there; name the folder"):
         paper_data(str(tmp_path), tmp_path)
 
 
