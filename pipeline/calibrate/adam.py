@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def minimise(
     learning rate that falls by `settings.decay` every `settings.decay_iterations` steps. `evaluate(x, batch)` gives
     the objective of one batch, or of everything for None; `room(x)` the lowest and highest step of every coordinate;
     `path()` `(iterations + 1, P)` the coordinates of all recorded iterations. `record` is called before every step
-    and at the end; `resume` may be any recorded state.
+    and at the end; `resume` may be any recorded state. The result is the mean over the last `settings.average_passes`
+    passes through the batches.
     """
     state = resume or State(x=start, control=settings.learning_rate, moments=np.zeros((2, len(start))))
     while True:
@@ -55,8 +57,18 @@ def minimise(
             return Outcome(state, evaluate(state.x, None), False, status)
         if state.iteration == iterations:
             settled, status = settlement(path(), settings)
-            return Outcome(state, evaluate(state.x, None), settled, status)
+            last = averaged(settings, batches, iterations)
+            mean = replace(state, x=path()[-last:].mean(axis=0))
+            return Outcome(mean, evaluate(mean.x, None), settled, status, last)
         state = _step(state, current.gradient, room(state.x), settings)
+
+
+def averaged(settings: Adam, batches: int, iterations: int) -> int:
+    """Over how many of its last iterations a walk is averaged: gradients of different batches pull it about the
+    minimum in a round, and the mean over a round is nearer (Polyak and Juditsky, SIAM J. Control Optim. 30 (1992) 838).
+    """
+    # No more than the part in which it must have settled: before, it was on its way.
+    return max(min(round(settings.average_passes * batches), int(settings.settle_fraction * iterations)), 1)
 
 
 def _step(state: State, gradient: Floats, room: tuple[Floats, Floats], settings: Adam) -> State:

@@ -70,7 +70,8 @@ def fit(
         present = resume if resume is not None and number == len(resume.finished) else None
         before = tuple(finished)
         run = problem.solve(lambda state, history: on_iteration(Progress(before, state, history)), present)  # noqa: B023
-        finished.append(Finished(run.outcome.state, run.outcome.converged, run.outcome.status, run.history))
+        end = run.outcome
+        finished.append(Finished(end.state, end.converged, end.status, run.history, end.averaged))
         runs.append(run)
     # A cost that is not a number compares with nothing.
     best = min(runs, key=lambda r: (not r.outcome.converged, np.nan_to_num(r.outcome.evaluation.cost, nan=np.inf)))
@@ -211,7 +212,7 @@ class _Problem:
 
     def repeat(self, done: Finished) -> _Run:
         """The outcome of a start that was finished before an interruption."""
-        outcome = Outcome(done.state, self.evaluate(done.state.x), done.converged, done.status)
+        outcome = Outcome(done.state, self.evaluate(done.state.x), done.converged, done.status, done.averaged)
         return _Run(outcome, self.initial, self.values(done.state.x), done.history)
 
 
@@ -278,6 +279,7 @@ def _result(
             "objective": e.cost,
             "unmatched_fraction": fraction,
             **({} if e.curvature is None else {"condition_number": _condition_number(e.curvature)}),
+            "averaged_iterations": float(outcome.averaged),
             "starts": float(len(runs)),
             "starts_converged": float(sum(r.outcome.converged for r in runs)),
         },

@@ -20,12 +20,13 @@ _DOWN, _UP = 0.1, 8.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where and why the optimiser stopped."""
+    """Where and why the optimiser stopped; the point is the mean of `averaged` last iterations."""
 
     state: State
     evaluation: Evaluation
     converged: bool
     status: str
+    averaged: int = 1
 
 
 def minimise(

@@ -29,12 +29,13 @@ class State:
 
 @dataclass(frozen=True)
 class Finished:
-    """One start that came to an end: the optimiser's last state, its verdict, and the history."""
+    """One start that came to an end: its result (the mean of `averaged` last iterations), verdict, and history."""
 
     state: State
     converged: bool
     status: str
     history: Mapping[str, list[float]]
+    averaged: int = 1
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,9 @@ class Adam(Section):
     decay_iterations: Positive = Field(66.0, description="... this many iterations, whatever the number of batches")
     clip_norm: Positive = Field(1.0, description="largest norm of a gradient; longer ones are shortened to it")
     batch_length_cm: Positive | None = Field(100.0, description="length of a batch; null: the whole sample at once")
+    average_passes: NotNegative = Field(
+        1.0, description="the result is the mean over this many last passes through the batches; 0: the last point"
+    )
     settle_fraction: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.2, description="last part of the iterations in which the values must have settled ..."
     )

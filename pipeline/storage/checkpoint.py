@@ -71,7 +71,7 @@ class Checkpoint:
             if found["key"] != self._key(content):
                 return None
             finished = tuple(
-                Finished(_state(f["state"]), bool(f["converged"]), str(f["status"]), f["history"])
+                Finished(_state(f["state"]), bool(f["converged"]), str(f["status"]), f["history"], int(f["averaged"]))
                 for f in content["finished"]
             )
             return Progress(finished, _state(content["present"]["state"]), content["present"]["history"])

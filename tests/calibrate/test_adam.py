@@ -100,8 +100,17 @@ def test_going_on_from_any_recorded_state_ends_the_same_to_the_last_bit(at):
 
 def test_the_outcome_is_that_of_all_batches():
     states, outcome = walk(Adam(), 20)
-    assert outcome.state is states[-1] and outcome.state.iteration == 20
+    assert outcome.state.iteration == states[-1].iteration == 20
     assert outcome.evaluation.cost == bowls(outcome.state.x, None).cost
+
+
+@pytest.mark.parametrize(("passes", "count"), [(1.0, 3), (2.0, 6), (0.0, 1), (100.0, 12)])
+def test_the_result_is_the_mean_over_the_last_passes_but_not_over_the_way_there(passes, count):
+    states, outcome = walk(Adam(average_passes=passes), 60)
+    np.testing.assert_array_equal(outcome.state.x, np.mean([s.x for s in states[-count:]], axis=0))
+    assert outcome.averaged == count
+    moved = states[-1].x != states[-2].x
+    assert moved.all(), "else the mean would be the last point, too"
 
 
 def test_a_loss_that_is_not_a_number_ends_the_walk_with_a_sentence():
