@@ -74,14 +74,26 @@ def largest_error(result: FitResult) -> tuple[FittedParameter, float] | None:
     return max(errors, key=lambda pair: math.inf if math.isnan(pair[1]) else abs(pair[1]), default=None)
 
 
-def distance_history(result: FitResult) -> Floats | None:
-    """`(iterations + 1,)` largest relative distance of a free parameter to its target; None if none is known."""
+def distance_history(result: FitResult, over: int = 1) -> Floats | None:
+    """`(iterations + 1,)` largest relative distance of a free parameter to its target; None if none is known.
+
+    That of the mean over the last `over` iterations up to each, fewer at the beginning.
+    """
     distances = [
-        np.abs(np.asarray(result.history[p.name], dtype=np.float64) / p.target - 1.0)
+        np.abs(_running_mean(np.asarray(result.history[p.name], dtype=np.float64), over) / p.target - 1.0)
         for p in result.parameters
         if p.free and p.target and p.name in result.history
     ]
     return np.max(distances, axis=0) if distances else None
+
+
+def _running_mean(values: Floats, over: int) -> Floats:
+    if over == 1:
+        return values
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    end = np.arange(1, len(values) + 1)
+    begin = np.maximum(end - over, 0)
+    return np.asarray((total[end] - total[begin]) / (end - begin))
 
 
 def has_targets(fits: Sequence[Fit]) -> bool:

@@ -55,6 +55,11 @@ class PaperFit:
         """`(iterations + 1,)` largest relative distance to the target; None where the target is not known."""
         return distance_history(self.fit.result)
 
+    @property
+    def result_distance(self) -> Floats | None:
+        """`(iterations + 1,)` the same of the result that a fit ending there gives: a mean over its last iterations."""
+        return distance_history(self.fit.result, int(self.fit.result.diagnostics.get("averaged_iterations", 1)))
+
     def twin(self, published: Sequence[PublishedFit]) -> PublishedFit | None:
         """The published fit of the same family to the same target, which must be known in all six parameters."""
         target = {p.name: p.target for p in self.fit.result.parameters}
@@ -126,11 +131,14 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
         by_time.plot(PUBLISHED_SECONDS * other.iterations[1:], other.distance[1:], **look)
     timed = 0
     for f in fits:
-        distance = f.distance
-        if distance is None:
+        points, distance = f.distance, f.result_distance
+        if points is None or distance is None:
             continue
         line = _LINES[methods.index(f.fit.method) % len(_LINES)]
         rows, shown = thinned(len(distance)), np.maximum(distance, SMALLEST)
+        if (points != distance).any():
+            faint: dict[str, Any] = {"color": colours[f.family.key], "linewidth": 0.5, "alpha": 0.35}
+            by_iteration.plot(rows, np.maximum(points, SMALLEST)[rows], **faint)
         ours: dict[str, Any] = {"color": colours[f.family.key], "linestyle": line, "linewidth": 1.4}
         by_iteration.plot(rows, shown[rows], **ours)
         if f.seconds is not None and len(distance) > 1:
@@ -163,8 +171,19 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     )
     return figure, (
         f"Largest relative error over the fitted parameters against iteration and against time; fits of this code: "
-        f"{kinds}. {beside}{times} "
+        f"{kinds}. {_averaged_in_words(fits)}{beside}{times} "
         "Both axes along the bottom are logarithmic (the left one linear up to 1)."
+    )
+
+
+def _averaged_in_words(fits: Sequence[PaperFit]) -> str:
+    counts = sorted({int(f.fit.result.diagnostics.get("averaged_iterations", 1)) for f in fits} - {1})
+    if not counts:
+        return ""
+    last = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return (
+        f"The result of a fit by small steps is the mean over its last pass through the batches ({last} iterations): "
+        "the lines are what it would give if it ended there, the faint ones its single points. "
     )
 
 
@@ -223,21 +242,36 @@ FIT_HEAD = ["sample", "target", "method", "status", "iterations", "seconds", "se
 
 
 def fit_rows(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> tuple[list[str], list[list[str]]]:
-    """Largest relative errors at some iterations: a row per fit of ours, and the published ones of each family (median
-    and worst) for comparison."""
-    head = [*FIT_HEAD, *(f"error at {n}" for n in MILESTONES), "error at the end", "published end, same target"]
+    """Largest relative errors at some iterations, of the result that a fit ending there would give and of its single
+    points: a row per fit of ours, their log-means, and the published ones of each family (median and worst).
+    """
+    at = [f"error at {n}" for n in MILESTONES]
+    points_at = [f"single point at {n}" for n in MILESTONES]
+    head = [*FIT_HEAD, *at, "error at the end", *points_at, "published end, same target"]
     rows = []
+    together: dict[tuple[Family, str], list[Floats]] = {}
     for f in fits:
-        distance = f.distance
+        distance, points = f.result_distance, f.distance
         steps = f.fit.result.iterations
         each = f.seconds / steps if f.seconds is not None and steps else None
-        errors = ["" if distance is None or len(distance) <= n else f"{distance[n]:.3g}" for n in MILESTONES]
+        errors = _milestones(distance)
         end = "" if distance is None else f"{distance[-1]:.3g}"
+        if distance is not None:
+            together.setdefault((f.family, f.fit.method), []).append(distance)
         twin = f.twin(published)
         status = "converged" if f.fit.result.converged else "did not converge"
         seconds = ["" if s is None else f"{s:.4g}" for s in (f.seconds, each)]
         beside = "" if twin is None else f"{twin.distance[-1]:.3g}"
-        rows.append([f.sample, f.fit.target, f.fit.method, status, str(steps), *seconds, *errors, end, beside])
+        singles = _milestones(points)
+        rows.append(
+            [f.sample, f.fit.target, f.fit.method, status, str(steps), *seconds, *errors, end, *singles, beside]
+        )
+    for (family, method), distances in together.items():
+        if len(distances) > 1:
+            length = min(map(len, distances))
+            mean = np.exp(np.mean(np.log(np.maximum([d[:length] for d in distances], SMALLEST)), axis=0))
+            who = [family.words, f"log-mean of {len(distances)}", method, "", "", "", ""]
+            rows.append([*who, *_milestones(mean), f"{mean[-1]:.3g}", *[""] * len(points_at), ""])
     for family in (MUONS, MIXED):
         theirs = [p for p in published if p.family == family.key]
         if not theirs:
@@ -249,8 +283,12 @@ def fit_rows(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> tup
         for name, values in (("median", np.median(stack, axis=0)), ("worst", np.max(stack, axis=0))):
             who = [f"published: {family.published}", f"{name} of {len(theirs)}", "adam", "", steps_text]
             texts = [f"{values[i]:.3g}" for i in chosen]
-            rows.append([*who, "", f"{PUBLISHED_SECONDS:g}", *texts, texts[-1], ""])
+            rows.append([*who, "", f"{PUBLISHED_SECONDS:g}", *[""] * len(at), texts[-1], *texts, ""])
     return head, rows
+
+
+def _milestones(distance: Floats | None) -> list[str]:
+    return ["" if distance is None or len(distance) <= n else f"{distance[n]:.3g}" for n in MILESTONES]
 
 
 def family_of(species: Sequence[Mapping[str, object]]) -> Family:

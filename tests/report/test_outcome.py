@@ -112,3 +112,13 @@ def test_a_value_outside_the_table_range_is_remarked() -> None:
 def test_a_parameter_held_off_its_target_is_remarked() -> None:
     assert "biases the others" in remarks(replace(AB, free=False))[0]
     assert remarks(replace(AB, free=False, target=0.82)) == ("held fixed, not fitted",)
+
+
+def test_distance_of_a_mean_over_iterations():
+    """A walk that swings about its target by 2 % is at its target in the mean over whole swings."""
+    swing = 1 + 0.02 * np.array([0.0, 1.0, 0.0, -1.0] * 25)
+    parameter = FittedParameter("birks_ab", "", 0.8, 0.8, True, None, 0.8)
+    result = FitResult("Settled.", True, "adam", (parameter,), 99, {"birks_ab": 0.8 * swing}, {})
+    assert distance_history(result).max() == pytest.approx(0.02)
+    assert distance_history(result, 4)[3:].max() < 1e-12
+    assert distance_history(result, 4)[1] == pytest.approx(0.01)
