@@ -170,6 +170,15 @@ def _unused(config: Config) -> Iterator[Finding]:
     if other:
         text = f"methods {', '.join(other)}: not run, as scenarios.{config.scenario}.methods does not name them."
         yield Finding("note", "unused", text)
+    for name in methods(config):
+        method, plain = config.known_methods[name], Method()
+        for setting, used, by in (
+            ("loss", method.objective != "matched_residuals", "a loss"),
+            ("adam", method.optimiser == "adam", "the optimiser adam"),
+            ("tolerance", method.optimiser == "levenberg_marquardt", "levenberg_marquardt"),
+        ):
+            if not used and getattr(method, setting) != getattr(plain, setting):
+                yield Finding("note", "unused", f"methods.{name}.{setting}: not used; it is for {by}.")
     noise = config.readout.noise
     if not noise.enabled and noise != defaults.readout.noise:
         yield Finding("note", "unused", "readout.noise: its widths are not used, as readout.noise.enabled is false.")

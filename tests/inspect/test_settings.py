@@ -45,6 +45,8 @@ CASES = {
     "range": ({"targets": {"named": {"far": {"birks_ab": 0.5}}}}, "range", "note", "birks_ab = 0.5"),
     "cuts": ({"select": {"max_anode_distance_cm": 1.0}}, "cuts_exclude", "warning", "nothing will be left"),
     "off": ({"select": {"max_abs_cos_drift": None}}, "cuts_off", "note", "select.max_abs_cos_drift"),
+    "loss": ({"methods": {"m": {"loss": {"gamma": 2.0}}}}, "unused", "note", "methods.m.loss: not used"),
+    "adam": ({"methods": {"m": {"adam": {"decay": 0.9}}}}, "unused", "note", "methods.m.adam: not used"),
     "noise": ({"readout": {"noise": {"reset_electrons": 1.0}}}, "unused", "note", "readout.noise"),
 }  # fmt: skip
 
