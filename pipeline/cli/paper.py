@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +48,7 @@ def main(args: argparse.Namespace) -> None:
     from ..report.paper import draw, families, files
     from ..storage.atomic import atomic_output, check_output
     from ..storage.published import read_published
+    from ..storage.studies import read_study
     from .common import config_files, config_of, say
 
     configured = config_of(args).paper.published
@@ -65,19 +65,6 @@ def main(args: argparse.Namespace) -> None:
         with atomic_output(args.output / name) as temporary:
             temporary.write_bytes(content)
     say(f"{args.output / 'paper.html'}: open it in a browser.")
-
-
-def read_study(path: Path) -> dict[str, Any]:
-    """The numbers of a study; raises `FileFormatError` for other files."""
-    from ..errors import FileFormatError
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path}: this is no result of `gradcal study` (not JSON); make it anew.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("study"), str) or "sample" not in content:
-        raise FileFormatError(f"{path}: this is no result of `gradcal study`; make it anew.")
-    return content
 
 
 def read_fits(paths: Sequence[Path], families: Mapping[str, Any]) -> list[PaperFit]:
