@@ -91,5 +91,5 @@ def test_a_study_says_which_it_is_and_of_which_sample(tmp_path, capsys):
 def test_a_sample_cannot_name_a_file_elsewhere(inputs, capsys):
     study = json.loads((inputs / "tracks.json").read_text()) | {"sample": "../../elsewhere"}
     (inputs / "tracks.json").write_text(json.dumps(study))
-    assert paper(inputs) == 2
+    assert paper(inputs, "--") == 2
     assert "tracks.json: '../../elsewhere' cannot be the name of a sample" in capsys.readouterr().err
