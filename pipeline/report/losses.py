@@ -12,14 +12,14 @@ from ..storage.timings import Timing
 from ..tables import Floats
 from . import curves, words
 from .curves import COLOURS, Figure, axis
-from .outcome import Fit, distance_history
+from .outcome import Fit, distance_history, largest_error
 
 #: What each objective makes small.
 LOSSES: Mapping[str, str] = {
     "matched_residuals": "Every simulated hit is compared with the recorded hit of the same event, pixel and order: "
     "differences of charge and time, squared where small and counting less where large.",
-    "soft_dtw": "The ADC counts of an event, ordered by place and time, are aligned with the recorded ones, either "
-    "stretched where needed (soft dynamic time warping, the loss of arXiv:2309.04639).",
+    "soft_dtw": "The charges and times of the hits of an event, ordered by place, are aligned with the recorded ones, "
+    "either stretched where needed (soft dynamic time warping, the loss of arXiv:2309.04639).",
     "chamfer": "Mean distance in place, depth and charge between every hit and the nearest of the other side.",
     "energy_distance": "The hits of each side are a cloud of charge in space: the energy distance of the two clouds.",
     "mmd": "The hits of each side are a cloud of charge in space: the difference of the clouds, smoothed by a kernel "
@@ -77,7 +77,8 @@ def table(fits: Sequence[Fit], timings: Sequence[Timing]) -> list[dict[str, Any]
     for n, (method, members) in enumerate(by_method(fits).items()):
         settings = settings_of(members[0])
         loss, optimiser = str(settings.get("objective", "")), str(settings.get("optimiser", ""))
-        distances = [d[-1] for fit in members if (d := distance_history(fit.result)) is not None and len(d)]
+        # Of the values that the fit gives, which may be a mean over its last iterations.
+        distances = [abs(worst[1]) for fit in members if (worst := largest_error(fit.result)) is not None]
         seconds = [s for fit in members if (s := seconds_of(fit, timings)) is not None]
         iterations = [fit.result.iterations for fit in members]
         rows.append(
@@ -131,7 +132,8 @@ def objective_by_iteration(fits: Sequence[Fit]) -> Figure | None:
     lines = []
     for fit in fits:
         values = np.asarray(fit.result.history.get("objective", ()), dtype=np.float64)
-        if len(values) and np.isfinite(values[0]) and values[0] > 0:
+        # Soft-DTW falls below zero, which has no place on a logarithmic axis.
+        if len(values) and np.isfinite(values[0]) and (values >= 0).all():
             lines.append((fit, np.arange(len(values)), np.maximum(values / values[0], curves.SMALLEST_DISTANCE)))
     if not lines:
         return None

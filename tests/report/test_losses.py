@@ -86,6 +86,13 @@ def test_objectives_are_drawn_over_their_start() -> None:
     assert {trace["y"][0] for trace in figure["data"]} == {1.0}
 
 
+def test_a_loss_below_zero_is_not_drawn_on_a_logarithmic_axis() -> None:
+    fits = two_methods()
+    negative = replace(fits[0].result, history={**fits[0].result.history, "objective": np.array([5.0, -1.0])})
+    figure = losses.objective_by_iteration([replace(fits[0], result=negative), *fits[1:]])
+    assert figure is not None and len(figure["data"]) == len(fits) - 1
+
+
 def test_without_times_or_targets_there_is_no_such_figure() -> None:
     assert losses.distance_by_seconds(two_methods(), []) is None
     unknown = [Fit("a", m, fit_result(known=False)) for m in ("x", "y")]
