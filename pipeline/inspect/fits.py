@@ -159,8 +159,11 @@ def _history(r: FitResult) -> Iterator[Finding]:
                 f"the history of {name} is {values[bad[0]]} after iteration {bad[0]} "
                 f"({counted(len(bad), 'such value')}); curves will have gaps.",
             )
+    # The result of a fit by small steps is a mean over its last iterations.
+    averaged = max(int(r.diagnostics.get("averaged_iterations", 1)), 1)
     for p in r.parameters:
-        last = float(r.history[p.name][-1]) if len(r.history.get(p.name, ())) else p.value
+        history = r.history.get(p.name, ())
+        last = float(np.mean(history[-averaged:])) if len(history) else p.value
         if p.free and not math.isclose(last, p.value, rel_tol=1e-9):
             text = f"{p.name} is {p.value:.8g}, but its history ends at {last:.8g}: which of the two holds?"
             yield Finding("note", "history_end", text)

@@ -67,3 +67,11 @@ def test_what_speaks_against_it_is_said(name: str) -> None:
     assert found.severity == severity and words in found.text
     assert summary.usable == all(f.severity != "error" for f in summary.findings)
     assert rule not in rules(summarise(fit_result()))
+
+
+def test_a_result_may_be_the_mean_of_its_last_iterations() -> None:
+    result = fit_result()
+    means = [replace(p, value=float(np.mean(result.history[p.name][-2:]))) if p.free else p for p in result.parameters]
+    averaged = replace(result, parameters=tuple(means))
+    assert rules(summarise(averaged)) == {"history_end"}
+    assert summarise(replace(averaged, diagnostics={**result.diagnostics, "averaged_iterations": 2.0})).findings == ()
