@@ -74,13 +74,23 @@ def averaged(settings: Adam, batches: int, iterations: int) -> int:
 def _step(state: State, gradient: Floats, room: tuple[Floats, Floats], settings: Adam) -> State:
     assert state.moments is not None
     number = state.iteration + 1
-    gradient = gradient * min(1.0, settings.clip_norm / max(float(np.linalg.norm(gradient)), 1e-300))
+    gradient = _shortened(gradient, settings.clip_norm)
     first = _FIRST_MOMENT * state.moments[0] + (1 - _FIRST_MOMENT) * gradient
     second = _SECOND_MOMENT * state.moments[1] + (1 - _SECOND_MOMENT) * gradient**2
     rate = settings.learning_rate * settings.decay ** ((number - 1) // settings.decay_iterations)
     size = np.sqrt(second / (1 - _SECOND_MOMENT**number)) + _SMALL
     step = np.clip(-rate * first / (1 - _FIRST_MOMENT**number) / size, *room)
     return State(state.x + step, rate, float(np.abs(step).max()), number, moments=np.stack([first, second]))
+
+
+def _shortened(gradient: Floats, longest: float) -> Floats:
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(gradient))
+    if np.isinf(norm):  # the squares of the components are beyond floating point
+        gradient = gradient / np.abs(gradient).max()
+        norm = float(np.linalg.norm(gradient))
+        return np.asarray(gradient * (longest / norm))
+    return np.asarray(gradient * min(1.0, longest / max(norm, 1e-300)))
 
 
 def settlement(path: Floats, settings: Adam) -> tuple[bool, str]:

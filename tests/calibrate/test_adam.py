@@ -113,6 +113,17 @@ def test_the_result_is_the_mean_over_the_last_passes_but_not_over_the_way_there(
     assert moved.all(), "else the mean would be the last point, too"
 
 
+def test_a_gradient_beyond_floating_point_is_a_direction_like_any_other():
+    def steep(x: Floats, batch: int | None) -> Evaluation:
+        return Evaluation(1.0, np.array([3e200, -4e200]), None, {})
+
+    def gentle(x: Floats, batch: int | None) -> Evaluation:
+        return Evaluation(1.0, np.array([3.0, -4.0]), None, {})
+
+    one, other = (walk(Adam(), 5, f)[0][-1].x for f in (steep, gentle))
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_a_loss_that_is_not_a_number_ends_the_walk_with_a_sentence():
     def broken(x: Floats, batch: int | None) -> Evaluation:
         e = bowls(x, batch)
