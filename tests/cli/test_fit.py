@@ -296,7 +296,8 @@ def test_interrupted_fit_goes_on_to_the_same_bytes(line, sample, whole, tmp_path
     assert run(arguments) == 0
     first = capsys.readouterr().err.splitlines()[0]
     assert "going on after iteration " in first and " of an interrupted fit" in first
-    assert names(tmp_path) == ["fit.h5", "fit.json", "fit.timing.json"]
+    # A part of the work has no time that could be taken for that of the whole.
+    assert names(tmp_path) == ["fit.h5", "fit.json"]
     for suffix in (".h5", ".json"):
         assert out.with_suffix(suffix).read_bytes() == whole.with_suffix(suffix).read_bytes()
 
