@@ -188,12 +188,13 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         return [first]
     head, rows = fit_rows(fits, published)
     beside = (
-        " Published fits are known at these iterations; their last value stands at 5000 and at the end."
+        " Published fits are single points; their last value stands at 5000 and at the end."
         if published
         else " Published fits are left out: their table was not given."
     )
     caption = (
-        "Largest relative error of a fitted parameter at some iterations and at the end; time of the fit, without "
+        "Largest relative error of a fitted parameter: of the result of a fit that ends at an iteration, which for small "
+        "steps is a mean over its last pass through the batches, and of the single points; time of the fit, without "
         "reading files."
     )
     return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
