@@ -193,9 +193,9 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         else " Published fits are left out: their table was not given."
     )
     caption = (
-        "Largest relative error of a fitted parameter: of the result of a fit that ends at an iteration, which for small "
-        "steps is a mean over its last pass through the batches, and of the single points; time of the fit, without "
-        "reading files."
+        "Largest relative error of a fitted parameter: of the result of a fit that ends at an iteration, which for "
+        "small steps is a mean over its last pass through the batches, and of the single points; time of the fit, "
+        "without reading files."
     )
     return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
 
