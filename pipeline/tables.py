@@ -18,6 +18,12 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+def common_numbers(*keys: Ints) -> list[Ints]:
+    """`(n_i,)` numbers for tables of keys `(n_i, k)`: equal rows have equal numbers, sorted as the keys."""
+    number = np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.split(number, np.cumsum([len(k) for k in keys[:-1]]))
+
+
 @dataclass(frozen=True)
 class Segments:
     """Straight pieces of ionising track.

@@ -56,9 +56,9 @@ def minimise(
             status = f"did not settle: the loss is not a finite number in iteration {state.iteration}"
             return Outcome(state, evaluate(state.x, None), False, status)
         if state.iteration == iterations:
-            settled, status = settlement(path(), settings)
-            last = averaged(settings, batches, iterations)
-            mean = replace(state, x=path()[-last:].mean(axis=0))
+            points, last = path(), averaged(settings, batches, iterations)
+            settled, status = settlement(points, settings)
+            mean = replace(state, x=points[-last:].mean(axis=0))
             return Outcome(mean, evaluate(mean.x, None), settled, status, last)
         state = _step(state, current.gradient, room(state.x), settings)
 

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import ModelRangeError
-from ..tables import Comparison, FitResult, Floats, Ints, Observables, Supply
+from ..tables import Comparison, FitResult, Floats, Ints, Observables, Supply, common_numbers
+from .residuals import keys
 
 
 class Reason(IntEnum):
@@ -60,17 +61,17 @@ def compare(model: Observables, data: Observables, supply: Supply | None = None)
 
     Without `supply` only what the two tables tell is said: which hits, pixels and events the other side lacks.
     """
-    both = np.concatenate([_keys(model)[model.valid], _keys(data)[data.valid]])
-    keys, row = np.unique(both, axis=0, return_inverse=True)
+    both = np.concatenate([keys(model)[model.valid], keys(data)[data.valid]])
+    rows, row = np.unique(both, axis=0, return_inverse=True)
     row = row.reshape(-1)
     split = int(np.count_nonzero(model.valid))
-    values = [np.full((len(keys), len(data.value_names)), np.nan) for _ in range(2)]
+    values = [np.full((len(rows), len(data.value_names)), np.nan) for _ in range(2)]
     values[0][row[:split]] = model.values[model.valid]
     values[1][row[split:]] = data.values[data.valid]
-    event, channel, order = keys.T
-    left = np.full(len(keys), np.nan) if supply is None else _left(supply, event, channel, order)
+    event, channel, order = rows.T
+    left = np.full(len(rows), np.nan) if supply is None else _left(supply, event, channel, order)
     table = Comparison(
-        event, channel, order, values[0], values[1], left, np.zeros(len(keys), dtype=np.int64), data.value_names
+        event, channel, order, values[0], values[1], left, np.zeros(len(rows), dtype=np.int64), data.value_names
     )
     table.reason[:] = _reasons(table, model, data, supply)
     return table
@@ -95,10 +96,6 @@ def compare_fit(model: SupplyingModel, data: Observables, result: FitResult) -> 
     return found
 
 
-def _keys(table: Observables) -> Ints:
-    return np.stack([table.event, table.channel, table.order], axis=1).astype(np.int64)
-
-
 def _reasons(table: Comparison, model: Observables, data: Observables, supply: Supply | None) -> Ints:
     """`(n,)` numbers of `Reason`; where several hold, the last one set below is the plainest."""
     pixel = np.unique(np.stack([table.event, table.channel], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
@@ -117,20 +114,17 @@ def _reasons(table: Comparison, model: Observables, data: Observables, supply: S
     reason[data_only & ~np.isin(table.event, simulated)] = Reason.EVENT_ONLY_IN_DATA
     reason[model_only & ~np.isin(table.event, data.event)] = Reason.EVENT_ONLY_IN_MODEL
     for alone, other in ((model_only, data), (data_only, model)):
-        discarded = np.concatenate([_keys(other)[~other.valid], np.stack([table.event, table.channel, table.order], 1)])
-        number = np.unique(discarded, axis=0, return_inverse=True)[1].reshape(-1)
-        unused = len(discarded) - len(table)
-        reason[alone & np.isin(number[unused:], number[:unused])] = Reason.NOT_TO_BE_USED
+        unused, hit = common_numbers(keys(other)[~other.valid], keys(table))
+        reason[alone & np.isin(hit, unused)] = Reason.NOT_TO_BE_USED
     return reason
 
 
 def _left(supply: Supply, event: Ints, channel: Ints, order: Ints) -> Floats:
     """`(n,)` charge for each hit in units of the threshold; NaN on pixels that no deposit reaches."""
-    pairs = np.concatenate([np.stack([supply.event, supply.channel], 1), np.stack([event, channel], 1)])
-    number = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
-    row = np.full(int(number.max(initial=-1)) + 1, -1)
-    row[number[: len(supply.event)]] = np.arange(len(supply.event))
-    found = row[number[len(supply.event) :]]
+    theirs, mine = common_numbers(np.stack([supply.event, supply.channel], 1), np.stack([event, channel], 1))
+    row = np.full(max(theirs.max(initial=-1), mine.max(initial=-1)) + 1, -1)
+    row[theirs] = np.arange(len(theirs))
+    found = row[mine]
     left = np.full(len(event), np.nan)
     known = found >= 0
     left[known] = supply.left[found[known], np.minimum(order[known], supply.left.shape[1] - 1)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..tables import Floats, Ints, Observables
+from ..tables import Comparison, Floats, Ints, Observables, common_numbers
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,8 @@ def match(model: Observables, data: Observables) -> Match:
     """Pair the valid rows of two tables by (event, channel, order)."""
     rows_model = np.flatnonzero(model.valid)
     rows_data = np.flatnonzero(data.valid)
-    keys = np.concatenate([_keys(model)[rows_model], _keys(data)[rows_data]])
-    number = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    _, in_model, in_data = np.intersect1d(
-        number[: len(rows_model)], number[len(rows_model) :], assume_unique=True, return_indices=True
-    )
+    of_model, of_data = common_numbers(keys(model)[rows_model], keys(data)[rows_data])
+    _, in_model, in_data = np.intersect1d(of_model, of_data, assume_unique=True, return_indices=True)
     return Match(
         model=rows_model[in_model],
         data=rows_data[in_data],
@@ -41,5 +38,6 @@ def residuals(model: Observables, data: Observables, pairs: Match) -> Floats:
     return np.asarray(model.values[pairs.model] - data.values[pairs.data])
 
 
-def _keys(table: Observables) -> Ints:
-    return np.stack([table.event, table.channel, table.order], axis=1)
+def keys(table: Observables | Comparison) -> Ints:
+    """`(n, 3)` event, channel and order of each row."""
+    return np.stack([table.event, table.channel, table.order], axis=1).astype(np.int64)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..tables import Bools, Floats
+from ..tables import Bools, Floats, Ints
 
 #: From worst to least: a command refuses the file; its numbers may mislead; worth knowing.
 Severity = Literal["error", "warning", "note"]
@@ -50,6 +50,11 @@ def quiet() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def event_numbers(numbers: Ints) -> str:
+    """The numbers of events `(n,)`, sorted, in words."""
+    return f"number {numbers[0]}" if len(numbers) == 1 else f"numbers {numbers[0]} to {numbers[-1]}"
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

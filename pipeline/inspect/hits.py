@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..parameters import check_values, table
 from ..storage.hits import RawHits
 from ..tables import Bools, Floats, Hits, Ints
-from .findings import Finding, Severity, Summary, counted, faults, in_order, of_rows, spread
+from .findings import Finding, Severity, Summary, counted, event_numbers, faults, in_order, of_rows, spread
 
 _KEYS, _REAL = HIT_KEY, ("x", "y", "z", "t", "adc", "charge")
 #: Files keep ADC counts and positions in single precision: differences below these are rounding.
@@ -100,8 +100,7 @@ def _facts(view: View, truth: Mapping[str, float], noise: bool | None) -> Iterat
     if not len(h):
         return
     events = np.unique(h.event_id)
-    numbers = f"{events[0]}" if len(events) == 1 else f"{events[0]} to {events[-1]}"
-    yield "events", f"{len(events):,} with hits (number{'s' * (len(events) > 1)} {numbers}), {len(h.event_t0):,} in all"
+    yield "events", f"{len(events):,} with hits ({event_numbers(events)}), {len(h.event_t0):,} in all"
     tpcs, counts = np.unique(h.tpc, return_counts=True)
     yield "tpcs", ", ".join(f"{tpc}: {counted(int(n), 'hit')}" for tpc, n in zip(tpcs, counts))
     pixels = np.unique(np.stack([getattr(h, name) for name in _KEYS[:-1]], axis=1), axis=0, return_counts=True)[1]

@@ -18,7 +18,7 @@ from ..storage.segments import RawSegments
 from ..tables import Segments
 from . import times as clock
 from .energy_loss import energy_loss
-from .findings import Finding, Summary, counted, faults, in_order, numbered, spread
+from .findings import Finding, Summary, counted, event_numbers, faults, in_order, numbered, spread
 from .view import View
 
 #: A jump between consecutive deposits of a track that is worth a word [cm].
@@ -62,9 +62,8 @@ def _facts(s: Segments, raw: RawSegments, drift_axis: str) -> Iterator[tuple[str
     if not len(s):
         return
     events = np.unique(s.event_id)
-    numbers = f"{events[0]}" if len(events) == 1 else f"{events[0]} to {events[-1]}"
     empty = "" if raw.entries is None else f" with deposits, of {raw.entries} in the file"
-    yield "events", f"{len(events):,} (number{'s' * (len(events) > 1)} {numbers}){empty}"
+    yield "events", f"{len(events):,} ({event_numbers(events)}){empty}"
     tracks = int(s.track_index().max()) + 1
     length = float(np.nansum(s.length))
     yield "tracks", f"{tracks:,}, {length:.1f} cm in all, {length / tracks:.3g} cm on average"

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -29,6 +28,7 @@ from .outcome import (
     remarks,
     titled,
 )
+from .pages import filled
 
 #: Fits shown unfolded; those that did not converge always are.
 _OPEN_FITS = 3
@@ -90,14 +90,8 @@ def render_page(
     if distance is not None:
         figures["figure-distance"] = distance
     section = residuals.section(fits, geometry)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
         title=title,
         headline=headline(fits),
         facts=_facts(fits, geometry),
@@ -125,8 +119,6 @@ def render_page(
         timed_figures={name: _json(figure) for name, figure in timed.items()},
         choices={choice["key"]: _json(choice["figures"]) for choice in section["choices"]},
         plotly=Markup(get_plotlyjs()),
-        style=_text(environment, "page.css"),
-        script=_text(environment, "page.js"),
     )
 
 
@@ -145,11 +137,6 @@ def _cost(sample: Sample, fits: Sequence[Fit], run: Run) -> dict[str, Any]:
     read = sample.cut_flow[0].length_cm if sample.cut_flow else 0.0
     lengths = {"simulate": selected, "fit": selected} | dict.fromkeys(("produce", "convert", "select"), read)
     return {"stages": cost.by_stage(run.timings), "jobs": cost.by_job(run.timings, fits, lengths, run.links)}
-
-
-def _text(environment: jinja2.Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
 
 
 def _json(content: Any) -> Markup:

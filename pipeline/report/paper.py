@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -18,6 +17,7 @@ from .. import __version__
 from ..errors import ConfigError, FileFormatError
 from ..storage.published import PublishedFit
 from . import basin, paper_model
+from .pages import filled
 from .paper_fits import (
     MIXED,
     MUONS,
@@ -215,15 +215,8 @@ def files(paper: Paper) -> dict[str, bytes]:
 
 
 def _page(paper: Paper, images: Mapping[str, bytes]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    assert environment.loader is not None
-    return environment.get_template("paper.html").render(
+    return filled(
+        "paper.html",
         tables=paper.tables,
         figures=[
             {
@@ -237,5 +230,4 @@ def _page(paper: Paper, images: Mapping[str, bytes]) -> str:
         ],
         missing=paper.missing,
         version=__version__,
-        style=Markup(environment.loader.get_source(environment, "page.css")[0]),
     )

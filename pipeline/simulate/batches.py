@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..tables import Bools, Floats, Ints, Observables, Segments
+from ..tables import Bools, Floats, Ints, Observables, Segments, common_numbers
 from .model import ForwardModel
 from .observe import PixelObservables
 from .plan import Plan
@@ -31,10 +31,8 @@ class Division:
         """`(h,)` batch of each observable. Those on pixels that no charge reaches go with the first batch of their
         event, or with batch 0 where the event has no segments.
         """
-        keys = np.concatenate([np.stack([t.event, t.channel], axis=1) for t in (self, table)])
-        number = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-        mine, theirs = number[: len(self.event)], number[len(self.event) :]
-        batch = np.full(number.max(initial=-1) + 1, -1, dtype=np.int64)
+        mine, theirs = common_numbers(*(np.stack([t.event, t.channel], axis=1) for t in (self, table)))
+        batch = np.full(max(mine.max(initial=-1), theirs.max(initial=-1)) + 1, -1, dtype=np.int64)
         batch[mine] = self.pixels
         found = batch[theirs]
         lost = found < 0

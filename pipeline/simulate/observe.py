@@ -8,7 +8,7 @@ import numpy as np
 
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
-from ..tables import Floats, Hits, Ints, Linearised, Observables, Supply
+from ..tables import Floats, Hits, Ints, Linearised, Observables, Supply, common_numbers
 from .model import ForwardModel, SimulatedHits
 
 VALUE_NAMES = ("adc", "t")
@@ -22,26 +22,27 @@ class PixelObservables:
 
     def observe(self, values: Mapping[str, float]) -> Observables:
         """Observables at the parameter values."""
-        return _observables(self.model.hits(values), self.model.geometry)
+        return observables_of_simulation(self.model.hits(values), self.model.geometry)
 
     def observe_with_supply(self, values: Mapping[str, float]) -> tuple[Observables, Supply]:
         """Observables at the parameter values, and the charge that each pixel has for its hits."""
         hits, readout = self.model.hits(values), self.model.geometry.readout
         plan = self.model.plan(values)
         # Pixels and hits are both sorted by event and channel.
-        keys = np.concatenate([np.stack([t.event, t.channel], axis=1) for t in (plan, hits)])
-        number = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-        pixel = np.searchsorted(number[: len(plan.event)], number[len(plan.event) :])
+        pixels, of_hits = common_numbers(*(np.stack([t.event, t.channel], axis=1) for t in (plan, hits)))
+        pixel = np.searchsorted(pixels, of_hits)
         recorded = np.zeros((len(plan.event), readout.max_hits + 1))
         recorded[pixel, hits.order + 1] = hits.charge
         left = self.model.totals(values)[:, None] - np.cumsum(recorded, axis=1)
-        return _observables(hits, self.model.geometry), Supply(plan.event, plan.channel, left / readout.threshold)
+        return observables_of_simulation(hits, self.model.geometry), Supply(
+            plan.event, plan.channel, left / readout.threshold
+        )
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""
         hits = self.model.hits_with_derivatives(values, names)
         readout = self.model.geometry.readout
-        observables = _observables(hits, self.model.geometry)
+        observables = observables_of_simulation(hits, self.model.geometry)
         assert hits.d_charge is not None and hits.d_time is not None
         adc = observables.values[:, 0]
         # A saturated or empty ADC does not move.
@@ -119,7 +120,8 @@ def _columns(channel: Ints, geometry: DetectorGeometry) -> dict[str, Floats | In
     return {"x": x, "y": y, "volume": tpc}
 
 
-def _observables(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
+def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
+    """Simulated hits as observables."""
     return Observables(
         event=hits.event,
         channel=hits.channel,

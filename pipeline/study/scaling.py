@@ -24,11 +24,11 @@ from ..parameters import CALIBRATED, nominal_values
 from ..select.cuts import Context, max_total_length_cm
 from ..simulate.batches import divide
 from ..simulate.model import ForwardModel, SimulatedHits
-from ..simulate.observe import VALUE_NAMES
+from ..simulate.observe import VALUE_NAMES, observables_of_simulation
 from ..simulate.setup import forward_model, model_settings
 from ..storage.provenance import Provenance
 from ..storage.segments import write_segments
-from ..tables import Floats, Observables, Segments
+from ..tables import Floats, Segments
 from .benchmark import repeated, settings_used, with_gradient
 from .memory import LIMIT_MIB, measured_memory
 
@@ -193,7 +193,7 @@ def _identical(a: SimulatedHits, b: SimulatedHits) -> bool:
 
 def _difference(a: SimulatedHits, b: SimulatedHits, geometry: DetectorGeometry) -> dict[str, Any]:
     """Differences of the hits that two runs share, in ADC counts and us, and how many they do not share."""
-    first, second = (_observables(hits, geometry) for hits in (a, b))
+    first, second = (observables_of_simulation(hits, geometry) for hits in (a, b))
     pairs = match(first, second)
     found: dict[str, Any] = {
         "matched": len(pairs.model),
@@ -206,12 +206,6 @@ def _difference(a: SimulatedHits, b: SimulatedHits, geometry: DetectorGeometry) 
             "counts": _counts(values),
         }
     return found
-
-
-def _observables(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
-    values = np.stack([geometry.readout.adc(hits.charge), hits.time], axis=1)
-    valid = np.ones(len(hits.event), dtype=np.bool_)
-    return Observables(hits.event, hits.channel, hits.order, values, VALUE_NAMES, valid)
 
 
 def _counts(values: Floats) -> list[int]:
