@@ -80,6 +80,30 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class Primaries:
+    """Particles at the start of a simulation, sorted by event and vertex.
+
+    `(n,)`: `event_id`, `vertex_id` (counts from 0 in each event), `pdg_id`, `kinetic_energy` [MeV], `time` [us].
+    `(n, 3)`: `position` [cm] and `direction` (of length 1), in the simulation frame.
+    """
+
+    event_id: Ints
+    vertex_id: Ints
+    pdg_id: Ints
+    position: Floats
+    direction: Floats
+    kinetic_energy: Floats
+    time: Floats
+
+    def __len__(self) -> int:
+        return int(self.event_id.shape[0])
+
+    def take(self, index: npt.NDArray[Any]) -> Primaries:
+        """The rows chosen by a boolean mask or an index array."""
+        return Primaries(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True)
 class Hits:
     """What the pixel readout records, sorted by event, tpc, pixel_x, pixel_y, hit.
 
