@@ -13,6 +13,7 @@ from ..names import nearest
 from ..parameters import CALIBRATED, check_values, lookup
 from .section import Name, NotNegative, Positive, Section
 
+
 class Gun(Section):
     """Particle gun: straight through-going muons, used when `sample.file` is null."""
 
