@@ -104,6 +104,63 @@ class Primaries:
 
 
 @dataclass(frozen=True)
+class Trajectories:
+    """Every particle of a simulation, sorted by event and `traj_id`, and where its energy went.
+
+    `(n,)`: `event_id`, `vertex_id`, `traj_id`, `parent_id` (-1: a primary), `pdg_id`; `t_start`, `t_end` [us]; `path`
+    [cm]; `start_process`, `end_process`: numbers of `PROCESSES`; in MeV `kinetic_start`, `kinetic_end` and
+    * `supply`: energy that the particle brings: its kinetic energy, and what its mass will set free (decay,
+      annihilation, absorption);
+    * `deposited`: left in the argon along it;
+    * `escaped`: supply that left the volume with it;
+    * `untracked`: given at its end to neutrinos, neutrons and nuclei.
+    `(n, 3)`: `start`, `end` [cm]. In every event the supply of the primaries is the sum of the other three over all.
+    """
+
+    event_id: Ints
+    vertex_id: Ints
+    traj_id: Ints
+    parent_id: Ints
+    pdg_id: Ints
+    start: Floats
+    end: Floats
+    t_start: Floats
+    t_end: Floats
+    path: Floats
+    start_process: Ints
+    end_process: Ints
+    kinetic_start: Floats
+    kinetic_end: Floats
+    supply: Floats
+    deposited: Floats
+    escaped: Floats
+    untracked: Floats
+
+    #: What begins and ends particles.
+    PROCESSES = (
+        "primary",
+        "knock-on",
+        "bremsstrahlung",
+        "pair production",
+        "Compton scattering",
+        "photoelectric effect",
+        "annihilation",
+        "decay",
+        "nuclear interaction",
+        "capture at rest",
+        "stopped",
+        "left the volume",
+    )
+
+    def __len__(self) -> int:
+        return int(self.event_id.shape[0])
+
+    def take(self, index: npt.NDArray[Any]) -> Trajectories:
+        """The rows chosen by a boolean mask or an index array."""
+        return Trajectories(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True)
 class Hits:
     """What the pixel readout records, sorted by event, tpc, pixel_x, pixel_y, hit.
 

@@ -7,6 +7,9 @@ from functools import cache
 #: Mass of the electron [MeV], CODATA 2018.
 ELECTRON_MASS = 0.51099895
 
+#: Mass of the muon [MeV], CODATA 2018.
+MUON_MASS = 105.6583755
+
 #: Velocity of light [cm/us].
 LIGHT = 29979.2458
 

@@ -46,21 +46,23 @@ def sample_loss(
 ) -> Floats:
     """Losses [MeV] drawn from Vavilov's distribution with the given means.
 
-    Hard transfers, above `w = xi / 20`, are drawn one by one from the collision spectrum; the many soft ones below make
-    a Gaussian. Mean, and variance `xi W (1 - beta^2 W / (2 Tmax))` with `W = min(cut, Tmax)`, are exact by construction
-    for every kappa. Draws below 0, which only layers too thin for the theory give, are set to 0.
+    Hard transfers, above `w = xi / 20` but never below the mean excitation energy, are drawn one by one from the collision
+    spectrum; the softer ones make a gamma distribution, which is a Gaussian where they are many and never below 0. Mean,
+    and variance `xi W (1 - beta^2 W / (2 Tmax))` with `W = min(cut, Tmax)`, are exact by construction for every kappa.
 
     `mean` mean loss in collisions up to `cut` [MeV], `xi` [MeV], `beta2`, `most` largest transfer Tmax [MeV]: `(n,)`;
     `cut` [MeV] leaves out harder collisions, whose electrons are tracks of their own. Returns `(n,)`.
     """
     upper = np.minimum(cut, most)
-    soft = np.minimum(xi / _COLLISIONS, upper)
+    soft = np.minimum(np.maximum(xi / _COLLISIONS, LIQUID_ARGON.excitation_energy), upper)
     hard, owner = _hard_collisions(rng, xi, beta2 / most, soft, upper)
     hard_sum = np.bincount(owner, weights=hard, minlength=len(xi))
     hard_mean = xi * (np.log(upper / soft) - beta2 * (upper - soft) / most)
-    soft_deviation = np.sqrt(xi * soft * (1 - 0.5 * beta2 * soft / most))
-    loss = mean + (hard_sum - hard_mean) + soft_deviation * rng.standard_normal(len(xi))
-    return np.asarray(np.maximum(loss, 0.0))
+    soft_variance = xi * soft * (1 - 0.5 * beta2 * soft / most)
+    soft_mean = np.maximum(mean - hard_mean, 1e-3 * mean)
+    # Of a gamma distribution of this mean and variance: shape and scale.
+    scale = np.maximum(soft_variance, 1e-300) / soft_mean
+    return np.asarray(hard_sum + scale * rng.standard_gamma(soft_mean / scale))
 
 
 def _hard_collisions(

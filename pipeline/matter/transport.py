@@ -1,4 +1,4 @@
-"""One step of a particle through liquid argon."""
+"""One step of a heavy charged particle through liquid argon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .straggling import landau_width, sample_loss
 
 
 def advance(
-    rng: np.random.Generator, ranges: RangeTable, kinetic_energy: Floats, step: Floats
+    rng: np.random.Generator, table: RangeTable, kinetic_energy: Floats, step: Floats, cut: float = np.inf
 ) -> tuple[Floats, Floats]:
     """Energy lost [MeV] and path travelled [cm] by particles in a step, each `(n,)`.
 
@@ -19,17 +19,18 @@ def advance(
     fluctuations are Vavilov's at the energy in the middle. A particle whose range, or whose energy after fluctuations,
     does not suffice stops inside the step and leaves all its energy: `lost == kinetic_energy`, `travelled <= step`.
 
-    `kinetic_energy` [MeV], `step` [cm]: `(n,)`, above 0.
+    `table` is of the losses in collisions up to `cut` [MeV]; `kinetic_energy` [MeV], `step` [cm]: `(n,)`, above 0.
     """
-    residual = ranges.range(kinetic_energy)
-    mean = kinetic_energy - ranges.energy(np.maximum(residual - step, 0.0))
+    residual = table.range(kinetic_energy)
+    mean = kinetic_energy - table.energy(np.maximum(residual - step, 0.0))
     middle = kinetic_energy - 0.5 * mean
     loss = sample_loss(
         rng,
         mean,
-        landau_width(middle, step, ranges.mass),
-        beta_squared(middle, ranges.mass),
-        largest_transfer(middle, ranges.mass),
+        landau_width(middle, step, table.mass),
+        beta_squared(middle, table.mass),
+        largest_transfer(middle, table.mass),
+        cut,
     )
     stops = (residual <= step) | (loss >= kinetic_energy)
     # A loss drawn above the energy left means that the energy runs out part of the way.
