@@ -19,8 +19,8 @@ LOWEST = 0.01
 def collision_loss(kinetic_energy: Floats, cut: float = np.inf, positron: bool = False) -> Floats:
     """Mean energy lost per length [MeV/cm] in collisions that transfer at most `cut` [MeV].
 
-    Berger and Seltzer's formula with the Moller (electrons) or Bhabha (positrons) cross section, NASA SP-3012 (1964), as
-    written out by Messel and Crawford (1970). `kinetic_energy` any shape [MeV].
+    Berger and Seltzer's formula with the cross section of Moller (electrons) or Bhabha (positrons), NASA SP-3012
+    (1964), as written out by Messel and Crawford (1970). `kinetic_energy` any shape [MeV].
     """
     tau = np.maximum(kinetic_energy, LOWEST) / ELECTRON_MASS
     gamma = tau + 1

@@ -25,9 +25,9 @@ _PER_MB = 1e-27
 #: Below this energy [MeV] the Coulomb barrier keeps protons out, and pions are left to their ends.
 LOWEST = 10.0
 
-#: Cross sections of pions on argon [mb] by kinetic energy [MeV]: absorption, charge exchange, inelastic, elastic. Drawn
-#: through Ashery et al., Phys. Rev. C 23 (1981) 2173 (aluminium to iron, between their mass numbers) and, for absorption,
-#: Kotlinski et al., Eur. Phys. J. A 9 (2000) 537 (argon); good to some 20 %.
+#: Cross sections of pions on argon [mb] by kinetic energy [MeV]: absorption, charge exchange, inelastic, elastic.
+#: Drawn through Ashery et al., Phys. Rev. C 23 (1981) 2173 (aluminium to iron, between their mass numbers) and, for
+#: absorption, Kotlinski et al., Eur. Phys. J. A 9 (2000) 537 (argon); good to some 20 %.
 _PIONS = np.array(
     [
         [10.0, 80.0, 20.0, 30.0, 200.0],

@@ -18,8 +18,8 @@ from .stopping import AVOGADRO, LIQUID_ARGON
 FINE_STRUCTURE, ELECTRON_RADIUS = 7.2973525693e-3, 2.8179403262e-13
 
 #: Scale of an electron's radiation, from no screening of the nucleus at low energy to complete screening at high:
-#: kinetic energy [MeV] and the factor B of `electron_radiation`; Berger and Seltzer, NASA SP-3012 (1964), and Tsai, Rev.
-#: Mod. Phys. 46 (1974) 815, for the highest. Between, linear in log T.
+#: kinetic energy [MeV] and the factor B of `electron_radiation`; Berger and Seltzer, NASA SP-3012 (1964), and Tsai,
+#: Rev. Mod. Phys. 46 (1974) 815, for the highest. Between, linear in log T.
 _SCREENING = np.array(
     [
         [0.05, 5.33],
@@ -99,7 +99,7 @@ def _muon_bremsstrahlung(energy: float) -> float:
 
     z = LIQUID_ARGON.z
     scale = FINE_STRUCTURE * (2 * ELECTRON_RADIUS / ratio) ** 2 * z * (z + 1) * AVOGADRO / LIQUID_ARGON.a_weight
-    return scale * quad(loss, 0, 1 - MUON_MASS / energy, limit=200)[0]
+    return float(scale * quad(loss, 0, 1 - MUON_MASS / energy, limit=200)[0])
 
 
 @cache

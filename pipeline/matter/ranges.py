@@ -48,9 +48,9 @@ class RangeTable:
         return np.asarray(np.exp(self._log_energy(np.log(inside))) * np.minimum(distance / self._shortest, 1.0))
 
 
-#: Kinetic energies of the table of a heavy particle in units of its mass; beta gamma is 0.06 and 1000. The range is less
-#: than 150 um at the lowest.
-_LOWEST, _HIGHEST = 2e-3, 1e3
+#: Kinetic energies of the table of a heavy particle in units of its mass; beta gamma is 0.03 and 1000. The range is
+#: less than 20 um at the lowest.
+_LOWEST, _HIGHEST = 5e-4, 1e3
 
 
 @cache

@@ -19,8 +19,8 @@ from ..tables import Floats, Ints
 from .radiation import FINE_STRUCTURE
 from .stopping import LIQUID_ARGON, Medium
 
-#: hbar c [MeV cm]; Bohr radius [cm]; rms charge radius of argon 40 [cm], Angeli and Marinova, At. Data Nucl. Data Tables
-#: 99 (2013) 69.
+#: hbar c [MeV cm]; Bohr radius [cm]; rms charge radius of argon 40 [cm], Angeli and Marinova, At. Data Nucl. Data
+#: Tables 99 (2013) 69.
 HBAR_C, BOHR_RADIUS, NUCLEAR_RADIUS = 1.973269804e-11, 5.29177210903e-9, 3.4274e-13
 
 #: Scatters drawn one by one in a step.

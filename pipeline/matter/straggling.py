@@ -46,9 +46,10 @@ def sample_loss(
 ) -> Floats:
     """Losses [MeV] drawn from Vavilov's distribution with the given means.
 
-    Hard transfers, above `w = xi / 20` but never below the mean excitation energy, are drawn one by one from the collision
-    spectrum; the softer ones make a gamma distribution, which is a Gaussian where they are many and never below 0. Mean,
-    and variance `xi W (1 - beta^2 W / (2 Tmax))` with `W = min(cut, Tmax)`, are exact by construction for every kappa.
+    Hard transfers, above `w = xi / 20` but never below the mean excitation energy, are drawn one by one from the
+    collision spectrum; the softer ones make a gamma distribution, which is a Gaussian where they are many and never
+    below 0. Mean, and variance `xi W (1 - beta^2 W / (2 Tmax))` with `W = min(cut, Tmax)`, are exact by construction
+    for every kappa.
 
     `mean` mean loss in collisions up to `cut` [MeV], `xi` [MeV], `beta2`, `most` largest transfer Tmax [MeV]: `(n,)`;
     `cut` [MeV] leaves out harder collisions, whose electrons are tracks of their own. Returns `(n,)`.

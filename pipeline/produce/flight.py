@@ -105,9 +105,7 @@ class Record:
     tracks: int = 0
     count: int = 0
 
-    def born(
-        self, parent: Flock, products: Products, process: str, *, birth_step: Ints | None = None
-    ) -> Floats:
+    def born(self, parent: Flock, products: Products, process: str, *, birth_step: Ints | None = None) -> Floats:
         """Send off `products` of `parent` particles (owners count these); returns their supply by owner `(n,)`.
 
         `birth_step` `(n,)` is the number of the step at the end of which they are made, where it may take them in.
@@ -137,7 +135,9 @@ class Record:
         self.count += len(flock)
         return np.arange(self.count - len(flock), self.count)
 
-    def end(self, flock: Flock, process: str, *, escaped: Floats | None = None, untracked: Floats | None = None) -> None:
+    def end(
+        self, flock: Flock, process: str, *, escaped: Floats | None = None, untracked: Floats | None = None
+    ) -> None:
         """Note the end of particles, with the energy that left with them or was given to what is not followed."""
         none = np.zeros(len(flock))
         self.ends.append(

@@ -15,7 +15,6 @@ from .light import ELECTRON, PHOTON, POSITRON, fly_electrons, fly_photons
 from .rules import Rules
 
 
-
 @dataclass(frozen=True)
 class Transported:
     """What a simulation leaves: `segments`, sorted by event, trajectory and time, and `trajectories`."""
