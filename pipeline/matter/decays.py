@@ -49,7 +49,7 @@ def lifetime(species: int) -> float:
         return float("inf")
     from particle import Particle
 
-    return float(Particle.from_pdgid(species).lifetime) / 1000
+    return float(Particle.from_pdgid(species).lifetime or np.inf) / 1000  # the tables have ns
 
 
 def boosted(four: Floats, direction: Floats, beta: Floats, gamma: Floats) -> Floats:
@@ -135,14 +135,16 @@ _KAON_DECAYS: tuple[tuple[float, tuple[int, ...]], ...] = (
 def _kaon(rng: np.random.Generator, sign: Ints) -> Products:
     share = np.array([ratio for ratio, _ in _KAON_DECAYS])
     mode = rng.choice(len(share), size=len(sign), p=share / share.sum())
-    owners, codes, fours = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], [np.zeros((0, 4))]
+    owners: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    codes: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    fours: list[Floats] = [np.zeros((0, 4))]
     for number, (_, products) in enumerate(_KAON_DECAYS):
         rows = np.flatnonzero(mode == number)
         if not len(rows):
             continue
         masses = tuple(0.0 if code == 14 else mass(abs(code)) for code in products)
         if len(masses) == 2:
-            found = list(two_bodies(rng, np.full(len(rows), mass(KAON)), masses[0], masses[1]))
+            found: list[Floats] = list(two_bodies(rng, np.full(len(rows), mass(KAON)), masses[0], masses[1]))
         else:
             found = three_bodies(rng, len(rows), mass(KAON), (masses[0], masses[1], masses[2]))
         for code, four in zip(products, found):

@@ -58,8 +58,8 @@ class World:
 
 @dataclass(frozen=True)
 class Flock:
-    """Particles in flight: `(n,)` number of the `track`, `event`, `vertex`, `pdg_id`, `kinetic` energy [MeV], `time` [us];
-    `(n, 3)` `position` [cm], `direction`."""
+    """Particles in flight: `(n,)` number of the `track`, `event`, `vertex`, `pdg_id`, `kinetic` energy [MeV], `time`
+    [us]; `(n, 3)` `position` [cm], `direction`."""
 
     track: Ints
     event: Ints

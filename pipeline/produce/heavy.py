@@ -155,8 +155,8 @@ def _interact(
 def _knock_on(rng: np.random.Generator, species: int, some: Flock, steps: Ints, rules: Rules, record: Record) -> Floats:
     """Energies [MeV] given to electrons above the cut `(n,)`, 0 where the collision drawn is not real.
 
-    Spectrum `(1 - beta^2 W / Tmax + W^2 / (2 E^2)) / W^2`, the last term for spin 1/2; Review of Particle Physics (2024),
-    34.2.5. For muons times the radiative correction `1 + alpha / (2 pi) ln(1 + 2 W/m) (ln(4 E (E - W) / M^2) -
+    Spectrum `(1 - beta^2 W / Tmax + W^2 / (2 E^2)) / W^2`, the last term for spin 1/2; Review of Particle Physics
+    (2024), 34.2.5. For muons times the radiative correction `1 + alpha / (2 pi) ln(1 + 2 W/m) (ln(4 E (E - W) / M^2) -
     ln(1 + 2 W/m))`, about 1 %; Kelner, Kokoulin and Petrukhin, Phys. At. Nucl. 60 (1997) 576.
     """
     m = mass(species)

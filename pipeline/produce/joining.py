@@ -45,7 +45,9 @@ def join_steps(steps: Steps, born: Flock, number: Ints, parent: Ints, birth: Int
     deposit = _deposits(steps, rows, joining)
     first = np.flatnonzero(np.r_[True, np.diff(deposit) != 0]) if len(rows) else rows
     last = np.r_[first[1:] - 1, len(rows) - 1] if len(rows) else rows
-    return _segments(steps, born, number, rows[first], rows[last], np.bincount(deposit, energy[rows], len(first)))
+    return _segments(
+        steps, born, number, rows[first], rows[last], np.bincount(deposit, energy[rows], len(first)).astype(np.float64)
+    )
 
 
 def _absorbed(steps: Steps, birth: Ints, reach: float, energy: Floats) -> Bools:

@@ -30,8 +30,8 @@ def transport(
 
     Particles are followed one kind after the other, all of a kind at once, each the k-th step of all at a time, so that
     the work is done on arrays. Muons, pions, kaons and protons: `pipeline.produce.heavy`; electrons, positrons and
-    photons: `pipeline.produce.light`. Random numbers are drawn in this order from `rng`: equal primaries and equal state
-    of `rng` give equal results. `joining` says how steps become deposits.
+    photons: `pipeline.produce.light`. Random numbers are drawn in this order from `rng`: equal primaries and equal
+    state of `rng` give equal results. `joining` says how steps become deposits.
     """
     record = Record()
     _start(primaries, record)
