@@ -26,7 +26,7 @@ from ..tables import Floats, Ints, Primaries, Segments
 SENSITIVE_DETECTOR = "volTPCActive"
 
 #: Names of the files. edep-sim runs in the folder that holds them, so that no path stands in any of them.
-GDML, HEPEVT, MACRO, OUTPUT = "detector.gdml", "primaries.hepevt", "run.mac", "deposits.root"
+GDML, HEPEVT, MACRO, OUTPUT = "geometry.gdml", "primaries.hepevt", "run.mac", "deposits.root"
 
 #: Air around the cryostat, and around primaries that start outside it [cm].
 _AIR_MARGIN = 10.0

@@ -94,7 +94,7 @@ def test_equal_work_gives_equal_deposits_and_inputs(stand_in: Path, tmp_path: Pa
     for name in ("one", "two"):
         settings = EdepSim(keep_inputs=str(tmp_path / name))
         found = produce_with_edepsim(PRIMARIES, GEOMETRY, settings, 7, stand_in).segments
-        files = ("detector.gdml", "primaries.hepevt", "run.mac")
+        files = ("geometry.gdml", "primaries.hepevt", "run.mac")
         assert sorted(f.name for f in (tmp_path / name).iterdir()) == sorted((*files, "edep-sim.log"))
         runs.append((found, [(tmp_path / name / f).read_bytes() for f in files]))
         assert str(tmp_path).encode() not in b"".join(runs[-1][1])  # no path of this machine
@@ -140,7 +140,14 @@ def test_failures_end_in_one_sentence_and_leave_only_the_log(stand_in, monkeypat
     left = [file.name for file in stand_in.parent.iterdir()]
     log = f"{stand_in.name}.edep-sim.log"
     assert left == ([log] if "Its log is" in sentence else [])
-    # The next run that succeeds takes the old log away.
+
+
+def test_the_log_of_a_failure_stays_until_a_run_succeeds(stand_in, monkeypatch) -> None:
+    monkeypatch.setenv("STAND_IN", "fail")
+    with pytest.raises(ExternalProgramError, match="Its log is") as caught:
+        produce_with_edepsim(PRIMARIES, GEOMETRY, EdepSim(), 1, stand_in)
+    log = Path(str(caught.value).partition("Its log is ")[2].removesuffix("."))
+    assert "G4Exception: no data files" in log.read_text()
     monkeypatch.delenv("STAND_IN")
     produce_with_edepsim(PRIMARIES, GEOMETRY, EdepSim(), 1, stand_in)
     assert list(stand_in.parent.iterdir()) == []
