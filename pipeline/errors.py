@@ -36,3 +36,7 @@ class MemoryLimitError(GradcalError):
 
 class FitError(GradcalError):
     """A fit cannot be set up (nothing free, nothing matched, wrong names)."""
+
+
+class ExternalProgramError(GradcalError):
+    """A program that is run from here, such as edep-sim, failed or wrote nothing that can be used."""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..names import nearest
 from ..parameters import CALIBRATED, check_values, lookup
+from .edep_sim import EdepSim
 from .section import Name, NotNegative, Positive, Section
 
 
@@ -38,6 +39,7 @@ class Sample(Section):
         "EventId", description="event number in a ROOT file: its EventId, or the entry (as the 2022 converter did)"
     )
     gun: Gun = Gun()
+    edep_sim: EdepSim = EdepSim()
 
 
 class Checks(Section):
