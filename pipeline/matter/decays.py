@@ -150,7 +150,7 @@ def _kaon(rng: np.random.Generator, sign: Ints) -> Products:
         for code, four in zip(products, found):
             if code != 14:
                 owners.append(rows)
-                codes.append(np.full(len(rows), code) * (1 if code == NEUTRAL_PION else sign[rows]))
+                codes.append(code * (np.ones_like(rows) if code == NEUTRAL_PION else sign[rows]))
                 fours.append(four)
     return Products.of(np.concatenate(owners), np.concatenate(codes), np.concatenate(fours))
 

@@ -92,6 +92,29 @@ def write_table(
     return dataset
 
 
+class GrowingTable:
+    """A dataset of records, as `write_table` makes it, whose rows come in parts."""
+
+    #: Rows in one compressed piece of the file.
+    _PIECE = 4096
+
+    def __init__(self, group: h5py.Group, name: str, types: Mapping[str, str], units: Mapping[str, str]) -> None:
+        self._types = np.dtype([(column, kind) for column, kind in types.items()])
+        self.dataset: h5py.Dataset = group.create_dataset(
+            name, (0,), self._types, maxshape=(None,), chunks=(self._PIECE,), compression="gzip", shuffle=True
+        )
+        self.dataset.attrs.update({f"unit_{column}": unit for column, unit in units.items()})
+
+    def append(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Add rows; `columns` has one array for every type."""
+        rows = np.zeros(len(next(iter(columns.values()))), dtype=self._types)
+        for column, values in columns.items():
+            rows[column] = values
+        before = len(self.dataset)
+        self.dataset.resize((before + len(rows),))
+        self.dataset[before:] = rows
+
+
 def read_table(
     group: h5py.Group, name: str, types: Mapping[str, str], units: Mapping[str, str], fault: Fault = refuse
 ) -> dict[str, npt.NDArray[Any]]:

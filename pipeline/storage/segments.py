@@ -24,13 +24,14 @@ from .atomic import atomic_output
 from .hdf5 import Fault, attribute, check_kind, mark, open_hdf5, refuse, write_table
 from .provenance import Provenance, write_provenance
 
-_KIND = "segments"
-_FRAME = "edep-sim"
+#: Kind and frame of a file of segments, and types and units of its table.
+KIND = "segments"
+FRAME = "edep-sim"
 _POINTS = tuple(f"{axis}_{end}" for end in ("start", "end") for axis in "xyz")
 _WHOLE = ("event_id", "vertex_id", "segment_id", "traj_id", "pdg_id")
 _REAL = (*_POINTS, "t0", "t0_start", "t0_end", "dE", "dx", "dEdx")
-_TYPES = {name: "i8" for name in _WHOLE} | {name: "f8" for name in _REAL}
-_UNITS = (
+TYPES = {name: "i8" for name in _WHOLE} | {name: "f8" for name in _REAL}
+UNITS = (
     {name: "cm" for name in (*_POINTS, "dx")}
     | {name: "us" for name in ("t0", "t0_start", "t0_end")}
     | {"dE": "MeV", "dEdx": "MeV/cm"}
@@ -151,7 +152,7 @@ def _examine_hdf5(path: Path) -> RawSegments:
     )
     if ours:
         layout += ", written by gradcal"
-    frame = f"{_FRAME}, assumed (the file does not tell)" if frame is None else f"{frame}, as the file tells"
+    frame = f"{FRAME}, assumed (the file does not tell)" if frame is None else f"{frame}, as the file tells"
     return RawSegments(segments, layout, frame, tuple(faults), (), absent)
 
 
@@ -167,24 +168,29 @@ def write_segments(
 
     `cut_flow` is kept as a table. Raises `FileFormatError` if the folder cannot be written.
     """
-    turned = _swapped(segments, drift_axis)
-    columns: dict[str, npt.NDArray[Any]] = {name: getattr(turned, name) for name in _WHOLE}
-    for i, name in enumerate(_POINTS):
-        columns[name] = (turned.start if i < 3 else turned.end)[:, i % 3]
-    columns |= {name: getattr(turned, name) for name in _REAL if name not in _POINTS}
+    columns = segment_columns(segments, drift_axis)
     with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
-        mark(file, _KIND)
-        dataset = write_table(file, "segments", columns, _TYPES, _UNITS)
-        dataset.attrs["frame"] = _FRAME
+        mark(file, KIND)
+        dataset = write_table(file, "segments", columns, TYPES, UNITS)
+        dataset.attrs["frame"] = FRAME
         if cut_flow is not None:
             _write_cut_flow(file, cut_flow)
         write_provenance(file, provenance)
 
 
+def segment_columns(segments: Segments, drift_axis: Literal["x", "z"]) -> dict[str, npt.NDArray[Any]]:
+    """The columns of a file's table `segments`, in its frame."""
+    turned = _swapped(segments, drift_axis)
+    columns: dict[str, npt.NDArray[Any]] = {name: getattr(turned, name) for name in _WHOLE}
+    for i, name in enumerate(_POINTS):
+        columns[name] = (turned.start if i < 3 else turned.end)[:, i % 3]
+    return columns | {name: getattr(turned, name) for name in _REAL if name not in _POINTS}
+
+
 def read_cut_flow(path: Path | str) -> list[CutStep]:
     """The cut flow of a file that a selection wrote; raises `FileFormatError` if there is none."""
     with open_hdf5(path) as file:
-        check_kind(file, _KIND)
+        check_kind(file, KIND)
         if "cut_flow" not in file:
             raise FileFormatError(f"{path} has no cut flow; it is written by `gradcal select`.")
         return [
@@ -239,7 +245,7 @@ def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, frozenset[s
     """
     with open_hdf5(path) as file:
         if "kind" in file.attrs:
-            check_kind(file, _KIND, fault)
+            check_kind(file, KIND, fault)
         dataset = file.get("segments")
         fields = _fields(path, dataset) if isinstance(dataset, h5py.Dataset) else None
         if fields is None or dataset.ndim != 1:
@@ -248,10 +254,10 @@ def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, frozenset[s
         _check_attributes(path, dataset, fault)
         sources = _sources(path, fields, fault)
         rows = dataset[()]
-    read = {name: _column(path, rows, source, _TYPES[name], fault) for name, source in sources.items()}
+    read = {name: _column(path, rows, source, TYPES[name], fault) for name, source in sources.items()}
     columns = {name: values for name, values in read.items() if values is not None}
-    absent = frozenset(name for name in _TYPES if name not in columns and name not in _OPTIONAL)
-    columns |= {name: np.zeros(len(rows), dtype=_TYPES[name]) for name in absent}
+    absent = frozenset(name for name in TYPES if name not in columns and name not in _OPTIONAL)
+    columns |= {name: np.zeros(len(rows), dtype=TYPES[name]) for name in absent}
     columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
     columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
     points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
@@ -269,10 +275,10 @@ def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:
 
 def _check_attributes(path: Path, dataset: h5py.Dataset, fault: Fault) -> None:
     """Believe what a file says of its frame and units; silence means the edep-sim frame, cm, us and MeV."""
-    frame = dataset.attrs.get("frame", _FRAME)
-    if not str(frame).startswith(_FRAME):
-        fault(f"{path}: segments are in the frame {frame!r}; files must hold the {_FRAME} frame.")
-    for name, unit in _UNITS.items():
+    frame = dataset.attrs.get("frame", FRAME)
+    if not str(frame).startswith(FRAME):
+        fault(f"{path}: segments are in the frame {frame!r}; files must hold the {FRAME} frame.")
+    for name, unit in UNITS.items():
         found = attribute(dataset, f"unit_{name}")
         if found not in (None, unit):
             fault(f"{path}: {name} of segments is in {found}, not in {unit}; convert it.")
@@ -282,7 +288,7 @@ def _sources(path: Path, there: Sequence[str], fault: Fault) -> dict[str, str]:
     """The name in the file of each quantity; a list of those that are missing goes to `fault`."""
     sources: dict[str, str] = {}
     missing: list[str] = []
-    for name in _TYPES:
+    for name in TYPES:
         known = [n for n in _NAMES.get(name, (name,)) if n in there]
         if known:
             sources[name] = known[0]

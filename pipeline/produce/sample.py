@@ -1,0 +1,82 @@
+"""Samples from the configuration: particles thrown and followed, part by part, on any number of cores."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config.generator import Generator, Transport
+from ..detector.geometry import DetectorGeometry
+from .flight import World
+from .generator import events_of, primaries
+from .joining import RAW, Joining
+from .rules import Rules
+from .transport import Transported, transport
+
+#: Primaries that are followed together, about: enough for arrays to be worth it, few enough for some 100 MB.
+_TOGETHER = 500
+
+#: Number of the stream of random numbers that transport draws from.
+_STREAM = 7
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a sample depends on."""
+
+    generator: Generator
+    transport: Transport
+    geometry: DetectorGeometry
+    seed: int
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return events_of(self.generator)
+
+
+def parts(recipe: Recipe) -> list[tuple[int, int]]:
+    """First event and number of events of each part; they depend on the recipe only, never on the cores."""
+    first = primaries(recipe.generator, recipe.geometry, recipe.seed, 0, min(recipe.events, 20))
+    each = max(1, round(_TOGETHER * min(recipe.events, 20) / max(len(first), 1)))
+    return [(start, min(each, recipe.events - start)) for start in range(0, recipe.events, each)]
+
+
+def produce_part(recipe: Recipe, first: int, events: int) -> Transported:
+    """Throw and follow the particles of `events` events from number `first` on."""
+    thrown = primaries(recipe.generator, recipe.geometry, recipe.seed, first, events)
+    settings = recipe.transport
+    rules = Rules(settings.step_cm, settings.production_cut_mev, hadronic=settings.hadronic)
+    joining = Joining(length=settings.merge_cm) if settings.merge_cm > 0 else RAW
+    rng = np.random.default_rng([recipe.seed, _STREAM, first])
+    return transport(thrown, World.of(recipe.geometry), rules, joining, rng)
+
+
+def produce(recipe: Recipe, processes: int) -> Iterator[Transported]:
+    """The parts of a sample in order, made by `processes` processes: the same whatever their number.
+
+    At most a few finished parts wait, so that memory does not grow with the number of events.
+    """
+    work = parts(recipe)
+    if processes < 2 or len(work) < 2:
+        for first, events in work:
+            yield produce_part(recipe, first, events)
+        return
+    waiting: deque[Future[Transported]] = deque()
+    with ProcessPoolExecutor(min(processes, len(work))) as pool:
+        try:
+            for first, events in work:
+                waiting.append(pool.submit(produce_part, recipe, first, events))
+                if len(waiting) > processes:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise MemoryError("a process that follows particles was ended") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
