@@ -27,6 +27,7 @@ from pipeline.tables import Hits
 from tests.conftest import data_folder
 from tests.simulate.deposits import model, random_deposits
 from tests.simulate.test_gradients import check_every_parameter
+from tests.validate_transport import all_tables
 
 FAILED: list[str] = []
 
@@ -198,12 +199,18 @@ def reproducible(data: Path, work: Path) -> None:
         print(f"{what}: {limit(f'files that differ, {what}', different, 0)} of hits.h5, fit.h5, fit.json differ")
 
 
+def transport(data: Path, work: Path) -> None:
+    """Our particles in liquid argon against those of Geant4 and published tables."""
+    all_tables(data, limit)
+
+
 TABLES: dict[str, Callable[[Path, Path], None]] = {
     "reference": reference,
     "gradients": gradients,
     "speed": speed,
     "closure": closure,
     "reproducible": reproducible,
+    "transport": transport,
 }
 
 
