@@ -98,7 +98,10 @@ def _below(annotation: Any, part: str | int) -> Any:
 def _problem(error: ErrorDetails, key: Key, model: type[BaseModel], section: Any) -> str:
     name, kind, context = dotted(key), error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{name} is not a setting; did you mean {_meant(key, model, section)}?"
+        sentence = f"{name} is not a setting; did you mean {_meant(key, model, section)}?"
+        # What an entry of a list may hold depends on its kind, so no file shows it.
+        entry = len(key) > 1 and isinstance(key[-2], int) and _inner(section)
+        return f"{sentence} There are {', '.join(entry.model_fields)}." if entry else sentence
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _kind(error, name, list(_choices(_below(section, key[-1]))))
     if kind == "missing":

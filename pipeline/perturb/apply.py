@@ -11,17 +11,9 @@ import numpy as np
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError, SegmentError
 from ..tables import Segments
-from .base import Along, Context, Drawn, Perturbation
+from .base import Along, Context, Perturbation
+from .record import Step
 from .registry import KINDS
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one perturbation did: its settings as JSON text, what was drawn, and sentences about it."""
-
-    settings: str
-    drawn: Drawn | None
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from pydantic import Field
 from ..config.section import Section
 from ..detector.geometry import DetectorGeometry
 from ..tables import Floats, Ints, Segments
+from .record import Drawn
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -55,16 +56,6 @@ class Context:
     """What a perturbation may need beside the segments."""
 
     geometry: DetectorGeometry
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What was drawn for each track, or for each event where `traj_id` is None: `values` `(tracks,)` by name."""
-
-    event_id: Ints
-    traj_id: Ints | None
-    values: Mapping[str, Floats]
-    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from ..config.section import NotNegative
 from ..tables import Floats, Segments
-from .base import Context, Drawn, Finite, Perturbation, Perturbed, Seed, consistent, moved
+from .base import Context, Finite, Perturbation, Perturbed, Seed, consistent, moved
 from .draws import normals, uniforms
+from .record import Drawn
 from .tracks import Tracks, tracks_of
 
 

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from ..config.section import NotNegative
 from ..tables import Floats, Segments
-from .base import Along, Context, Drawn, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
+from .base import Along, Context, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
 from .draws import normals, uniforms
+from .record import Drawn
 from .tracks import tracks_of
 
 

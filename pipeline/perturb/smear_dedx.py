@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from ..config.section import NotNegative
 from ..tables import Segments
-from .base import Context, Drawn, Perturbation, Perturbed, Seed, consistent
+from .base import Context, Perturbation, Perturbed, Seed, consistent
 from .draws import normals
+from .record import Drawn
 from .tracks import identity, tracks_of
 
 #: Widest Gaussian: three in ten thousand of its factors are cut off at 0, and its mean is off by as little.

@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 
 from ..config.section import NotNegative, Positive
 from ..tables import Segments
-from .base import Along, Context, Drawn, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
+from .base import Along, Context, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
 from .draws import normals
+from .record import Drawn
 
 
 class T0Offset(Perturbation):
