@@ -42,7 +42,9 @@ def perturb(
     for number, settings in enumerate(perturbations):
         name = f"{key}[{number}]"
         try:
-            result = KINDS[settings.kind].apply(segments, settings, Context(geometry))
+            # What overflows is refused below.
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = KINDS[settings.kind].apply(segments, settings, Context(geometry))
         except ConfigError as error:
             raise ConfigError(f"{name}.{error}") from error
         segments = result.segments
