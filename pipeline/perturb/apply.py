@@ -12,6 +12,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError, SegmentError
 from ..tables import Segments
 from .base import Along, Context, Perturbation
+from .losses import Losses
 from .record import Step
 from .registry import KINDS
 
@@ -44,7 +45,7 @@ def perturb(
         try:
             # What overflows is refused below.
             with np.errstate(over="ignore", invalid="ignore"):
-                result = KINDS[settings.kind].apply(segments, settings, Context(geometry))
+                result = KINDS[settings.kind].apply(segments, settings, Context(geometry, Losses()))
         except ConfigError as error:
             raise ConfigError(f"{name}.{error}") from error
         segments = result.segments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,8 +14,10 @@ from ..detector.geometry import DetectorGeometry
 from ..tables import Floats, Ints, Segments
 from .record import Drawn
 
+if TYPE_CHECKING:
+    from .losses import Losses
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 #: Along what a shift moves: an axis of the simulation frame, or the drift, away from the anode of each deposit.
 Along = Literal["x", "y", "z", "drift"]
@@ -56,6 +58,7 @@ class Context:
     """What a perturbation may need beside the segments."""
 
     geometry: DetectorGeometry
+    losses: Losses
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..config.section import Name, Section
+from ..config.section import Name, Section, Seed
 from ..errors import SegmentError
 from ..tables import Floats, Ints, Segments
-from .base import Seed
 from .draws import uniforms
 from .tracks import Tracks, occurrence, tracks_of
 

@@ -12,9 +12,6 @@ from ..tables import Bools, Floats, Segments
 from .base import Context, Perturbation, Perturbed, consistent
 from .tracks import Path, path_of
 
-#: Lightest particle that loses energy as Bethe's formula says [MeV]: electrons do not.
-_LIGHTEST = 10.0
-
 
 class DedxModel(Perturbation):
     """dE/dx of every deposit replaced by what a model says for a particle of its label."""
@@ -56,12 +53,12 @@ def dedx_model(segments: Segments, settings: DedxModel, context: Context) -> Per
     its formula does not hold (layers so thin or thick that it leaves the range from 0 to the mean) the mean stands.
     Only charged particles of one elementary charge and heavier than electrons have these losses; others stay.
     """
-    apply = _applicable(segments, settings)
+    apply = _applicable(segments, settings, context)
     if settings.model == "constant":
         dEdx = np.full(len(segments), settings.value_mev_per_cm, dtype=np.float64)
         beyond = 0
     else:
-        dEdx, beyond = _of_particles(segments, settings, apply)
+        dEdx, beyond = _of_particles(segments, settings, context, apply)
     result = segments.replace(
         dE=np.where(apply, dEdx * segments.length, segments.dE), dEdx=np.where(apply, dEdx, segments.dEdx)
     )
@@ -76,75 +73,41 @@ def _ratio(after: float, before: float) -> str:
     return f"{after / before:.4g} times the energy" if before > 0 else f"{after:.4g} MeV"
 
 
-def _applicable(segments: Segments, settings: DedxModel) -> Bools:
+def _applicable(segments: Segments, settings: DedxModel, context: Context) -> Bools:
     """`(n,)` deposits whose label is one that the model knows, and that the settings want."""
-    from ..matter.particles import charge, mass
+    wanted = {abs(code) for code in settings.species}
 
     def suits(code: int) -> bool:
-        if settings.species and abs(code) not in map(abs, settings.species):
-            return False
-        if settings.model == "constant":
-            return True
-        try:
-            return abs(charge(code) or 0.0) == 1.0 and mass(code) > _LIGHTEST
-        except ValueError:
-            return False
+        return (not wanted or abs(code) in wanted) and (settings.model == "constant" or context.losses.describes(code))
 
     codes, which = np.unique(segments.pdg_id, return_inverse=True)
     return np.array([suits(int(code)) for code in codes], dtype=np.bool_)[which.reshape(-1)]
 
 
-def _of_particles(segments: Segments, settings: DedxModel, apply: Bools) -> tuple[Floats, int]:
+def _of_particles(segments: Segments, settings: DedxModel, context: Context, apply: Bools) -> tuple[Floats, int]:
     """`(n,)` dE/dx [MeV/cm] of the model where it applies, and how many deposits no particle would reach."""
-    from ..matter.particles import mass
-
-    path = path_of(segments)
+    path, losses = path_of(segments), context.losses
     dEdx = np.zeros(len(segments))
     beyond = 0
-    for code in np.unique(segments.pdg_id[apply]):
-        heavy = mass(int(code))
+    for code in map(int, np.unique(segments.pdg_id[apply])):
         chosen = segments.pdg_id[path.rows] == code
-        rows, length = path.rows[chosen], segments.length[path.rows[chosen]]
+        rows = path.rows[chosen]
         if settings.model == "mip":
-            dEdx[rows] = _least_loss(heavy)
+            dEdx[rows] = losses.least(code)
             continue
-        left = _left(path, heavy, settings.momentum_mev)[chosen]
-        dEdx[rows], missed = _loss(left, length, heavy, settings.model == "most_probable")
-        beyond += missed
+        start = None if settings.momentum_mev is None else losses.range_at(code, settings.momentum_mev)
+        left, length = _left(path, start)[chosen], segments.length[rows]
+        loss = losses.loss(code, left, length, most_probable=settings.model == "most_probable")
+        dEdx[rows] = np.divide(loss, length, out=np.zeros_like(loss), where=length > 0)
+        beyond += int(np.count_nonzero((left <= 0) & (length > 0)))
     return dEdx, beyond
 
 
-def _left(path: Path, mass: float, momentum: float | None) -> Floats:
-    """`(n,)` range [cm] of the particle at the start of each deposit, in the order of the path; below 0 beyond it."""
-    if momentum is None:
-        whole = np.zeros(int(path.track.max(initial=-1)) + 1)
-        np.maximum.at(whole, path.track, path.end)
-        return np.asarray(whole[path.track] - path.begin)
-    from ..matter.ranges import range_table
+def _left(path: Path, start: float | None) -> Floats:
+    """`(n,)` range [cm] that is left at the start of each deposit, in the order of the path; below 0 beyond it.
 
-    return np.asarray(range_table(mass).range(np.array(np.hypot(momentum, mass) - mass)) - path.begin)
-
-
-def _loss(left: Floats, length: Floats, mass: float, most_probable: bool) -> tuple[Floats, int]:
-    """dE/dx [MeV/cm] of deposits of `length` [cm] that begin `left` [cm] before the end, and how many lie beyond it."""
-    from ..matter.ranges import range_table
-    from ..matter.straggling import most_probable_loss
-
-    table = range_table(mass)
-    first, last = table.energy(np.maximum(left, 0.0)), table.energy(np.maximum(left - length, 0.0))
-    loss = first - last
-    if most_probable:
-        thin = (length > 0) & (loss > 0)
-        middle = np.where(thin, 0.5 * (first + last), mass)
-        landau = most_probable_loss(middle, np.where(thin, length, 1.0), mass)
-        loss = np.where(thin & (landau > 0) & (landau < loss), landau, loss)
-    dEdx = np.divide(loss, length, out=np.zeros_like(loss), where=length > 0)
-    return dEdx, int(np.count_nonzero((left <= 0) & (length > 0)))
-
-
-def _least_loss(mass: float) -> float:
-    """The smallest mean loss [MeV/cm] of particles of `mass` [MeV] at any energy."""
-    from ..matter.stopping import stopping_power
-
-    energy = mass * np.geomspace(0.5, 50.0, 2000)
-    return float(stopping_power(energy, mass).min())
+    `start` is the range at the start of every track; None: each stops where it ends.
+    """
+    whole = np.zeros(int(path.track.max(initial=-1)) + 1)
+    np.maximum.at(whole, path.track, path.end)
+    return np.asarray((whole[path.track] if start is None else start) - path.begin)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..config.section import Positive
+from ..config.section import Positive, Seed
 from ..tables import Segments
-from .base import Context, Perturbation, Perturbed, Seed
+from .base import Context, Perturbation, Perturbed
 from .draws import uniforms
 from .tracks import identity
 

@@ -44,6 +44,6 @@ def resegment(segments: Segments, settings: Resegment, context: Context) -> Pert
             f"length_cm: {settings.length_cm:g} cm makes {pieces:.0e} deposits, above {_MOST:.0e}; choose a longer one."
         )
     result = recut(segments, edges)
-    lost = float(segments.length.sum() - result.length.sum())
-    note = f"{len(segments)} deposits became {len(result)}, and the path {lost:.3g} cm shorter"
+    change = float(result.length.sum() - segments.length.sum())
+    note = f"{len(segments)} deposits became {len(result)}, which changes the length of the path by {change:.3g} cm"
     return Perturbed(result, notes=(note,))

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..config.section import NotNegative
+from ..config.section import NotNegative, Seed
 from ..tables import Floats, Segments
-from .base import Context, Finite, Perturbation, Perturbed, Seed, consistent, moved
+from .base import Context, Finite, Perturbation, Perturbed, consistent, moved
 from .draws import normals, uniforms
 from .record import Drawn
 from .tracks import Tracks, tracks_of

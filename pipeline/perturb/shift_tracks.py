@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..config.section import NotNegative
+from ..config.section import NotNegative, Seed
 from ..tables import Floats, Segments
-from .base import Along, Context, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
+from .base import Along, Context, Finite, Perturbation, Perturbed, directions, moved, shifted
 from .draws import normals, uniforms
 from .record import Drawn
 from .tracks import tracks_of

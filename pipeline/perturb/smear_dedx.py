@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..config.section import NotNegative
+from ..config.section import NotNegative, Seed
 from ..tables import Segments
-from .base import Context, Perturbation, Perturbed, Seed, consistent
+from .base import Context, Perturbation, Perturbed, consistent
 from .draws import normals
 from .record import Drawn
 from .tracks import identity, tracks_of

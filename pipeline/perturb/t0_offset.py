@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..config.section import NotNegative, Positive
+from ..config.section import NotNegative, Positive, Seed
 from ..tables import Segments
-from .base import Along, Context, Finite, Perturbation, Perturbed, Seed, directions, moved, shifted
+from .base import Along, Context, Finite, Perturbation, Perturbed, directions, moved, shifted
 from .draws import normals
 from .record import Drawn
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.perturb.base import Context, Perturbation, Perturbed
+from pipeline.perturb.losses import Losses
 from pipeline.perturb.registry import KINDS
 from pipeline.storage.detector import load_geometry
 from pipeline.tables import Segments
 
 MODULE0 = load_geometry("module0")
-CONTEXT = Context(MODULE0)
+CONTEXT = Context(MODULE0, Losses())
 
 
 def bent_track(rng: np.random.Generator, *, event: int, traj: int, segments: int, pdg: int, first_id: int) -> Segments:
