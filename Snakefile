@@ -6,6 +6,7 @@ configfile: "config.yaml"
 
 include: "workflow/common.smk"
 include: "workflow/rules/produce.smk"
+include: "workflow/rules/perturb.smk"
 include: "workflow/rules/select.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/fit.smk"
@@ -16,7 +17,7 @@ include: "workflow/rules/paper.smk"
 
 wildcard_constraints:
     scenario=re.escape(settings.scenario),
-    sample=any_of(SAMPLES),
+    sample=any_of(SOURCES),
     target=any_of(TARGETS),
     method=any_of(METHODS),
     study=any_of(STUDIES),

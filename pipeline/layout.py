@@ -26,6 +26,23 @@ def samples(config: Config) -> dict[str, Sample]:
     return {name: config.samples[name] for name in wanted} or {sample_name(config): config.sample}
 
 
+def sources(config: Config) -> dict[str, Sample]:
+    """The samples of the scenario, and the one that their contamination is taken from.
+
+    Raises `ConfigError` if that is one of the samples themselves.
+    """
+    wanted, scenario = samples(config), config.scenarios[config.scenario]
+    if scenario.contaminate is None:
+        return wanted
+    other = scenario.contaminate.sample
+    if other in wanted:
+        raise ConfigError(
+            f"scenarios.{config.scenario}.contaminate.sample: {other!r} is the name of the sample that is contaminated "
+            "too; give one of them another name."
+        )
+    return {**wanted, other: config.samples[other]}
+
+
 def check_paths(config: Config) -> None:
     """Refuse paths that a run could not use, before any work is done.
 
@@ -33,7 +50,7 @@ def check_paths(config: Config) -> None:
     has braces in it, which mean wildcards to the workflow.
     """
     paths = {"results": config.results, "detector.file": config.detector.file}
-    files = {name: sample.file for name, sample in samples(config).items() if sample.file is not None}
+    files = {name: sample.file for name, sample in sources(config).items() if sample.file is not None}
     keys = {name: f"samples.{name}.file" if name in config.samples else "sample.file" for name in files}
     for key, path in {**paths, **{keys[name]: file for name, file in files.items()}}.items():
         if "{" in path or "}" in path:

@@ -12,7 +12,8 @@ from snakemake import exceptions
 from pipeline.config.load import config_slice, load_config
 from pipeline.config.models import Config
 from pipeline.errors import ConfigError, GradcalError
-from pipeline.layout import check_paths, samples
+from pipeline.layout import check_paths, samples, sources
+from pipeline.perturb.apply import check_perturbations
 from pipeline.storage.detector import detector_path, load_geometry
 from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
@@ -66,7 +67,7 @@ def validated(config):
 
 def stage_config(stage, sample, method=None):
     """The settings that a stage uses for a sample: it runs again when one of these changes, and only then."""
-    its_own = settings.model_copy(update={"sample": SAMPLES[sample]}) if sample in SAMPLES else settings
+    its_own = settings.model_copy(update={"sample": SOURCES[sample]}) if sample in SOURCES else settings
     used = config_slice(its_own, *SECTIONS[stage])
     if method is not None:
         used["methods"] = {method: settings.known_methods[method].model_dump(mode="json")}
@@ -79,6 +80,21 @@ def stage_changes(stage, sample, method=None):
     """JSON text of those of a stage's settings that are not the default: all that its command need be told."""
     changes = beyond(stage_config(stage, sample, method), DEFAULTS)
     return json.dumps(changes, sort_keys=True)
+
+
+def scenario_config(stage, entry):
+    """The settings that a stage uses, with one entry of the scenario."""
+    used = {**stage_config(stage, None), "scenario": settings.scenario}
+    used["scenarios"] = {settings.scenario: SCENARIO.model_dump(mode="json", include={entry})}
+    if entry == "contaminate" and SCENARIO.contaminate is not None:
+        # Where the other tracks come from is no matter of this stage; that their sample has a name is.
+        used["samples"] = {SCENARIO.contaminate.sample: {}}
+    return used
+
+
+def scenario_changes(stage, entry):
+    """As `scenario_config`, those that are not the default, as JSON text."""
+    return json.dumps(beyond(scenario_config(stage, entry), DEFAULTS), sort_keys=True)
 
 
 def used_by(stage):
@@ -114,7 +130,7 @@ def study_changes(name, sample=None):
 
 def segments_of_study(wildcards):
     """The segments that a study takes: the selected ones, or all."""
-    return of_sample({"selected": "selected.h5", "segments": "segments.h5"}[STUDIES[wildcards.study].input])
+    return of_sample({"selected": "selected.h5", "segments": DATA_FILE}[STUDIES[wildcards.study].input])
 
 
 def samples_of_study(name):
@@ -177,8 +193,10 @@ NONE = "(?!)"
 SECTIONS = {
     "produce": ("seed", "sample.gun", "detector.file"),
     "convert": ("sample.sensitive_detectors", "sample.event_number", "checks"),
+    "contaminate": ("checks",),
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
+    "perturb": ("checks", "detector.file"),
     "fit": ("seed", "checks", "detector", "simulate"),
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
@@ -189,13 +207,19 @@ settings = in_words(validated, config)
 in_words(check_paths, settings)
 SCENARIO = settings.scenarios[settings.scenario]
 SAMPLES = samples(settings)
-SAMPLE_FILES = {name: sample.file for name, sample in SAMPLES.items() if sample.file is not None}
+# With the one that the contamination of the others is taken from.
+SOURCES = sources(settings)
+SAMPLE_FILES = {name: sample.file for name, sample in SOURCES.items() if sample.file is not None}
+# What the data are made from, and what a fit gets: the same deposits where the scenario puts nothing wrong.
+DATA_FILE = "segments.h5" if SCENARIO.contaminate is None else "contaminated.h5"
+INPUT_FILE = "input.h5" if SCENARIO.perturb else "selected.h5"
 TARGETS = in_words(target_values, settings)
 STUDY_NAMES = in_words(study_names, settings)
 METHODS = SCENARIO.methods or tuple(settings.methods)
 
 # A detector given as a file is an input; those that come with the package are part of its code.
-in_words(load_geometry, settings.detector.file)
+GEOMETRY = in_words(load_geometry, settings.detector.file)
+in_words(check_perturbations, SCENARIO.perturb, GEOMETRY, f"scenarios.{settings.scenario}.perturb")
 DETECTOR_FILE = (
     [settings.detector.file] if detector_path(settings.detector.file) == Path(settings.detector.file) else []
 )

@@ -146,6 +146,11 @@ def model_slice(config: Config, *more: str) -> dict[str, Any]:
     return used
 
 
+def scenario_slice(config: Config, entry: str, *more: str) -> dict[str, Any]:
+    """One entry of the configured scenario, whatever the scenario is called, and `more` sections."""
+    return {**config_slice(config, *more), **config.scenarios[config.scenario].model_dump(mode="json", include={entry})}
+
+
 def read_checked(path: Path, config: Config, geometry: DetectorGeometry | None) -> SegmentFile:
     """Segments, read and checked as configured (`geometry` None: format and numbers only); warnings are said."""
     from ..storage.segments import read_segments

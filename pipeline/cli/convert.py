@@ -50,6 +50,6 @@ def main(args: argparse.Namespace) -> None:
     found = read_checked(args.input, config, None)
     settings = config_slice(config, "sample.sensitive_detectors", "sample.event_number", "checks")
     provenance = Provenance.of("convert", settings, inputs={"segments": args.input}, module="pipeline.cli.convert")
-    write_segments(args.output, found.segments, provenance)
+    write_segments(args.output, found.segments, provenance, true_pdg_id=found.true_pdg_id)
     events = len(set(found.segments.event_id.tolist()))
     say(f"{args.output}: {len(found.segments)} segments, {events} events, {found.segments.length.sum():.1f} cm.")

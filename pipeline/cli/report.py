@@ -81,6 +81,7 @@ def read_sample(path: Path, config: Config, geometry: DetectorGeometry, output: 
     from ..errors import FileFormatError
     from ..report.page import Sample
     from ..storage.hdf5 import open_hdf5
+    from ..storage.perturbed import read_perturbations
     from ..storage.provenance import file_hash, read_provenance
     from ..storage.segments import read_cut_flow, read_segments
 
@@ -91,11 +92,26 @@ def read_sample(path: Path, config: Config, geometry: DetectorGeometry, output: 
             provenance = read_provenance(file)
     except FileFormatError:
         cut_flow, provenance = [], {}
+    try:
+        perturbations = read_perturbations(path)
+    except FileFormatError:  # a ROOT file
+        perturbations = []
     # Where the file lies is of no interest on the page, and would make equal work give unequal bytes.
     warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
     files = {path.name: path, "segments.h5": path.with_name("segments.h5")}
-    files |= {f"{s}.log": path.parent / "logs" / f"{s}.log" for s in ("produce", "convert", "select")}
-    return Sample(read.segments, cut_flow, warnings, provenance, links(files, output), file_hash(path))
+    if perturbations:
+        files["selected.h5"] = path.with_name("selected.h5")
+    stages = ("produce", "convert", "select", *(["perturb"] if perturbations else []))
+    files |= {f"{s}.log": path.parent / "logs" / f"{s}.log" for s in stages}
+    return Sample(
+        read.segments,
+        cut_flow,
+        warnings,
+        provenance,
+        links(files, output),
+        file_hash(path),
+        perturbations=perturbations,
+    )
 
 
 def read_fits(paths: Sequence[Path], output: Path) -> list[Fit]:

@@ -27,22 +27,28 @@ def main(args: argparse.Namespace) -> None:
     from ..config.load import config_slice
     from ..select.cuts import apply_cuts
     from ..storage.atomic import check_output
-    from ..storage.detector import detector_path
+    from ..storage.detector import detector_path, load_geometry
     from ..storage.provenance import Provenance
     from ..storage.segments import write_segments
-    from .common import config_files, config_of, read_with_detector, say
+    from .common import config_files, config_of, read_checked, say
 
     config = config_of(args)
     check_output(args.output, args.input, *config_files(args, config))
-    segments, geometry = read_with_detector(args.input, config)
-    selection = apply_cuts(segments, config.select, geometry, config.seed, str(args.input))
+    geometry = load_geometry(config.detector.file)
+    read = read_checked(args.input, config, geometry)
+    selection = apply_cuts(read.segments, config.select, geometry, config.seed, str(args.input))
     settings = config_slice(
         config, "seed", "sample.sensitive_detectors", "sample.event_number", "checks", "select", "detector.file"
     )
     inputs = {"segments": args.input, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of("select", settings, inputs=inputs, module="pipeline.cli.select")
     write_segments(
-        args.output, selection.segments, provenance, cut_flow=selection.cut_flow, drift_axis=geometry.drift_axis
+        args.output,
+        selection.segments,
+        provenance,
+        cut_flow=selection.cut_flow,
+        drift_axis=geometry.drift_axis,
+        true_pdg_id=None if read.true_pdg_id is None else read.true_pdg_id[selection.rows],
     )
     print(cut_flow_table(selection.cut_flow))
     left = selection.cut_flow[-1]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..errors import ConfigError
 from ..storage.yaml_text import Key, YamlText, read_yaml
 from .models import Config
-from .problems import describe, describe_all
+from .problems import describe, describe_all, located
 
 
 def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -84,7 +84,9 @@ def _lenient(content: dict[str, Any]) -> Config:
         return _strict(content)
     except ValidationError as error:
         # Numbers that YAML or a command line hands over as text (4e-6, "5") are read again as what they look like.
-        return _strict(_reread(content, [e["loc"] for e in error.errors() if isinstance(e["input"], str)]))
+        return _strict(
+            _reread(content, [located(e["loc"], Config)[0] for e in error.errors() if isinstance(e["input"], str)])
+        )
 
 
 def _strict(content: Mapping[str, Any]) -> Config:
@@ -118,6 +120,8 @@ def _scalar(text: str) -> object:
 def _place(text: YamlText, overrides: Mapping[str, Any], key: Key) -> str:
     value: Any = overrides
     for name in key:
+        if isinstance(value, list | tuple):  # a list replaces the one in the file, so it is this one
+            return "command line"
         if not isinstance(value, Mapping) or name not in value:
             return text.place(key)
         value = value[name]

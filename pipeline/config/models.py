@@ -11,6 +11,9 @@ from pydantic import Field, field_validator, model_validator
 
 from ..names import nearest
 from ..parameters import CALIBRATED, check_values, lookup
+from ..perturb.base import check_independent
+from ..perturb.contamination import Contamination
+from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
 from .section import Name, NotNegative, Positive, Section
 
@@ -297,12 +300,20 @@ class Studies(Section):
 
 
 class Scenario(Section):
-    """One named run of the workflow: which samples, targets, methods and studies it goes through."""
+    """One named run of the workflow: which samples, targets, methods and studies it goes through, and its mistakes."""
 
     samples: tuple[Name, ...] = Field((), description="samples by name, of `samples`; empty: the one of `sample`")
     targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
     methods: tuple[Name, ...] = Field((), description="methods by name; empty: all of `methods`")
     studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
+    perturb: tuple[AnyPerturbation, ...] = Field(
+        (),
+        description="mistakes in the deposits that the fit gets, in order; each is a kind with its settings: "
+        f"{', '.join(KINDS)} (docs/perturbations.md)",
+    )
+    contaminate: Contamination | None = Field(
+        None, description="other particles in the data under the label of the wanted: sample, fraction, ...; null: none"
+    )
 
     @field_validator("samples", "targets", "methods", "studies")
     @classmethod
@@ -311,6 +322,12 @@ class Scenario(Section):
             if names.count(name) > 1:
                 raise ValueError(f"{name!r} is listed twice")
         return names
+
+    @field_validator("perturb")
+    @classmethod
+    def _independent(cls, steps: tuple[AnyPerturbation, ...]) -> tuple[AnyPerturbation, ...]:
+        check_independent(steps)
+        return steps
 
 
 class Report(Section):
@@ -372,9 +389,21 @@ class Config(Section):
             for wanted in scenario.samples:
                 if wanted not in self.samples:
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
+            if scenario.contaminate is not None:
+                _other_sample(f"scenarios.{name}.contaminate.sample", scenario, self.samples)
         for key, more in self.samples.items():
             if key in ("paper", "studies"):
                 raise ValueError(f"samples.{key}: {key!r} is a folder of the workflow's own; choose another name")
             if more.name not in (None, key):
                 raise ValueError(f"samples.{key}.name: {more.name!r} is not its name here; leave it out")
         return self
+
+
+def _other_sample(key: str, scenario: Scenario, samples: dict[str, Sample]) -> None:
+    """Refuse a contamination from a sample that there is not, or from the sample itself."""
+    assert scenario.contaminate is not None
+    other = scenario.contaminate.sample
+    if other not in samples:
+        raise ValueError(f"{key}: no sample {other!r} under samples; add it there, with its file or its gun")
+    if other in scenario.samples:
+        raise ValueError(f"{key}: {other!r} is one of the samples that are contaminated; take another")

@@ -12,6 +12,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import GradcalError
 from ..layout import check_paths
 from ..parameters import lookup
+from ..perturb.apply import check_perturbations
 from ..produce.gun import check_gun
 from ..study.registry import study_names
 from ..targets import target_values
@@ -44,6 +45,8 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
             elif not Path(sample.file).is_file():
                 text = f"{name}: there is no file {sample.file!r}; give a ROOT or HDF5 file of energy deposits."
                 found.append(Finding("error", "sample", text))
+        steps, key = config.scenarios[config.scenario].perturb, f"scenarios.{config.scenario}.perturb"
+        found += _tried("perturb", lambda: check_perturbations(steps, geometry, key))
     found += _tried("paths", lambda: check_paths(config))
     found += _tried("targets", lambda: target_values(config))
     for name in run:
@@ -102,9 +105,14 @@ def _facts(
             f"{m.objective} by {m.optimiser}, {len(m.free)} free ({', '.join(m.free)}), "
             f"{counted(m.max_iterations, 'iteration')} at most, {counted(m.starts, 'start')}",
         )
-    studies = config.scenarios[config.scenario].studies
-    if studies:
-        yield "studies", ", ".join(studies)
+    scenario = config.scenarios[config.scenario]
+    if scenario.studies:
+        yield "studies", ", ".join(scenario.studies)
+    if scenario.contaminate is not None:
+        c = scenario.contaminate
+        yield "contaminated", f"{c.fraction:g} of the tracks of {c.wanted} by {c.species} of the sample {c.sample}"
+    if scenario.perturb:
+        yield "perturbed", ", then ".join(step.kind for step in scenario.perturb)
     s = config.simulate
     yield "computing", f"{s.accuracy} accuracy, {s.dtype}, device {s.device}, {counted(s.threads, 'thread')}"
 

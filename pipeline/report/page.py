@@ -38,7 +38,8 @@ _OPEN_FITS = 3
 class Sample:
     """What was fitted: selected segments (simulation frame), their selection, and what was noticed on reading.
 
-    `files` are links by what they lead to, `content_hash` is the SHA-256 of the file of segments.
+    `files` are links by what they lead to, `content_hash` is the SHA-256 of the file of segments, `perturbations` are
+    the settings of what was put wrong in them, in order.
     """
 
     segments: Segments
@@ -47,6 +48,7 @@ class Sample:
     provenance: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
     content_hash: str | None = None
+    perturbations: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def render_page(
         "page.html",
         title=title,
         headline=headline(fits),
-        facts=_facts(fits, geometry),
+        facts=[*_facts(fits, geometry), *_perturbed(sample)],
         sample=_sample(sample),
         event=_event(event, number, len(drawn)),
         legend=_legend(fits),
@@ -158,6 +160,17 @@ def _facts(fits: Sequence[Fit], geometry: DetectorGeometry) -> list[str]:
     if "seed" in config:
         facts.append(f"seed {config['seed']}")
     return facts
+
+
+def _perturbed(sample: Sample) -> list[str]:
+    """The perturbations of what the fits got, with those of their settings that say something."""
+    steps = []
+    for step in sample.perturbations:
+        settings = [
+            f"{k} {origin.value_text(v)}" for k, v in sorted(step.items()) if k != "kind" and v not in (None, [])
+        ]
+        steps.append(f"{step['kind']} ({', '.join(settings)})" if settings else str(step["kind"]))
+    return [f"segments of the fit perturbed: {', then '.join(steps)}"] if steps else []
 
 
 def _sample(sample: Sample) -> dict[str, Any]:

@@ -6,7 +6,7 @@ reading and once on writing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from ..checks import check_segments
 from ..config.models import Checks
 from ..detector.geometry import DetectorGeometry
 from ..errors import FileFormatError
-from ..tables import CutStep, Segments
+from ..tables import CutStep, Ints, Segments
 from .atomic import atomic_output
 from .hdf5 import Fault, attribute, check_kind, mark, open_hdf5, refuse, write_table
 from .provenance import Provenance, write_provenance
@@ -46,16 +46,22 @@ _NAMES = {
     "t0_start": ("t0_start", "t_start"),
     "t0_end": ("t0_end", "t_end"),
 }
+#: The true species of deposits whose label is wrong (`gradcal contaminate`); other files have no such column.
+_TRUE_SPECIES = "true_pdg_id"
 #: Numbering that older files lack, and from which it is then made up.
 _OPTIONAL = ("vertex_id", "segment_id")
 
 
 @dataclass(frozen=True)
 class SegmentFile:
-    """Checked segments in the simulation frame, and a sentence for everything that reading or checks changed."""
+    """Checked segments in the simulation frame, and a sentence for everything that reading or checks changed.
+
+    `true_pdg_id` `(n,)` holds the true species where `pdg_id` may be wrong (`gradcal contaminate`), else None.
+    """
 
     segments: Segments
     warnings: tuple[str, ...]
+    true_pdg_id: Ints | None = None
 
 
 def read_segments(
@@ -74,15 +80,17 @@ def read_segments(
     """
     path = Path(path)
     notes: list[str] = []
+    true: Ints | None = None
     if _file_type(path) == "root":
         from .edepsim import read_edepsim
 
         raw, notes = read_edepsim(path, sensitive_detectors, event_number)
     else:
-        raw, _ = _read_hdf5(path)
+        raw, _, true = _read_hdf5(path)
     axis: Literal["x", "z"] = "x" if geometry is None else geometry.drift_axis
     checked = check_segments(_swapped(raw, axis), checks, geometry, str(path))
-    return SegmentFile(checked.segments, (*notes, *checked.warnings))
+    true = None if true is None else true[checked.rows]
+    return SegmentFile(checked.segments, (*notes, *checked.warnings), true)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ def _examine_hdf5(path: Path) -> RawSegments:
         frame = dataset.attrs.get("frame") if isinstance(dataset, h5py.Dataset) else None
         names = set(_fields(path, dataset) or ()) if isinstance(dataset, h5py.Dataset) else set()
         ours = "kind" in file.attrs
-    segments, absent = _read_hdf5(path, faults.append)
+    segments, absent, _ = _read_hdf5(path, faults.append)
     present = {name for name in _NAMES if name in names}
     layout = "HDF5, " + (
         "names used since 2023" if "event_id" in present and "traj_id" in present else "names of 2021 and 2022"
@@ -163,18 +171,21 @@ def write_segments(
     *,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
+    true_pdg_id: Ints | None = None,
+    extra: Callable[[h5py.File], None] | None = None,
 ) -> None:
     """Write segments in the edep-sim frame, whose drift axis is `drift_axis`, with the names since 2023.
 
-    `cut_flow` is kept as a table. Raises `FileFormatError` if the folder cannot be written.
+    `cut_flow` is kept as a table, `true_pdg_id` `(n,)` as a further column; `extra` writes what else the file holds.
+    Raises `FileFormatError` if the folder cannot be written.
     """
-    columns = segment_columns(segments, drift_axis)
     with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
         mark(file, KIND)
-        dataset = write_table(file, "segments", columns, TYPES, UNITS)
-        dataset.attrs["frame"] = FRAME
+        write_segment_table(file, "segments", segments, drift_axis, true_pdg_id)
         if cut_flow is not None:
             _write_cut_flow(file, cut_flow)
+        if extra is not None:
+            extra(file)
         write_provenance(file, provenance)
 
 
@@ -185,6 +196,28 @@ def segment_columns(segments: Segments, drift_axis: Literal["x", "z"]) -> dict[s
     for i, name in enumerate(_POINTS):
         columns[name] = (turned.start if i < 3 else turned.end)[:, i % 3]
     return columns | {name: getattr(turned, name) for name in _REAL if name not in _POINTS}
+
+
+def write_segment_table(
+    file: h5py.File, name: str, segments: Segments, drift_axis: Literal["x", "z"], true_pdg_id: Ints | None = None
+) -> None:
+    """Write one table of segments in the edep-sim frame; arguments as for `write_segments`."""
+    columns = segment_columns(segments, drift_axis)
+    types = dict(TYPES)
+    if true_pdg_id is not None:
+        columns[_TRUE_SPECIES], types[_TRUE_SPECIES] = true_pdg_id, "i8"
+    write_table(file, name, columns, types, UNITS).attrs["frame"] = FRAME
+
+
+def read_segment_table(
+    path: Path | str, name: str, drift_axis: Literal["x", "z"] = "x"
+) -> tuple[Segments, Ints | None]:
+    """Read what `write_segment_table` wrote: segments in the simulation frame, unchecked, and their true species.
+
+    Raises `FileFormatError` if there is no such table.
+    """
+    segments, _, true = _read_hdf5(Path(path), table=name)
+    return _swapped(segments, drift_axis), true
 
 
 def read_cut_flow(path: Path | str) -> list[CutStep]:
@@ -238,19 +271,21 @@ def _swapped(segments: Segments, drift_axis: Literal["x", "z"]) -> Segments:
     return segments.replace(start=segments.start[:, ::-1].copy(), end=segments.end[:, ::-1].copy())
 
 
-def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, frozenset[str]]:
-    """Segments in the file's frame, and the columns that it lacks.
+def _read_hdf5(
+    path: Path, fault: Fault = refuse, table: str = "segments"
+) -> tuple[Segments, frozenset[str], Ints | None]:
+    """Segments in the file's frame, the columns that it lacks, and the true species where the file has them.
 
     Columns that are missing or hold no numbers go to `fault`; where that returns, they are filled with zeros.
     """
     with open_hdf5(path) as file:
         if "kind" in file.attrs:
             check_kind(file, KIND, fault)
-        dataset = file.get("segments")
+        dataset = file.get(table)
         fields = _fields(path, dataset) if isinstance(dataset, h5py.Dataset) else None
         if fields is None or dataset.ndim != 1:
             there = ", ".join(sorted(file)) or "nothing"
-            raise FileFormatError(f"{path}: there is no table `segments` in this file (there is: {there}).")
+            raise FileFormatError(f"{path}: there is no table `{table}` in this file (there is: {there}).")
         _check_attributes(path, dataset, fault)
         sources = _sources(path, fields, fault)
         rows = dataset[()]
@@ -261,7 +296,8 @@ def _read_hdf5(path: Path, fault: Fault = refuse) -> tuple[Segments, frozenset[s
     columns.setdefault("vertex_id", np.zeros(len(rows), dtype=np.int64))
     columns.setdefault("segment_id", np.arange(len(rows), dtype=np.int64))
     points = np.stack([columns.pop(name) for name in _POINTS], axis=1)
-    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), absent
+    true = _column(path, rows, _TRUE_SPECIES, "i8", fault) if _TRUE_SPECIES in fields else None
+    return Segments(start=points[:, :3].copy(), end=points[:, 3:].copy(), **columns), absent, true
 
 
 def _fields(path: Path, dataset: h5py.Dataset) -> Sequence[str] | None:

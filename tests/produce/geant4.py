@@ -6,6 +6,7 @@ Geant4's files hold raw steps, which end where electrons above 273 keV were made
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -117,7 +118,7 @@ def fixed_segments(muons: Steps, length: float) -> Floats:
     steps, track = sorted_steps(muons)
     found = []
     edges = np.flatnonzero(np.r_[True, np.diff(track) != 0, True])
-    for a, b in zip(edges[:-1], edges[1:]):
+    for a, b in pairwise(edges):
         path = np.r_[0.0, np.cumsum(steps.length[a:b])]
         energy = np.r_[0.0, np.cumsum(steps.energy[a:b])]
         ends = np.arange(0.0, path[-1] + 1e-9, length)
@@ -159,7 +160,7 @@ def struck_electrons(steps: Steps, least: float) -> tuple[float, float, float]:
 
 
 def scattering_angles(muons: Steps, length: float, repeat: int = 20) -> tuple[Floats, Floats]:
-    """Projected angles [rad] of 1 GeV muons over about `length` [cm], of Geant4's steps and of ours over the same steps.
+    """Projected angles [rad] of 1 GeV muons over about `length` [cm], of Geant4's steps and of ours over them.
 
     Geant4 leaves muons without lateral displacement, so its steps are straight and their directions exact; angles
     between steps `length` apart (within 10 %) are scaled to it by the square root. Every step begins a pair, so pairs
@@ -175,7 +176,7 @@ def scattering_angles(muons: Steps, length: float, repeat: int = 20) -> tuple[Fl
     edges = np.flatnonzero(np.r_[True, np.diff(track) != 0, True])
     # The directions of short steps are lost in the rounding of their ends.
     clear = steps.length > 0.02
-    for a, b in zip(edges[:-1], edges[1:]):
+    for a, b in pairwise(edges):
         far = a + np.searchsorted(path[a:b], path[a:b] + length)
         for i, j in zip(range(a, b), far):
             if j < b and path[j] - path[i] < 1.1 * length and clear[i] and clear[j]:

@@ -89,8 +89,10 @@ def test_every_rule_is_seen():
     expected = {
         "produce",
         "convert",
+        "contaminate",
         "select",
         "simulate",
+        "perturb",
         "fit",
         "report",
         "record",

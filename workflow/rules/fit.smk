@@ -3,7 +3,7 @@
 
 rule fit:
     input:
-        segments=rules.select.output.segments,
+        segments=of_sample(INPUT_FILE),
         hits=rules.simulate.output.hits,
         detector=DETECTOR_FILE,
     output:

@@ -11,7 +11,7 @@ rule produce:
     benchmark:
         of_sample("benchmarks", "produce.tsv")
     wildcard_constraints:
-        sample=any_of([name for name in SAMPLES if name not in SAMPLE_FILES]),
+        sample=any_of([name for name in SOURCES if name not in SAMPLE_FILES]),
     conda:
         "../../envs/core.yaml"
     threads: 1

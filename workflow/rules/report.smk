@@ -1,8 +1,11 @@
 # The page, and the record of what made it.
 
 # Times of all jobs of a sample. Not inputs: a lost benchmark is no reason to fit again, and the page does without.
+BEFORE_FITS = ["produce", "convert", "select"]
+BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
+BEFORE_FITS += ["perturb"] if SCENARIO.perturb else []
 TIMINGS = [
-    *(of_sample("benchmarks", f"{stage}.tsv") for stage in ("produce", "convert", "select")),
+    *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
     *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=TARGETS, allow_missing=True),
     *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
     *expand(
@@ -14,7 +17,7 @@ TIMINGS = [
 
 rule report:
     input:
-        segments=rules.select.output.segments,
+        segments=of_sample(INPUT_FILE),
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         detector=DETECTOR_FILE,
     output:

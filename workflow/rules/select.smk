@@ -3,7 +3,7 @@
 
 rule select:
     input:
-        segments=of_sample("segments.h5"),
+        segments=of_sample(DATA_FILE),
         detector=DETECTOR_FILE,
     output:
         segments=of_sample("selected.h5"),
