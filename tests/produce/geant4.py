@@ -12,15 +12,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipeline.config.models import Config, Select
 from pipeline.matter.particles import mass
 from pipeline.matter.ranges import range_table
 from pipeline.matter.scattering import across, scatter
+from pipeline.parameters import CALIBRATED, table
 from pipeline.produce.flight import World
 from pipeline.produce.joining import RAW
 from pipeline.produce.rules import Rules
 from pipeline.produce.transport import transport
+from pipeline.select.cuts import apply_cuts
+from pipeline.simulate.observe import PixelObservables
+from pipeline.simulate.setup import forward_model
 from pipeline.storage.detector import load_geometry
-from pipeline.tables import Floats, Ints, Primaries
+from pipeline.tables import Floats, Ints, Primaries, Segments
 
 MUON, PROTON = 13, 2212
 #: Longest step of ours here [cm]: Geant4's end at the electrons that are made.
@@ -87,6 +92,45 @@ def ours(theirs: Steps, species: int, energy: float | tuple[float, float], repea
     world = World.of(load_geometry("module0"))
     s = transport(primaries, world, Rules(step=LONGEST, hadronic=species == PROTON), RAW, rng).segments
     return Steps(s.event_id, s.traj_id, s.pdg_id, s.start, s.end, s.dE, s.dx)
+
+
+def as_segments(steps: Steps) -> Segments:
+    """The same as a table of segments, all at time 0."""
+    n = len(steps.event)
+    none = np.zeros(n)
+    return Segments(
+        event_id=steps.event,
+        vertex_id=np.zeros(n, dtype=np.int64),
+        segment_id=np.arange(n),
+        traj_id=steps.track,
+        pdg_id=steps.pdg_id,
+        start=steps.start,
+        end=steps.end,
+        t0=none,
+        t0_start=none,
+        t0_end=none,
+        dE=steps.energy,
+        dx=steps.length,
+        dEdx=steps.energy / np.maximum(steps.length, 1e-9),
+    )
+
+
+def expected_uncertainty(segments: Segments) -> tuple[Floats, float]:
+    """Gauss-Newton uncertainty of the six parameters at nominal values, relative to these, scaled to 10 m; and length.
+
+    From charge (1 ADC count) and time (0.1 us) of hits, for what the published cuts leave. Hits whose time
+    900 electrons of noise on the threshold would move by more than 0.1 us are left out: that is not their error, and
+    twenty of them would have a tenth of the information on D_T.
+    """
+    config, geometry = Config(), load_geometry("module0")
+    chosen = apply_cuts(segments, Select(max_total_length_cm=None), geometry, 1, "sample").segments
+    nominal = {name: table()[name].nominal for name in CALIBRATED}
+    lin = PixelObservables(forward_model(chosen, geometry, config)).linearise(nominal, CALIBRATED)
+    used = lin.observables.valid & (900.0 * lin.softness[:, 1] < 0.1)
+    scaled = lin.jacobian[used] / np.array([1.0, 0.1])[None, :, None] * np.array([nominal[n] for n in CALIBRATED])
+    covariance = np.linalg.inv(np.einsum("hki,hkj->ij", scaled, scaled))
+    length = float(chosen.length.sum())
+    return np.sqrt(np.diag(covariance) * length / 1000), length
 
 
 def track_of(steps: Steps) -> Ints:
