@@ -15,11 +15,12 @@ from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
+from .generator import Generator, Transport
 from .section import Name, NotNegative, Positive, Section
 
 
 class Gun(Section):
-    """Particle gun: straight through-going muons, used when `sample.file` is null."""
+    """Particle gun: straight through-going muons."""
 
     events: int = Field(48, ge=1, description="number of events")
     tracks_per_event: int = Field(5, ge=1, description="muons in each event")
@@ -33,15 +34,21 @@ class Gun(Section):
 class Sample(Section):
     """Where the energy deposits come from."""
 
-    name: Name | None = Field(None, description="name of the result folder; null: the file's name, or `muon_gun`")
-    file: str | None = Field(None, description="edep-sim ROOT or HDF5 file; null: the particle gun below")
+    name: Name | None = Field(
+        None, description="name of the result folder; null: the file's name, the preset's, or `generated`"
+    )
+    file: str | None = Field(None, description="edep-sim ROOT or HDF5 file; null: the generator below")
     sensitive_detectors: tuple[str, ...] = Field(
         (), description="detectors to read from an edep-sim ROOT file; empty: all, with a warning that lists them"
     )
     event_number: Literal["EventId", "entry"] = Field(
         "EventId", description="event number in a ROOT file: its EventId, or the entry (as the 2022 converter did)"
     )
-    gun: Gun = Gun()
+    engine: Literal["argon", "edep-sim"] = Field(
+        "argon", description="what follows the generated particles: transport of this project, or edep-sim"
+    )
+    generator: Generator = Generator()
+    transport: Transport = Transport()
     edep_sim: EdepSim = EdepSim()
 
 
