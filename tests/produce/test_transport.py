@@ -217,7 +217,7 @@ def test_what_cannot_be_followed_is_refused(code: int) -> None:
 @pytest.mark.parametrize("energy", [1e-6, 1e-3, 0.1])
 def test_primaries_of_little_energy(code: int, energy: float) -> None:
     """They stop within their range, 0.1 mm at most, and all energy is accounted for."""
-    made = follow(beam(code, energy, 20), seed=3)
+    made = follow(beam(code, energy, 5), seed=3)
     _check_balance(made)
     primary = made.trajectories.parent_id < 0
     if code != 22:
