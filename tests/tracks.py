@@ -6,6 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.config.generator import Block, Generator, Species
+from pipeline.detector.geometry import DetectorGeometry
+from pipeline.produce.flight import World
+from pipeline.produce.generator import primaries
+from pipeline.produce.joining import RAW
+from pipeline.produce.rules import Rules
+from pipeline.produce.transport import transport
 from pipeline.tables import Segments
 
 
@@ -59,3 +66,16 @@ def random_tracks(seed: int, tracks: int, events: int = 5) -> Segments:
             for i in range(tracks)
         ]
     )
+
+
+def muons(events: int, each: int, geometry: DetectorGeometry, seed: int, step: float = 1.0) -> Segments:
+    """Muons of 0.8 to 5 GeV through the detector in deposits of `step` cm, `each` per event; struck electrons stay."""
+    block = Block(
+        vertices=(each, each),
+        species=(Species(pdg=(13, -13), kinetic_energy_mev=(800.0, 5000.0)),),
+        position="border",
+        direction="isotropic_flux",
+    )
+    thrown = primaries(Generator(blocks={"muons": block}, events=events), geometry, seed, 0, events)
+    everything_on_the_spot = Rules(step=step, cut=1e6, least_photon=1e6)
+    return transport(thrown, World.of(geometry), everything_on_the_spot, RAW, np.random.default_rng(seed)).segments

@@ -19,18 +19,6 @@ from .generator import Generator, Transport
 from .section import Name, NotNegative, Positive, Section
 
 
-class Gun(Section):
-    """Particle gun: straight through-going muons."""
-
-    events: int = Field(48, ge=1, description="number of events")
-    tracks_per_event: int = Field(5, ge=1, description="muons in each event")
-    kinetic_energy_mev: Annotated[tuple[Positive, Positive], Field(description="range [MeV], drawn uniformly")] = (
-        800.0,
-        5000.0,
-    )
-    segment_length_cm: Positive = Field(0.5, description="length of one energy deposit along the track")
-
-
 class Sample(Section):
     """Where the energy deposits come from."""
 
@@ -50,6 +38,12 @@ class Sample(Section):
     generator: Generator = Generator()
     transport: Transport = Transport()
     edep_sim: EdepSim = EdepSim()
+
+    @property
+    def producing(self) -> tuple[str, ...]:
+        """Dotted names of the settings that a generated sample depends on: those of its engine only."""
+        engine = ("sample.transport",) if self.engine == "argon" else ("sample.edep_sim", "checks")
+        return ("seed", "sample.engine", "sample.generator", *engine, "detector.file")
 
 
 class Checks(Section):
