@@ -241,7 +241,7 @@ sys.exit(status != 0)
 def _measured(command: list[str]) -> tuple[float, float]:
     """Seconds of a command, and the peak memory of its largest process [MiB]."""
     measure = [sys.executable, "-c", _MEASURE, *command]
-    done = subprocess.run(measure, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(measure, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     seconds, peak = done.stdout.split()
