@@ -405,6 +405,6 @@ def _other_sample(key: str, scenario: Scenario, samples: dict[str, Sample]) -> N
     assert scenario.contaminate is not None
     other = scenario.contaminate.sample
     if other not in samples:
-        raise ValueError(f"{key}: no sample {other!r} under samples; add it there, with its file or its gun")
+        raise ValueError(f"{key}: no sample {other!r} under samples; add it there, with its file or its generator")
     if other in scenario.samples:
         raise ValueError(f"{key}: {other!r} is one of the samples that are contaminated; take another")
