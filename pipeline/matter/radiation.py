@@ -18,20 +18,27 @@ from .stopping import AVOGADRO, LIQUID_ARGON
 FINE_STRUCTURE, ELECTRON_RADIUS = 7.2973525693e-3, 2.8179403262e-13
 
 #: Scale of an electron's radiation, from no screening of the nucleus at low energy to complete screening at high:
-#: kinetic energy [MeV] and the factor B of `electron_radiation`; Berger and Seltzer, NASA SP-3012 (1964), and Tsai,
-#: Rev. Mod. Phys. 46 (1974) 815, for the highest. Between, linear in log T.
+#: kinetic energy [MeV] and the factor B of `electron_radiation`, from the radiative stopping powers of argon in ESTAR
+#: (NIST; Seltzer and Berger, 1985) up to 1 GeV, and Tsai, Rev. Mod. Phys. 46 (1974) 815, for the highest. Between,
+#: linear in log T.
 _SCREENING = np.array(
     [
-        [0.05, 5.33],
-        [0.5, 5.6],
-        [1.0, 6.3],
-        [2.0, 7.6],
-        [5.0, 10.0],
-        [10.0, 12.0],
-        [20.0, 13.6],
-        [50.0, 15.3],
-        [100.0, 16.2],
-        [1000.0, 17.2],
+        [0.01, 5.247],
+        [0.05, 5.692],
+        [0.1, 5.478],
+        [0.2, 5.240],
+        [0.5, 5.350],
+        [1.0, 6.088],
+        [2.0, 7.440],
+        [5.0, 9.718],
+        [10.0, 11.448],
+        [20.0, 12.972],
+        [50.0, 14.526],
+        [100.0, 15.366],
+        [200.0, 15.981],
+        [500.0, 16.512],
+        [1000.0, 16.751],
+        [1e5, 17.2],
     ]
 )
 

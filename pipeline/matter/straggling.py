@@ -60,7 +60,8 @@ def sample_loss(
     hard_sum = np.bincount(owner, weights=hard, minlength=len(xi))
     hard_mean = xi * (np.log(upper / soft) - beta2 * (upper - soft) / most)
     soft_variance = xi * soft * (1 - 0.5 * beta2 * soft / most)
-    soft_mean = np.maximum(mean - hard_mean, 1e-3 * mean)
+    # Nothing where nothing is to be lost.
+    soft_mean = np.maximum(np.maximum(mean - hard_mean, 1e-3 * mean), 1e-300)
     # Of a gamma distribution of this mean and variance: shape and scale.
     scale = np.maximum(soft_variance, 1e-300) / soft_mean
     return np.asarray(hard_sum + scale * rng.standard_gamma(soft_mean / scale))

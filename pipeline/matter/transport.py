@@ -19,10 +19,12 @@ def advance(
     fluctuations are Vavilov's at the energy in the middle. A particle whose range, or whose energy after fluctuations,
     does not suffice stops inside the step and leaves all its energy: `lost == kinetic_energy`, `travelled <= step`.
 
-    `table` is of the losses in collisions up to `cut` [MeV]; `kinetic_energy` [MeV], `step` [cm]: `(n,)`, above 0.
+    `table` is of the losses in collisions up to `cut` [MeV]; `kinetic_energy` [MeV], above 0, `step` [cm]: `(n,)`.
     """
     residual = table.range(kinetic_energy)
-    mean = kinetic_energy - table.energy(np.maximum(residual - step, 0.0))
+    # A step of no length loses nothing, not the rounding of the table.
+    mean = np.where(step > 0, kinetic_energy - table.energy(np.maximum(residual - step, 0.0)), 0.0)
+    mean = np.maximum(mean, 0.0)
     middle = kinetic_energy - 0.5 * mean
     loss = sample_loss(
         rng,

@@ -161,7 +161,10 @@ def move(
     new = turned(flock.direction, drawn.angle)
     one, two = across(flock.direction)
     sideways = drawn.lateral[:, :1] * one + drawn.lateral[:, 1:] * two
-    bent = flock.position + step[:, None] * (0.5 * (flock.direction + new) + sideways)
+    chord = 0.5 * (flock.direction + new) + sideways
+    # True to first order in the angle: a hard scatter would make the chord of a path longer than the path.
+    chord /= np.maximum(np.linalg.norm(chord, axis=1, keepdims=True), 1.0)
+    bent = flock.position + step[:, None] * chord
     line = flock.position + step[:, None] * flock.direction
     volume = world.volume(0.5 * (flock.position + line))
     straight = straight | (world.volume(bent) != volume)

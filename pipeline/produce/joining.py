@@ -36,10 +36,11 @@ def join_steps(steps: Steps, born: Flock, number: Ints, parent: Ints, birth: Int
     tracks, `birth` the step at whose end each began (-1: none that could take it in).
     """
     energy = steps.energy.copy()
-    kept = energy > 0
+    absorbed = np.zeros(len(energy), dtype=np.bool_)
     if joining.reach > 0:
-        kept &= ~_absorbed(steps, birth, joining.reach, energy)
-    rows = np.flatnonzero(kept)
+        absorbed = _absorbed(steps, birth, joining.reach, energy)
+    # A step that lost nothing itself may have taken in an electron.
+    rows = np.flatnonzero((energy > 0) & ~absorbed)
     # Steps of a track were noted in the order of time.
     rows = rows[np.lexsort((rows, number[steps.track[rows]], born.event[steps.track[rows]]))]
     deposit = _deposits(steps, rows, joining)

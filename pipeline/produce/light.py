@@ -72,13 +72,13 @@ def _loss(
     rng: np.random.Generator, after: Floats, kinetic: Floats, residual: Floats, step: Floats, rules: Rules
 ) -> tuple[Floats, Floats]:
     """Energy lost [MeV] and path [cm] in a step, `(n,)`, as `pipeline.matter.transport.advance` for electrons."""
-    mean = kinetic - after
+    mean = np.where(step > 0, np.maximum(kinetic - after, 0.0), 0.0)
     middle = np.maximum(kinetic - 0.5 * mean, 0.5 * LOWEST)
     beta2 = beta_squared(middle, ELECTRON_MASS)
     xi = 0.5 * K * LIQUID_ARGON.density * LIQUID_ARGON.z_over_a * step / beta2
     loss = sample_loss(rng, mean, xi, beta2, 0.5 * middle, rules.cut)
     stops = (residual <= step * (1 + 1e-12)) | (loss >= kinetic)
-    path = np.minimum(step, residual) * (kinetic / np.maximum(loss, kinetic))
+    path = np.minimum(step, residual) * (kinetic / np.maximum(np.maximum(loss, kinetic), 1e-300))
     return np.where(stops, kinetic, loss), np.asarray(path)
 
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..matter.decays import Products
+from ..matter.decays import PROTON, Products
 from ..tables import Floats, Ints, Primaries, Segments, Trajectories
 from .flight import PROCESS, Flock, Record, World, supply
 from .heavy import HEAVY, fly
 from .joining import Joining, join_steps
 from .light import ELECTRON, PHOTON, POSITRON, fly_electrons, fly_photons
 from .rules import Rules
+
+#: PDG codes of the particles that can be followed.
+FOLLOWED = (*HEAVY, *(-code for code in HEAVY if code != PROTON), ELECTRON, POSITRON, PHOTON)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,11 @@ def transport(
     the work is done on arrays. Muons, pions, kaons and protons: `pipeline.produce.heavy`; electrons, positrons and
     photons: `pipeline.produce.light`. Random numbers are drawn in this order from `rng`: equal primaries and equal
     state of `rng` give equal results. `joining` says how steps become deposits.
+    Raises `ValueError` for primaries of another kind.
     """
+    unknown = np.setdiff1d(primaries.pdg_id, FOLLOWED)
+    if len(unknown):
+        raise ValueError(f"particles of PDG code {unknown[0]} cannot be followed")
     record = Record()
     _start(primaries, record)
     while record.waiting:
@@ -109,6 +116,8 @@ def _trajectories(
     record: Record, born: Flock, number: Ints, parent: Ints, process: Ints, order: Ints, steps: Steps
 ) -> Trajectories:
     n = len(born)
+    if not n:
+        record.end(born, "stopped")
     ended = Flock.joined([flock for flock, *_ in record.ends])
     # Every particle ends once.
     place = np.empty(n, dtype=np.int64)
