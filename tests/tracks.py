@@ -8,6 +8,21 @@ import numpy as np
 
 from pipeline.tables import Segments
 
+#: `sample` of the configuration: two events of one muon each, from the border.
+TWO_MUONS: dict[str, object] = {
+    "generator": {
+        "events": 2,
+        "blocks": {
+            "muons": {
+                "species": [{"pdg": [13, -13], "kinetic_energy_mev": [800.0, 5000.0]}],
+                "position": "border",
+                "direction": "isotropic_flux",
+            }
+        },
+    },
+    "transport": {"step_cm": 1.0},
+}
+
 
 def straight_track(
     *,

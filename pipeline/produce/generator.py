@@ -49,6 +49,13 @@ def events_of(generator: Generator) -> int:
     return preset(generator.preset or DEFAULT_PRESET).events or DEFAULT_EVENTS
 
 
+def particles_in(generator: Generator) -> tuple[int, int]:
+    """Least and most particles in an event of a generator that `expanded` returned."""
+    blocks = generator.blocks.values()
+    least = sum(block.vertices[0] * block.particles[0] for block in blocks)
+    return least, sum(block.most_particles for block in blocks)
+
+
 def expanded(generator: Generator, geometry: DetectorGeometry) -> Generator:
     """The same generator as blocks and a number of events: presets and files of DLPGenerator written out.
 
@@ -87,7 +94,7 @@ def primaries(generator: Generator, geometry: DetectorGeometry, seed: int, first
 
 
 def _group_size(generator: Generator) -> int:
-    most = sum(block.most_particles for block in generator.blocks.values())
+    _, most = particles_in(generator)
     return int(np.clip(GROUP_PARTICLES // most, 1, GROUP_EVENTS))
 
 

@@ -1,5 +1,6 @@
 """`gradcal produce`, from the configuration to the file."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -13,20 +14,25 @@ from pipeline.select.cuts import apply_cuts
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.segments import read_segments
 
-SMALL = '{"sample": {"gun": {"events": 4, "tracks_per_event": 3}}}'
+SMALL = json.dumps({"sample": {"generator": {"preset": "muon_1gev", "events": 4}}})
+
+
+def block(**settings: object) -> str:
+    """A configuration with one block of muons."""
+    species = [{"pdg": [13], "kinetic_energy_mev": settings.pop("energy", [1000, 1000])}]
+    return json.dumps({"sample": {"generator": {"blocks": {"a": {"species": species, **settings}}}}})
 
 
 def test_file_is_in_the_edep_sim_frame_and_passes_all_checks(tmp_path: Path) -> None:
     """Module 0 drifts along x in edep-sim's frame: x within 30.431, z within 31.039 cm."""
-    file = tmp_path / "gun.h5"
+    file = tmp_path / "muons.h5"
     assert run(["produce", "--config-json", SMALL, str(file)]) == 0
     with h5py.File(file) as content:
         rows = content["segments"][:]
     assert 30.0 < max(np.abs(rows["x_start"]).max(), np.abs(rows["x_end"]).max()) <= 30.431 + 1e-9
     assert 30.5 < max(np.abs(rows["z_start"]).max(), np.abs(rows["z_end"]).max()) <= 31.039 + 1e-9
-    assert sorted(set(zip(rows["event_id"].tolist(), rows["traj_id"].tolist()))) == [
-        (event, track) for event in range(4) for track in range(3)
-    ]
+    assert set(rows["event_id"].tolist()) == set(range(4))
+    assert set(rows["vertex_id"][np.abs(rows["pdg_id"]) == 13].tolist()) == set(range(10))
     read = read_segments(file, checks=Checks(zero_length="refuse"), geometry=load_geometry("module0"))
     assert read.warnings == ()
     assert len(read.segments) == len(rows)
@@ -43,15 +49,17 @@ def test_same_configuration_same_bytes(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ('{"sample": {"file": "real.root"}}', "sample.file: the sample is the file real.root"),
-        ('{"sample": {"gun": {"kinetic_energy_mev": [9000, 10]}}}', "upside down"),
-        ('{"sample": {"gun": {"kinetic_energy_mev": [-5, 10]}}}', "kinetic_energy_mev"),
-        ('{"sample": {"gun": {"segment_length_cm": 1e-9}}}', "segment_length_cm"),
+        ('{"sample": {"generator": {"dlp_file": "nowhere.yaml"}}}', "nowhere.yaml does not exist"),
+        (block(energy=[9000, 10]), "upside down"),
+        (block(energy=[-5, 10]), "kinetic_energy_mev[0] must be above 0"),
+        (block(x_cm=[300, 400]), "x_cm [300, 400] reaches out of the detector"),
+        (block(vertices=[0, 0]), "vertices [0, 0] leave no particle in any event"),
     ],
 )
 def test_bad_settings_end_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str, message: str
 ) -> None:
-    file = tmp_path / "gun.h5"
+    file = tmp_path / "muons.h5"
     assert run(["produce", "--config-json", settings, str(file)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("gradcal produce: ") and said.count("\n") == 1
