@@ -176,7 +176,8 @@ def angles(s: SampleTracks) -> Figure | None:
     counts, edges = np.histogram(values, 61, (-end, end))
     middle, bin_width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
     hover = "%{x:.3g} mrad: %{y} angles<extra></extra>"
-    name = f"muons, {len(values)} angles, central 68 % within ±{width:.3g} mrad"
+    half = f"{width:.3g}" if width > _SMALLEST_MRAD else f"{_SMALLEST_MRAD:g}"
+    name = f"muons, {len(values)} angles, central 68 % within ±{half} mrad"
     data = [_line(name, middle, counts, COLOUR[13], hover, shape="hvh")]
     if len(sigma):
         # The sum of the Gaussians of all angles, each with the width of its own momentum and path.

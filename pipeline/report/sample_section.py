@@ -131,13 +131,9 @@ def _angles_caption(s: SampleTracks) -> str:
     momentum = figures.equivalent_momentum(s)
     if momentum is None:
         return how + unknown + "No momentum from 20 MeV/c to 1 TeV/c scatters like this: these muons do not scatter."
-    return (
-        how
-        + unknown
-        + (
-            f"Highland's formula has this width at {words.count(float(f'{momentum:.3g}'))} MeV/c, which should be about their momentum."
-        )
-    )
+    rounded = words.count(float(f"{momentum:.3g}"))
+    fits = f"Highland's formula has this width at {rounded} MeV/c, which should be about their momentum."
+    return how + unknown + fits
 
 
 def _width_caption(s: SampleTracks) -> str:

@@ -4,15 +4,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from pipeline.cli.main import run
 from pipeline.storage.fit import write_fit
+from pipeline.storage.hdf5 import write_table
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.segments import write_segments
+from pipeline.tables import Segments
 
 from ..report.samples import CUT_FLOW, fit_result, straight_tracks
+from ..tracks import stopping_track
 
 
 def sample_in(folder: Path, targets: int = 2) -> list[str]:
@@ -125,3 +129,35 @@ def test_times_that_are_missing_are_left_out(tmp_path: Path) -> None:
 def test_versions_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("{", "[1]"):
         assert "--versions" in refused([*sample_in(tmp_path / "x"), "--versions", text], capsys)
+
+
+def test_the_sample_before_the_selection_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    uncut = tmp_path / "segments.h5"
+    whole = Segments.concatenate([stopping_track(2212, 20.0, traj=n) for n in range(7)])
+    write_segments(uncut, whole, Provenance("produce", {"seed": 77}, {}, "code"))
+    assert run(arguments) == 0
+    page = tmp_path / "page.html"
+    assert "These are the selected deposits" in page.read_text(encoding="utf-8")
+    pages = []
+    for _ in range(2):
+        assert run([*arguments, "--sample", str(uncut)]) == 0
+        pages.append(page.read_bytes())
+    assert pages[0] == pages[1]
+    html = pages[0].decode()
+    assert "These are the selected deposits" not in html
+    assert "7</td><td>7</td><td>1.00" in html, "seven protons end inside, and all of them stop"
+    assert "energy deposited on the track" in html
+    keys = {"event_id": np.zeros(7), "traj_id": np.arange(7), "kinetic_start": np.full(7, 160.0)}
+    with h5py.File(uncut, "a") as file:
+        types = {"event_id": "i8", "traj_id": "i8", "kinetic_start": "f8"}
+        write_table(file, "trajectories", keys, types, {"kinetic_start": "MeV"})
+    assert run([*arguments, "--sample", str(uncut)]) == 0
+    assert "kinetic energy at the start" in page.read_text(encoding="utf-8")
+    assert "nowhere.h5 does not exist" in refused([*arguments, "--sample", "nowhere.h5"], capsys)
+
+
+def test_the_sample_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    page = str(tmp_path / "page.html")
+    assert "page.html" in refused([*arguments, "--sample", page], capsys)
