@@ -129,16 +129,16 @@ def read_uncut(path: Path, config: Config, geometry: DetectorGeometry) -> Uncut:
     import numpy as np
 
     from ..report.page import Uncut
+    from ..storage.sample import has_trajectories, read_trajectories
     from ..storage.segments import read_segments
-    from ..storage.start_energies import read_start_energies
 
     read = read_segments(path, checks=config.checks, geometry=geometry)
     warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
-    told = read_start_energies(path)
-    if told is None:
+    if not has_trajectories(path):
         return Uncut(read.segments, None, warnings)
     keys = np.unique(np.stack([read.segments.event_id, read.segments.traj_id], axis=1), axis=0)
-    return Uncut(read.segments, told.of(keys[:, 0], keys[:, 1]), warnings)
+    known = read_trajectories(path, geometry.drift_axis)
+    return Uncut(read.segments, known.kinetic_of(keys[:, 0], keys[:, 1]), warnings)
 
 
 def read_fits(paths: Sequence[Path], output: Path) -> list[Fit]:
