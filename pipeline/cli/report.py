@@ -128,13 +128,18 @@ def read_uncut(path: Path, config: Config, geometry: DetectorGeometry) -> Uncut:
     """Read the sample before its selection, and the energies at the start of its tracks where the file tells them."""
     import numpy as np
 
+    from ..errors import FileFormatError
     from ..report.page import Uncut
     from ..storage.sample import has_trajectories, read_trajectories
     from ..storage.segments import read_segments
 
     read = read_segments(path, checks=config.checks, geometry=geometry)
     warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
-    if not has_trajectories(path):
+    try:
+        told = has_trajectories(path)
+    except FileFormatError:  # a ROOT file
+        told = False
+    if not told:
         return Uncut(read.segments, None, warnings)
     keys = np.unique(np.stack([read.segments.event_id, read.segments.traj_id], axis=1), axis=0)
     known = read_trajectories(path, geometry.drift_axis)

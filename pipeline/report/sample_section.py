@@ -140,8 +140,8 @@ def _width_caption(s: SampleTracks) -> str:
     return (
         "Half-width of the central 68 % of the angle, each scaled to the same path, with its statistical uncertainty; "
         "lines: Highland's formula, 13.6 MeV/(pβc) √(x/X₀) (1 + 0.038 ln(x/X₀β²)) with X₀ = 19.55 g/cm² (Review of "
-        "Particle Physics), itself good to about a tenth. Points should follow the lines over all momenta. Nuclei deflect "
-        "hadrons, too, which the formula leaves out: fast protons scatter up to a third more, and lie above their line."
+        "Particle Physics), itself good to about a tenth. Points should follow the lines over all momenta. Nuclei "
+        "deflect hadrons, too, which the formula leaves out: fast protons scatter up to a third more, and lie above."
     )
 
 
