@@ -110,7 +110,7 @@ class Simulate(Section):
     accuracy: Literal["default", "precise"] = Field("default", description="quadrature of the forward model")
     dtype: Literal["float32", "float64"] = Field("float64", description="floating point of simulation and fit")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one, else CPU")
-    memory_limit_mib: Positive = Field(512.0, description="limit on the working memory of the forward model")
+    memory_limit_mib: Positive = Field(1024.0, description="limit on the working memory of the forward model")
     block_pairs: int = Field(
         16384, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
     )
