@@ -159,16 +159,21 @@ def _kinds(block: Block, rng: np.random.Generator, count: Ints) -> Ints:
     weight = np.array([s.weight for s in block.species])
     # Weights of any size, without overflow in their sum.
     weight = weight / max(weight.max(), np.finfo(float).tiny)
-    kind = np.full((len(count), int(count.max(initial=0))), -1, dtype=np.int64)
+    kind = np.empty((len(count), int(count.max(initial=0))), dtype=np.int64)
     needed = np.repeat(np.arange(len(least)), least)[: kind.shape[1]]
     kind[:, : len(needed)] = needed
+    drawn = rng.random((len(count), kind.shape[1] - len(needed)))
+    if np.all((most == largest) | (weight == 0)):  # no species can run out: all particles at once
+        below = np.cumsum(weight)
+        kind[:, len(needed) :] = np.searchsorted(below, drawn * below[-1], side="right")
+        return kind[np.arange(kind.shape[1]) < count[:, None]]
     used = np.tile(least, (len(count), 1))
-    for k in range(len(needed), kind.shape[1]):
-        rows = np.flatnonzero(count > k)
-        below = np.cumsum(weight * (used[rows] < most), axis=1)
-        drawn = np.argmax(below > rng.random(len(rows))[:, None] * below[:, -1:], axis=1)
-        kind[rows, k] = drawn
-        used[rows, drawn] += 1
+    rows = np.arange(len(count))
+    for k in range(drawn.shape[1]):
+        below = np.cumsum(weight * (used < most), axis=1)
+        chosen = np.argmax(below > drawn[:, k, None] * below[:, -1:], axis=1)
+        kind[:, len(needed) + k] = chosen
+        used[rows, chosen] += 1
     return kind[np.arange(kind.shape[1]) < count[:, None]]
 
 

@@ -14,6 +14,8 @@ from pipeline.produce.generator import expanded, particles_in, primaries
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.yaml_text import parse_yaml
 
+from ..conftest import ROOT
+
 GEOMETRY = load_geometry("module0")
 
 FILE = """\
@@ -131,3 +133,8 @@ def test_a_missing_file_is_refused() -> None:
 
 def test_inward_switched_off_changes_nothing(tmp_path: Path) -> None:
     assert read(FILE.replace("AddParent: True", "ShootInward: False"), tmp_path) == read(FILE, tmp_path)
+
+
+def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "generator.md").read_text().split("```text\n")[1].split("```")[0]
+    assert particles_in(read(text, tmp_path)) == (2, 8)
