@@ -234,8 +234,12 @@ class Generator(Section):
 class Transport(Section):
     """How particles of the generator are followed through the argon."""
 
-    step_cm: Positive = Field(0.5, description="longest step, and so the longest deposit")
-    production_cut_mev: Positive = Field(0.273, description="electrons above this energy are tracks of their own")
+    step_cm: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = Field(
+        0.5, description="longest step, and so the longest deposit; in shorter ones losses have no Landau distribution"
+    )
+    production_cut_mev: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = Field(
+        0.273, description="electrons above this energy are tracks of their own"
+    )
     merge_cm: NotNegative = Field(0.3, description="edep-sim's rule of joining steps; 0: every step is a deposit")
     hadronic: bool = Field(True, description="nuclear interactions of hadrons")
 

@@ -11,8 +11,6 @@ from ..matter.stopping import LIQUID_ARGON, beta_squared
 from ..tables import Bools, Floats, Ints
 from .track_quantities import IONISING, Tracks, of_species
 
-#: Radiation length of argon [g/cm2], Review of Particle Physics, Phys. Rev. D 110 (2024) 030001, section 6.
-RADIATION_LENGTH = 19.55
 #: Path [cm] over which the deflection of a track is taken, and by how much a pair of deposits may miss it.
 PATH_CM, TOLERANCE = 10.0, 0.2
 #: Shorter deposits [cm] give no direction (files hold positions to 1e-5 cm), longer ones not that of one place.
@@ -50,7 +48,7 @@ def highland_width(kinetic_energy: Floats, path: Floats, mass: float) -> Floats:
     beta2 = beta_squared(kinetic_energy, mass)
     # p v = p beta c = beta^2 times the total energy.
     momentum_velocity = beta2 * (kinetic_energy + mass)
-    lengths = path * LIQUID_ARGON.density / RADIATION_LENGTH
+    lengths = path * LIQUID_ARGON.density / LIQUID_ARGON.radiation_length
     return np.asarray(13.6 / momentum_velocity * np.sqrt(lengths) * (1 + 0.038 * np.log(lengths / beta2)))
 
 
