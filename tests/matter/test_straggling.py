@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.special import sici
-from scipy.stats import kstest, landau
+from scipy.stats import ks_2samp, kstest, landau
 
 from pipeline.matter.particles import mass
 from pipeline.matter.stopping import beta_squared, largest_transfer, stopping_power
@@ -123,3 +123,42 @@ def test_a_hundred_thousand_layers_in_a_second() -> None:
     begin = time.process_time()
     _draw(1000.0, MUON, 0.5, 100_000)
     assert time.process_time() - begin < 1.0
+
+
+#: kinetic energy [MeV], mass [MeV], length [cm]: layers in which there are some or no collisions above 188 eV.
+THIN = [
+    (1000.0, MUON, 0.005),
+    (1000.0, MUON, 1e-4),
+    (1000.0, MUON, 1e-6),
+    (10.0, MUON, 1e-3),
+    (20.0, PROTON, 1e-4),
+    (2.0, PROTON, 1e-5),
+]
+
+
+@pytest.mark.parametrize("layer", THIN)
+@pytest.mark.parametrize("cut", [np.inf, 0.273])
+def test_very_thin_layers_keep_the_mean_and_never_give_energy(layer: tuple[float, float, float], cut: float) -> None:
+    n = 400_000
+    losses, xi, beta2, most = _draw(*layer, n, cut)
+    assert (losses >= 0).all()
+    w = min(cut, most)
+    mean = float(stopping_power(np.array(layer[0]), layer[1], cut)) * layer[2]
+    deviation = np.sqrt(xi * w * (1 - beta2 * w / (2 * most)))
+    assert losses.mean() == pytest.approx(mean, abs=5 * deviation / np.sqrt(n))
+
+
+def test_no_length_no_loss() -> None:
+    n = 1000
+    zero, ones = np.zeros(n), np.ones(n)
+    losses = sample_loss(np.random.default_rng(1), zero, zero, 0.5 * ones, ones)
+    np.testing.assert_array_equal(losses, 0)
+    assert sample_loss(np.random.default_rng(1), *(np.zeros(0),) * 4).shape == (0,)
+
+
+def test_layers_add_up() -> None:
+    """The sum over ten thin layers has the distribution of a layer ten times as thick: independent collisions."""
+    n, parts = 40_000, 10
+    thick, *_ = _draw(500.0, MUON, 0.2, n, 0.273)
+    thin, *_ = _draw(500.0, MUON, 0.02, n * parts, 0.273)
+    assert ks_2samp(thick, thin.reshape(n, parts).sum(axis=1)).statistic < 1.95 * np.sqrt(2 / n)
