@@ -116,9 +116,7 @@ def of_species(tracks: Tracks, code: int) -> Bools:
 
 def end_inside(tracks: Tracks, geometry: DetectorGeometry, margin: float = MARGIN_CM) -> Bools:
     """`(k,)` whether a track ends more than `margin` [cm] from every face of the box around the drift volumes."""
-    z = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
-    low = np.array([geometry.x_range[0], geometry.y_range[0], min(z)])
-    high = np.array([geometry.x_range[1], geometry.y_range[1], max(z)])
+    low, high = geometry.bounds
     end = tracks.segments.end[tracks.last]
     return np.asarray(((end - low > margin) & (high - end > margin)).all(axis=1))
 

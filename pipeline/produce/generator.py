@@ -217,9 +217,7 @@ def _box(block: Block, geometry: DetectorGeometry) -> _Box:
 
 def _detector(geometry: DetectorGeometry) -> _Box:
     """The box around all drift volumes."""
-    z = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
-    x, y = geometry.x_range, geometry.y_range
-    return _Box(np.array([x[0], y[0], min(z)]), np.array([x[1], y[1], max(z)]))
+    return _Box(*geometry.bounds)
 
 
 def _used(block: Block) -> Bools:
