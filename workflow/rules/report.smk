@@ -19,7 +19,7 @@ rule report:
     input:
         segments=of_sample(INPUT_FILE),
         # Before the cuts, which tear tracks.
-        sample=of_sample("segments.h5"),
+        sample=of_sample(DATA_FILE),
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         detector=DETECTOR_FILE,
     output:
