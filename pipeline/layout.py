@@ -9,13 +9,16 @@ from pathlib import Path
 from .config.models import Config, Sample
 from .errors import ConfigError
 
+#: What the files of a sample are.
+_DEPOSITS, _PARTICLES = "ROOT or HDF5 file of energy deposits", "YAML file of DLPGenerator"
+
 
 def sample_name(config: Config) -> str:
-    """Name of the sample's folder: as configured, else the stem of its file, else `muon_gun`."""
+    """Name of the sample's folder: as configured, else the stem of its file, else the generator's."""
     if config.sample.name is not None:
         return config.sample.name
     if config.sample.file is None:
-        return "muon_gun"
+        return config.sample.generator.name
     # Spaces and the like are kept out of result paths, which people type and scripts split.
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(config.sample.file).stem).strip("._-") or "sample"
 
@@ -46,18 +49,22 @@ def sources(config: Config) -> dict[str, Sample]:
 def check_paths(config: Config) -> None:
     """Refuse paths that a run could not use, before any work is done.
 
-    Raises `ConfigError` if the sample does not exist, the results folder cannot be made or written, or one of them
-    has braces in it, which mean wildcards to the workflow.
+    Raises `ConfigError` if a file of the sample does not exist, the results folder cannot be made or written, or one of
+    them has braces in it, which mean wildcards to the workflow.
     """
     paths = {"results": config.results, "detector.file": config.detector.file}
-    files = {name: sample.file for name, sample in sources(config).items() if sample.file is not None}
-    keys = {name: f"samples.{name}.file" if name in config.samples else "sample.file" for name in files}
-    for key, path in {**paths, **{keys[name]: file for name, file in files.items()}}.items():
+    place = {name: f"samples.{name}" if name in config.samples else "sample" for name in sources(config)}
+    needed = {f"{place[name]}.file": (sample.file, _DEPOSITS) for name, sample in sources(config).items()}
+    for name, sample in sources(config).items():
+        if sample.file is None:
+            needed[f"{place[name]}.generator.dlp_file"] = sample.generator.dlp_file, _PARTICLES
+    files = {key: (path, kind) for key, (path, kind) in needed.items() if path is not None}
+    for key, path in {**paths, **{key: path for key, (path, _) in files.items()}}.items():
         if "{" in path or "}" in path:
             raise ConfigError(f"{key}: the workflow cannot use the braces in {path!r}; choose another name.")
-    for name, file in files.items():
-        if not Path(file).is_file():
-            raise ConfigError(f"{keys[name]}: there is no file {file!r}; give a ROOT or HDF5 file of energy deposits.")
+    for key, (path, kind) in files.items():
+        if not Path(path).is_file():
+            raise ConfigError(f"{key}: there is no file {path!r}; give a {kind}.")
     folder = Path(config.results).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():

@@ -155,6 +155,16 @@ class Trajectories:
     def __len__(self) -> int:
         return int(self.event_id.shape[0])
 
+    def kinetic_of(self, event_id: Ints, traj_id: Ints) -> Floats:
+        """`(k,)` kinetic energy [MeV] with which these particles began; NaN where there is none such, or several."""
+        known, wanted = common_numbers(
+            np.stack([self.event_id, self.traj_id], axis=1), np.stack([event_id, traj_id], axis=1)
+        )
+        energy = np.full(max(known.max(initial=-1), wanted.max(initial=-1)) + 1, np.nan)
+        energy[known] = self.kinetic_start
+        energy[np.bincount(known, minlength=len(energy)) > 1] = np.nan
+        return energy[wanted]
+
     def take(self, index: npt.NDArray[Any]) -> Trajectories:
         """The rows chosen by a boolean mask or an index array."""
         return Trajectories(**{f.name: getattr(self, f.name)[index] for f in fields(self)})

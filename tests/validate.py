@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -199,6 +200,54 @@ def reproducible(data: Path, work: Path) -> None:
         print(f"{what}: {limit(f'files that differ, {what}', different, 0)} of hits.h5, fit.h5, fit.json differ")
 
 
+def production(data: Path, work: Path) -> None:
+    """`gradcal produce` of 10 muons of 1 GeV an event, the whole command: time, memory, and bytes on 1 and 2 cores."""
+    print("events  muons  processes  seconds (median of 3)  largest process [MiB]  file [MB]")
+    memory: dict[int, float] = {}
+    for events, processes in ((100, 2), (100, 1), (400, 2), (1600, 2)):
+        config = json.dumps({"sample": {"generator": {"preset": "muon_1gev", "events": events}}})
+        out = work / f"muons_{events}_{processes}.h5"
+        command = [sys.executable, "-m", "pipeline.cli", "produce", "--config-json", config]
+        command += ["--processes", str(processes), str(out)]
+        seconds, peak = zip(*(_measured(command) for _ in range(3 if events == 100 else 1)))
+        median = float(np.median(seconds))
+        memory[events] = max(peak)
+        shown = (
+            limit("seconds for 1000 muons on two cores", median, 5)
+            if (events, processes) == (100, 2)
+            else f"{median:.1f}"
+        )
+        print(
+            f"{events:6}  {10 * events:5}  {processes:9}  {shown:21}  {max(peak):21.0f}"
+            f"  {out.stat().st_size / 1e6:9.1f}"
+        )
+    limit("growth of memory from 400 to 1600 events [MiB]", memory[1600] - memory[400], 30)
+    same = (work / "muons_100_1.h5").read_bytes() == (work / "muons_100_2.h5").read_bytes()
+    print(f"files of one and of two processes that differ: {limit('one and two processes', 1 - same, 0)}")
+
+
+#: Runs a command and prints its seconds and its peak memory in KiB. A process counts the memory of the one that it was
+#: forked from, which must therefore be small.
+_MEASURE = """
+import os, sys, time
+start = time.monotonic()
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(process, 0)
+print(time.monotonic() - start, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
+
+
+def _measured(command: list[str]) -> tuple[float, float]:
+    """Seconds of a command, and the peak memory of its largest process [MiB]."""
+    measure = [sys.executable, "-c", _MEASURE, *command]
+    done = subprocess.run(measure, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    seconds, peak = done.stdout.split()
+    return float(seconds), float(peak) / 1024
+
+
 def transport(data: Path, work: Path) -> None:
     """Our particles in liquid argon against those of Geant4 and published tables."""
     all_tables(data, limit)
@@ -210,6 +259,7 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
     "speed": speed,
     "closure": closure,
     "reproducible": reproducible,
+    "production": production,
     "transport": transport,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,6 @@ def all_tables(data: Path, limit: Limit) -> None:
     """All of the above, one after the other."""
     for table in TABLES:
         start = time.monotonic()
-        print(f"{table.__doc__}\n")
+        print(f"{cleandoc(table.__doc__ or '')}\n")
         table(data, limit)
         print(f"({time.monotonic() - start:.0f} s)\n")

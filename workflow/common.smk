@@ -68,7 +68,7 @@ def validated(config):
 def stage_config(stage, sample, method=None):
     """The settings that a stage uses for a sample: it runs again when one of these changes, and only then."""
     its_own = settings.model_copy(update={"sample": SOURCES[sample]}) if sample in SOURCES else settings
-    used = config_slice(its_own, *SECTIONS[stage])
+    used = config_slice(its_own, *(its_own.sample.producing if stage == "produce" else SECTIONS[stage]))
     if method is not None:
         used["methods"] = {method: settings.known_methods[method].model_dump(mode="json")}
     # Results do not depend on the number of threads, so it is passed apart.
@@ -189,9 +189,8 @@ shell.prefix(
 # A regular expression that nothing matches.
 NONE = "(?!)"
 
-# The parts of the configuration that each stage uses; `fit` uses its method besides.
+# The parts of the configuration that each stage uses; `fit` uses its method besides, `produce` those of its engine.
 SECTIONS = {
-    "produce": ("seed", "sample.gun", "detector.file"),
     "convert": ("sample.sensitive_detectors", "sample.event_number", "checks"),
     "contaminate": ("checks",),
     "select": ("seed", "checks", "select", "detector.file"),
@@ -210,6 +209,8 @@ SAMPLES = samples(settings)
 # With the one that the contamination of the others is taken from.
 SOURCES = sources(settings)
 SAMPLE_FILES = {name: sample.file for name, sample in SOURCES.items() if sample.file is not None}
+# A generator that is described in a file of its own depends on that, too.
+GENERATOR_FILES = {name: sample.generator.dlp_file or [] for name, sample in SOURCES.items()}
 # What the data are made from, and what a fit gets: the same deposits where the scenario puts nothing wrong.
 DATA_FILE = "segments.h5" if SCENARIO.contaminate is None else "contaminated.h5"
 INPUT_FILE = "input.h5" if SCENARIO.perturb else "selected.h5"

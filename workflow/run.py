@@ -28,7 +28,7 @@ def main() -> int:
     """Run Snakemake at the root of the checkout; its exit status, and the path of the pages if it succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", default="all", help="processor cores to use")
-    parser.add_argument("--sample", default="", help="ROOT or HDF5 file of energy deposits; none: the particle gun")
+    parser.add_argument("--sample", default="", help="ROOT or HDF5 file of energy deposits; none: generated particles")
     parser.add_argument("--standing", type=Path, default=Path.cwd(), help="folder that --sample is relative to")
     parser.add_argument("--paper", action="store_true", help="make the figures of the paper")
     parser.add_argument("--data", default="", help="folder with the samples of the paper and the published fits")
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def paper_data(folder: str, standing: Path) -> dict[str, Any]:
-    """Settings that name the data of the paper that are there; without samples, its figures come from a particle gun.
+    """Settings that name the data of the paper that are there; without samples, its figures come from generated muons.
 
     Raises `ConfigError` where a folder was named and holds nothing of it.
     """
@@ -77,7 +77,7 @@ def paper_data(folder: str, standing: Path) -> dict[str, Any]:
     if published.is_file():
         overrides["paper"] = {"published": str(published.resolve())}
     if not files:
-        print("No samples of the paper are at hand; its figures are made with a particle gun.", file=sys.stderr)
+        print("No samples of the paper are at hand; its figures are made with generated muons.", file=sys.stderr)
         return overrides
     overrides["samples"] = {name: {"file": str(path.resolve())} for name, path in files.items()}
     overrides["scenarios"] = {"paper": {"samples": list(files)}}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..config.models import Config
     from ..detector.geometry import DetectorGeometry
     from ..report.outcome import Fit
-    from ..report.page import Run, Sample
+    from ..report.page import Run, Sample, Uncut
 
 #: A page stands this many folders below the results.
 _HIGHEST = 2
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_config_arguments(parser)
     parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="what the fits used")
+    parser.add_argument(
+        "--sample",
+        metavar="SEGMENTS.h5",
+        type=Path,
+        help="the sample before the selection, to judge it by; without it that is done on the selected segments",
+    )
     parser.add_argument(
         "--fits",
         metavar="FIT.h5",
@@ -58,11 +64,15 @@ def main(args: argparse.Namespace) -> None:
     from .common import config_files, config_of, say
 
     config = config_of(args)
-    check_output(args.output, args.segments, *args.fits, *args.timings, *config_files(args, config))
+    uncut = [] if args.sample is None else [args.sample]
+    check_output(args.output, args.segments, *uncut, *args.fits, *args.timings, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
+    sample = read_sample(args.segments, config, geometry, args.output)
+    if args.sample is not None:
+        sample = replace(sample, uncut=read_uncut(args.sample, config, geometry))
     page = render_page(
         config.report.title,
-        read_sample(args.segments, config, geometry, args.output),
+        sample,
         read_fits(args.fits, args.output),
         geometry,
         display_event=config.report.display_event,
@@ -112,6 +122,28 @@ def read_sample(path: Path, config: Config, geometry: DetectorGeometry, output: 
         file_hash(path),
         perturbations=perturbations,
     )
+
+
+def read_uncut(path: Path, config: Config, geometry: DetectorGeometry) -> Uncut:
+    """Read the sample before its selection, and the energies at the start of its tracks where the file tells them."""
+    import numpy as np
+
+    from ..errors import FileFormatError
+    from ..report.page import Uncut
+    from ..storage.sample import has_trajectories, read_trajectories
+    from ..storage.segments import read_segments
+
+    read = read_segments(path, checks=config.checks, geometry=geometry)
+    warnings = [warning.removeprefix(f"{path}: ") for warning in read.warnings]
+    try:
+        told = has_trajectories(path)
+    except FileFormatError:  # a ROOT file
+        told = False
+    if not told:
+        return Uncut(read.segments, None, warnings)
+    keys = np.unique(np.stack([read.segments.event_id, read.segments.traj_id], axis=1), axis=0)
+    known = read_trajectories(path, geometry.drift_axis)
+    return Uncut(read.segments, known.kinetic_of(keys[:, 0], keys[:, 1]), warnings)
 
 
 def read_fits(paths: Sequence[Path], output: Path) -> list[Fit]:

@@ -190,6 +190,10 @@ class Block(Section):
             raise ValueError(f"position {self.position} {needs} shell_cm; give it with position faces, and only there")
         if self.faces and self.position == "box":
             raise ValueError("position box does not use faces; choose position border or faces")
+        if not self.inward and (self.position == "box" or self.direction not in ("isotropic", "flat_theta")):
+            raise ValueError(
+                "inward false is for position border or faces with direction isotropic or flat_theta; leave it out"
+            )
         if len(set(self.faces)) != len(self.faces):
             raise ValueError("faces lists one of them twice; keep it once")
         if self.direction == "isotropic_flux" and self.position != "border":
@@ -201,6 +205,9 @@ class Generator(Section):
 
     preset: Preset | None = Field(None, description=f"sample by name; null: {DEFAULT_PRESET}, without file and blocks")
     dlp_file: str | None = Field(None, description="YAML file of DLPGenerator (mm, ns, GeV, frame of edep-sim)")
+    dlp_direction: Literal["flat_theta", "isotropic"] = Field(
+        "flat_theta", description="law of direction of dlp_file: flat_theta before its version 1.1, isotropic since"
+    )
     blocks: dict[Name, Block] = Field(default_factory=dict, description="blocks of vertices, by name")
     events: Annotated[int, Field(ge=1)] | None = Field(
         None, description="number of events; null: the preset's, 100 for a file and blocks"
@@ -227,8 +234,12 @@ class Generator(Section):
 class Transport(Section):
     """How particles of the generator are followed through the argon."""
 
-    step_cm: Positive = Field(0.5, description="longest step, and so the longest deposit")
-    production_cut_mev: Positive = Field(0.273, description="electrons above this energy are tracks of their own")
+    step_cm: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = Field(
+        0.5, description="longest step, and so the longest deposit; in shorter ones losses have no Landau distribution"
+    )
+    production_cut_mev: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = Field(
+        0.273, description="electrons above this energy are tracks of their own"
+    )
     merge_cm: NotNegative = Field(0.3, description="edep-sim's rule of joining steps; 0: every step is a deposit")
     hadronic: bool = Field(True, description="nuclear interactions of hadrons")
 

@@ -19,18 +19,6 @@ from .generator import Generator, Transport
 from .section import Name, NotNegative, Positive, Section
 
 
-class Gun(Section):
-    """Particle gun: straight through-going muons."""
-
-    events: int = Field(48, ge=1, description="number of events")
-    tracks_per_event: int = Field(5, ge=1, description="muons in each event")
-    kinetic_energy_mev: Annotated[tuple[Positive, Positive], Field(description="range [MeV], drawn uniformly")] = (
-        800.0,
-        5000.0,
-    )
-    segment_length_cm: Positive = Field(0.5, description="length of one energy deposit along the track")
-
-
 class Sample(Section):
     """Where the energy deposits come from."""
 
@@ -50,6 +38,12 @@ class Sample(Section):
     generator: Generator = Generator()
     transport: Transport = Transport()
     edep_sim: EdepSim = EdepSim()
+
+    @property
+    def producing(self) -> tuple[str, ...]:
+        """Dotted names of the settings that a generated sample depends on: those of its engine only."""
+        engine = ("sample.transport",) if self.engine == "argon" else ("sample.edep_sim", "checks")
+        return ("seed", "sample.engine", "sample.generator", *engine, "detector.file")
 
 
 class Checks(Section):
@@ -116,7 +110,7 @@ class Simulate(Section):
     accuracy: Literal["default", "precise"] = Field("default", description="quadrature of the forward model")
     dtype: Literal["float32", "float64"] = Field("float64", description="floating point of simulation and fit")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one, else CPU")
-    memory_limit_mib: Positive = Field(512.0, description="limit on the working memory of the forward model")
+    memory_limit_mib: Positive = Field(1024.0, description="limit on the working memory of the forward model")
     block_pairs: int = Field(
         16384, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
     )
@@ -411,6 +405,6 @@ def _other_sample(key: str, scenario: Scenario, samples: dict[str, Sample]) -> N
     assert scenario.contaminate is not None
     other = scenario.contaminate.sample
     if other not in samples:
-        raise ValueError(f"{key}: no sample {other!r} under samples; add it there, with its file or its gun")
+        raise ValueError(f"{key}: no sample {other!r} under samples; add it there, with its file or its generator")
     if other in scenario.samples:
         raise ValueError(f"{key}: {other!r} is one of the samples that are contaminated; take another")

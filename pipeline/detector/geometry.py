@@ -125,6 +125,13 @@ class DetectorGeometry(_Part):
                 raise ValueError(f"tpcs {one} and {other} overlap in z; a point must lie in one drift volume at most")
         return self
 
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Lower and upper corner `(3,)` [cm] of the box around all drift volumes."""
+        faces = [face for t in self.tpcs for face in (t.z_anode, t.z_cathode)]
+        low, high = zip(self.x_range, self.y_range, (min(faces), max(faces)))
+        return np.array(low), np.array(high)
+
     def tpc_of(self, position: Floats) -> Ints:
         """Drift volume that holds each point `(n, 3)`; -1 outside all of them (`(n,)`)."""
         x, y, z = position.T
@@ -137,10 +144,9 @@ class DetectorGeometry(_Part):
 
     def active(self, segments: Segments) -> Bools:
         """`(n,)` whether the centre of each segment lies within the outer bounds of the drift volumes."""
-        x, y, z = segments.centre.T
-        edges = [e for t in self.tpcs for e in (t.z_anode, t.z_cathode)]
-        on_plane = (x >= self.x_range[0]) & (x <= self.x_range[1]) & (y >= self.y_range[0]) & (y <= self.y_range[1])
-        return np.asarray(on_plane & (z >= min(edges)) & (z <= max(edges)))
+        low, high = self.bounds
+        centre = segments.centre
+        return np.asarray(((centre >= low) & (centre <= high)).all(axis=1))
 
     def anode_distance(self, z: Floats) -> Floats:
         """Distance [cm] of each drift coordinate to the nearest anode."""

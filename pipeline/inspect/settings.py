@@ -13,7 +13,7 @@ from ..errors import GradcalError
 from ..layout import check_paths
 from ..parameters import lookup
 from ..perturb.apply import check_perturbations
-from ..produce.gun import check_gun
+from ..produce.generator import check_generator, expanded, particles_in
 from ..study.registry import study_names
 from ..targets import target_values
 from .findings import Finding, Summary, counted, in_order
@@ -41,7 +41,7 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
     else:
         for name, sample in samples(config).items():
             if sample.file is None:
-                found += _tried("gun", lambda sample=sample: check_gun(sample.gun, geometry))  # type: ignore[misc]
+                found += _tried("generator", lambda sample=sample: check_generator(sample.generator, geometry))  # type: ignore[misc]
             elif not Path(sample.file).is_file():
                 text = f"{name}: there is no file {sample.file!r}; give a ROOT or HDF5 file of energy deposits."
                 found.append(Finding("error", "sample", text))
@@ -82,13 +82,7 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     yield "scenario", f"{config.scenario}, of {', '.join(config.scenarios)}; seed {config.seed}; to {config.results}/"
     for name, sample in samples(config).items():
-        gun = sample.gun
-        low, high = gun.kinetic_energy_mev
-        yield (
-            name,
-            sample.file
-            or f"particle gun: {gun.events} events of {counted(gun.tracks_per_event, 'muon')}, {low:g} to {high:g} MeV",
-        )
+        yield name, sample.file or _generated(sample, geometry)
     on = [
         f"{cut} {_shown(getattr(config.select, cut))}" for cut in _CUTS if getattr(config.select, cut) not in ((), None)
     ]
@@ -115,6 +109,21 @@ def _facts(
         yield "perturbed", ", then ".join(step.kind for step in scenario.perturb)
     s = config.simulate
     yield "computing", f"{s.accuracy} accuracy, {s.dtype}, device {s.device}, {counted(s.threads, 'thread')}"
+
+
+def _generated(sample: Sample, geometry: DetectorGeometry | GradcalError) -> str:
+    """The generator in words: `muon_1gev by argon: 100 events of 10 particles`."""
+    generator = sample.generator
+    source = generator.dlp_file or generator.name
+    if isinstance(geometry, GradcalError):
+        return f"{source} by {sample.engine}"
+    try:
+        written_out = expanded(generator, geometry)
+    except GradcalError:
+        return f"{source} by {sample.engine}; see below"
+    least, most = particles_in(written_out)
+    number = counted(most, "particle") if least == most else f"{least} to {counted(most, 'particle')}"
+    return f"{source} by {sample.engine}: {counted(written_out.events or 0, 'event')} of {number}"
 
 
 def _targets(config: Config) -> str:
@@ -191,5 +200,6 @@ def _unused(config: Config) -> Iterator[Finding]:
     if not noise.enabled and noise != defaults.readout.noise:
         yield Finding("note", "unused", "readout.noise: its widths are not used, as readout.noise.enabled is false.")
     for name, sample in samples(config).items():
-        if sample.file is not None and sample.gun != defaults.sample.gun:
-            yield Finding("note", "unused", f"{name}.gun: not used, as {name}.file is given.")
+        for key in ("engine", "generator", "transport"):
+            if sample.file is not None and getattr(sample, key) != getattr(defaults.sample, key):
+                yield Finding("note", "unused", f"{name}.{key}: not used, as {name}.file is given.")

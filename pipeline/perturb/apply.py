@@ -63,11 +63,11 @@ def perturb(
 
 def check_perturbations(perturbations: Sequence[Perturbation], geometry: DetectorGeometry, key: str) -> None:
     """Refuse shifts that are larger than the detector; raises `ConfigError`, naming the setting below `key`."""
-    z = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
+    low, high = geometry.bounds
     sizes: dict[Along, float] = {
-        "x": geometry.x_range[1] - geometry.x_range[0],
-        "y": geometry.y_range[1] - geometry.y_range[0],
-        "z": max(z) - min(z),
+        "x": high[0] - low[0],
+        "y": high[1] - low[1],
+        "z": high[2] - low[2],
         "drift": max(abs(tpc.z_anode - tpc.z_cathode) for tpc in geometry.tpcs),
     }
     for number, settings in enumerate(perturbations):

@@ -31,12 +31,15 @@ _LATER = {
 }
 
 
-def dlp_blocks(text: YamlText, drift_axis: Literal["x", "z"]) -> dict[str, Block]:
+def dlp_blocks(
+    text: YamlText, drift_axis: Literal["x", "z"], direction: Literal["flat_theta", "isotropic"]
+) -> dict[str, Block]:
     """Blocks by name, in cm, us and MeV in the simulation frame; `drift_axis` is the drift's in edep-sim's frame.
 
-    Theta is flat, as in DLPGenerator before its version 1.1. `SEED` and `Debug` have no effect here, nor has
-    `AddParent`, which adds a particle without track above those of a vertex: `vertex_id` says what belongs together.
-    Energies from 0 begin at the lowest that can be transported. Raises `ConfigError` with file and line.
+    `direction` is the law of the version in use: flat_theta before 1.1, isotropic since. `SEED` and `Debug` have no
+    effect here, nor has `AddParent`, which adds a particle without track above those of a vertex: `vertex_id` says what
+    belongs together. Energies from 0 begin at the lowest that can be transported. Raises `ConfigError` with file and
+    line.
     """
     blocks: dict[str, Block] = {}
     for name, content in text.content.items():
@@ -46,13 +49,13 @@ def dlp_blocks(text: YamlText, drift_axis: Literal["x", "z"]) -> dict[str, Block
             raise _refused(text, (name,), f"this key of DLPGenerator is not known here; {_LATER[name]}")
         if not isinstance(content, dict):
             raise _refused(text, (name,), "a block of settings is needed; it is neither SEED nor Debug")
-        blocks[name] = _block(text, name, content, drift_axis)
+        blocks[name] = _block(text, name, content, drift_axis, direction)
     if not blocks:
         raise ConfigError(f"{text.origin} has no block of DLPGenerator; give one with NumEvent, Particles and so on.")
     return blocks
 
 
-def _block(text: YamlText, name: str, content: dict[str, Any], drift_axis: Literal["x", "z"]) -> Block:
+def _block(text: YamlText, name: str, content: dict[str, Any], drift_axis: str, direction: str) -> Block:
     at: Key = (name,)
     later = {key for key in _LATER if key in content and not (key == "ShootInward" and not content[key])}
     for key in sorted(later):
@@ -71,7 +74,7 @@ def _block(text: YamlText, name: str, content: dict[str, Any], drift_axis: Liter
         "z_cm": x if drift_axis == "x" else z,
         "time_us": _range(text, (*at, "TRange"), content, _NS),
         "species": species,
-        "direction": "flat_theta",
+        "direction": direction,
     }
     try:
         return Block.model_validate(settings)

@@ -29,10 +29,9 @@ class World:
     @staticmethod
     def of(geometry: DetectorGeometry) -> World:
         """The box around the drift volumes, cut at the faces inside it."""
-        z = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
-        low = np.array([geometry.x_range[0], geometry.y_range[0], min(z)])
-        high = np.array([geometry.x_range[1], geometry.y_range[1], max(z)])
-        return World(low, high, np.array(sorted({face for face in z if min(z) < face < max(z)})))
+        low, high = geometry.bounds
+        faces = {face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)}
+        return World(low, high, np.array(sorted(face for face in faces if low[2] < face < high[2])))
 
     @staticmethod
     def unbounded() -> World:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..config.generator import DEFAULT_PRESET, FACES, Block, Generator
 from ..detector.geometry import DetectorGeometry
@@ -49,21 +50,35 @@ def events_of(generator: Generator) -> int:
     return preset(generator.preset or DEFAULT_PRESET).events or DEFAULT_EVENTS
 
 
+def particles_in(generator: Generator) -> tuple[int, int]:
+    """Least and most particles in an event of a generator that `expanded` returned."""
+    blocks = generator.blocks.values()
+    least = sum(block.vertices[0] * block.particles[0] for block in blocks)
+    return least, sum(block.most_particles for block in blocks)
+
+
 def expanded(generator: Generator, geometry: DetectorGeometry) -> Generator:
     """The same generator as blocks and a number of events: presets and files of DLPGenerator written out.
 
     Raises `ConfigError` for a file that cannot be used, and for what does not fit the detector.
     """
-    blocks = generator.blocks
+    blocks, axes, place = generator.blocks, ("x_cm", "y_cm", "z_cm"), "sample.generator.blocks."
     if generator.dlp_file is not None:
-        blocks = dlp_blocks(read_yaml(generator.dlp_file), geometry.drift_axis)
-    elif not blocks:
-        blocks = preset(generator.preset or DEFAULT_PRESET).blocks
-    result = Generator(blocks=blocks, events=events_of(generator))
-    place = "sample.generator.blocks" if generator.dlp_file is None else generator.dlp_file
-    for name, block in blocks.items():
-        _check(block, geometry, f"{place}.{name}" if generator.dlp_file is None else f"{place}: {name}")
-    return result
+        read = dlp_blocks(read_yaml(generator.dlp_file), geometry.drift_axis, generator.dlp_direction)
+        axes = ("ZRange", "YRange", "XRange") if geometry.drift_axis == "x" else ("XRange", "YRange", "ZRange")
+        place = f"{generator.dlp_file}: "
+        for name, block in read.items():
+            _check(block, geometry, f"{place}{name}", axes)
+        # The names in such a file are free, ours are not.
+        blocks = {f"block_{number}": block for number, block in enumerate(read.values(), 1)}
+    else:
+        blocks = blocks or preset(generator.preset or DEFAULT_PRESET).blocks
+        for name, block in blocks.items():
+            _check(block, geometry, f"{place}{name}", axes)
+    try:
+        return Generator(blocks=blocks, events=events_of(generator))
+    except ValidationError as error:
+        raise ConfigError(f"{place}{error.errors()[0]['ctx']['error']}.") from error
 
 
 def check_generator(generator: Generator, geometry: DetectorGeometry) -> None:
@@ -87,7 +102,7 @@ def primaries(generator: Generator, geometry: DetectorGeometry, seed: int, first
 
 
 def _group_size(generator: Generator) -> int:
-    most = sum(block.most_particles for block in generator.blocks.values())
+    _, most = particles_in(generator)
     return int(np.clip(GROUP_PARTICLES // most, 1, GROUP_EVENTS))
 
 
@@ -138,21 +153,27 @@ def _kinds(block: Block, rng: np.random.Generator, count: Ints) -> Ints:
 
     The least numbers come first; the rest is drawn by weight among the species that have not reached their most.
     """
+    largest = block.particles[1]
     least = np.array([s.number[0] if s.number else 0 for s in block.species])
-    most = np.array([s.number[1] if s.number else block.particles[1] for s in block.species])
+    most = np.array([min(s.number[1] if s.number else largest, largest) for s in block.species])
     weight = np.array([s.weight for s in block.species])
     # Weights of any size, without overflow in their sum.
     weight = weight / max(weight.max(), np.finfo(float).tiny)
-    kind = np.full((len(count), int(count.max(initial=0))), -1, dtype=np.int64)
+    kind = np.empty((len(count), int(count.max(initial=0))), dtype=np.int64)
     needed = np.repeat(np.arange(len(least)), least)[: kind.shape[1]]
     kind[:, : len(needed)] = needed
+    drawn = rng.random((len(count), kind.shape[1] - len(needed)))
+    if np.all((most == largest) | (weight == 0)):  # no species can run out: all particles at once
+        below = np.cumsum(weight)
+        kind[:, len(needed) :] = np.searchsorted(below, drawn * below[-1], side="right")
+        return kind[np.arange(kind.shape[1]) < count[:, None]]
     used = np.tile(least, (len(count), 1))
-    for k in range(len(needed), kind.shape[1]):
-        rows = np.flatnonzero(count > k)
-        below = np.cumsum(weight * (used[rows] < most), axis=1)
-        drawn = np.argmax(below > rng.random(len(rows))[:, None] * below[:, -1:], axis=1)
-        kind[rows, k] = drawn
-        used[rows, drawn] += 1
+    rows = np.arange(len(count))
+    for k in range(drawn.shape[1]):
+        below = np.cumsum(weight * (used < most), axis=1)
+        chosen = np.argmax(below > drawn[:, k, None] * below[:, -1:], axis=1)
+        kind[:, len(needed) + k] = chosen
+        used[rows, chosen] += 1
     return kind[np.arange(kind.shape[1]) < count[:, None]]
 
 
@@ -174,10 +195,10 @@ def _directions(block: Block, geometry: DetectorGeometry, rng: np.random.Generat
     law, n = block.direction, len(face)
     if not isinstance(law, str):
         return np.tile(unit(law), (n, 1))
-    if law == "isotropic_flux" or (law == "cosmic" and block.position == "border"):
-        return through(rng, law, face)
-    if law == "cosmic":
+    if law == "cosmic" and block.position == "box":
         return cosmic(rng, n)
+    if law in ("cosmic", "isotropic_flux"):
+        return through(rng, law, face)
     # DLPGenerator's theta is the angle to edep-sim's z axis, which is x here where the drift is along edep-sim's x.
     pole = 0 if geometry.drift_axis == "x" else 2
     direction = isotropic(rng, n) if law == "isotropic" else flat_theta(rng, n, pole)
@@ -196,9 +217,7 @@ def _box(block: Block, geometry: DetectorGeometry) -> _Box:
 
 def _detector(geometry: DetectorGeometry) -> _Box:
     """The box around all drift volumes."""
-    z = [face for tpc in geometry.tpcs for face in (tpc.z_anode, tpc.z_cathode)]
-    x, y = geometry.x_range, geometry.y_range
-    return _Box(np.array([x[0], y[0], min(z)]), np.array([x[1], y[1], max(z)]))
+    return _Box(*geometry.bounds)
 
 
 def _used(block: Block) -> Bools:
@@ -206,20 +225,20 @@ def _used(block: Block) -> Bools:
     return np.array([not block.faces or face in block.faces for face in FACES])
 
 
-def _check(block: Block, geometry: DetectorGeometry, name: str) -> None:
-    """Refuse a block that does not fit the detector."""
+def _check(block: Block, geometry: DetectorGeometry, name: str, axes: tuple[str, str, str]) -> None:
+    """Refuse a block that does not fit the detector; `axes` are what the ranges are called where they were given."""
     detector = _detector(geometry)
-    for axis, key in enumerate("xyz"):
-        ends, low, high = getattr(block, f"{key}_cm"), detector.low[axis], detector.high[axis]
+    ranges = (block.x_cm, block.y_cm, block.z_cm)
+    for key, ends, low, high in zip(axes, ranges, detector.low, detector.high):
         if ends is not None and (ends[0] < low - TOLERANCE or ends[1] > high + TOLERANCE):
             raise ConfigError(
-                f"{name}: {key}_cm [{ends[0]:g}, {ends[1]:g}] reaches out of the detector, {low:g} to {high:g} cm in "
-                f"{key}; choose within."
+                f"{name}: {key} [{ends[0]:g}, {ends[1]:g}] reaches out of the detector, which is there from {low:g} "
+                f"to {high:g} cm; choose within."
             )
         if ends is None and 2 * block.margin_cm >= high - low:
             raise ConfigError(
                 f"{name}: margin_cm of {block.margin_cm:g} cm leaves nothing of the detector, which is "
-                f"{high - low:g} cm wide in {key}; lower it."
+                f"{high - low:g} cm wide (range {key}); lower it."
             )
     if block.position != "box":
         for problem in _surface_problems(block, _box(block, geometry)):

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config.generator import Generator, Transport
+from ..config.models import Sample
 from ..detector.geometry import DetectorGeometry
+from ..tables import Primaries
 from .flight import World
-from .generator import events_of, primaries
+from .generator import events_of, expanded, primaries
 from .joining import RAW, Joining
 from .rules import Rules
 from .transport import Transported, transport
@@ -27,17 +29,26 @@ _STREAM = 7
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a sample depends on."""
+    """All that a sample depends on; `generator` is written out in blocks."""
 
     generator: Generator
     transport: Transport
     geometry: DetectorGeometry
     seed: int
 
+    @staticmethod
+    def of(sample: Sample, geometry: DetectorGeometry, seed: int) -> Recipe:
+        """What the settings of a sample ask for; raises `ConfigError` where they do not fit the detector."""
+        return Recipe(expanded(sample.generator, geometry), sample.transport, geometry, seed)
+
     @property
     def events(self) -> int:
         """Number of events."""
         return events_of(self.generator)
+
+    def primaries(self) -> Primaries:
+        """The particles of all events."""
+        return primaries(self.generator, self.geometry, self.seed, 0, self.events)
 
 
 def parts(recipe: Recipe) -> list[tuple[int, int]]:

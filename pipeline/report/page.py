@@ -15,8 +15,8 @@ from .. import __version__
 from ..detector.geometry import DetectorGeometry
 from ..parameters import Parameter, calibrated, table
 from ..storage.timings import Timing
-from ..tables import CutStep, FittedParameter, Segments
-from . import cost, curves, losses, origin, residuals, words
+from ..tables import CutStep, FittedParameter, Floats, Segments
+from . import cost, curves, losses, origin, residuals, sample_section, words
 from .display import choose_event, event_display, largest_deposits
 from .outcome import (
     Fit,
@@ -35,11 +35,24 @@ _OPEN_FITS = 3
 
 
 @dataclass(frozen=True)
+class Uncut:
+    """A sample before the selection (simulation frame), and what was noticed on reading.
+
+    `start_energy` `(tracks,)` [MeV] by track, in the order of `Segments.track_index`, NaN where unknown.
+    """
+
+    segments: Segments
+    start_energy: Floats | None = None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Sample:
     """What was fitted: selected segments (simulation frame), their selection, and what was noticed on reading.
 
     `files` are links by what they lead to, `content_hash` is the SHA-256 of the file of segments, `perturbations` are
-    the settings of what was put wrong in them, in order.
+    the settings of what was put wrong in them, in order. `uncut` is the sample before the selection; without it the
+    physics of the sample is that of the selected segments.
     """
 
     segments: Segments
@@ -49,6 +62,7 @@ class Sample:
     files: Mapping[str, str] = field(default_factory=dict)
     content_hash: str | None = None
     perturbations: Sequence[Mapping[str, Any]] = ()
+    uncut: Uncut | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,9 @@ def render_page(
     distance = curves.distance_figure(fits)
     compared = losses.compared(fits)
     methods, timed = _method_figures(compared, run)
-    figures = {"figure-event": event_display(drawn, geometry)} | values | hits | methods
+    physics = _physics(sample, geometry)
+    tracks = {entry["name"]: entry["figure"] for entry in physics["figures"]}
+    figures = {"figure-event": event_display(drawn, geometry)} | tracks | values | hits | methods
     if distance is not None:
         figures["figure-distance"] = distance
     section = residuals.section(fits, geometry)
@@ -98,6 +114,7 @@ def render_page(
         headline=headline(fits),
         facts=[*_facts(fits, geometry), *_perturbed(sample)],
         sample=_sample(sample),
+        physics=physics,
         event=_event(event, number, len(drawn)),
         legend=_legend(fits),
         known=has_targets(fits),
@@ -200,6 +217,13 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "files": list(sample.files.items()),
         "link": next(iter(sample.files.values()), ""),
     }
+
+
+def _physics(sample: Sample, geometry: DetectorGeometry) -> dict[str, Any]:
+    if sample.uncut is None:
+        return sample_section.section(sample.segments, geometry, selected=True)
+    uncut = sample.uncut
+    return sample_section.section(uncut.segments, geometry, uncut.start_energy, warnings=uncut.warnings)
 
 
 def _event(event: Segments, number: int, drawn: int) -> dict[str, Any]:

@@ -64,12 +64,9 @@ def sample_writer(path: Path | str, provenance: Provenance, drift_axis: Literal[
 
 
 def has_trajectories(path: Path | str) -> bool:
-    """Whether a file is HDF5 and holds trajectories as we write them."""
-    try:
-        with open_hdf5(path) as file:
-            return _TABLE in file and "processes" in file[_TABLE].attrs
-    except FileFormatError:
-        return False
+    """Whether an HDF5 file is ours and holds trajectories: tables of that name of other programs are different."""
+    with open_hdf5(path) as file:
+        return "kind" in file.attrs and _TABLE in file
 
 
 def read_trajectories(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Trajectories:

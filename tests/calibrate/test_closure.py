@@ -11,22 +11,21 @@ import pytest
 from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.progress import Progress
-from pipeline.config.models import Config, Gun, Method
+from pipeline.config.models import Config, Method
 from pipeline.errors import FitError
 from pipeline.parameters import CALIBRATED, calibrated
-from pipeline.produce.gun import muon_gun
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import PixelObservables, hits_table, observables_of_hits
 from pipeline.simulate.setup import forward_model
 from pipeline.storage.detector import load_geometry
 from pipeline.tables import FitResult, Observables, Segments
+from tests.tracks import muons
 
 
 @cache
 def sample(seed: int) -> Segments:
     """About 200 cm of muons in three events."""
-    gun = Gun(events=3, tracks_per_event=1, segment_length_cm=1.0)
-    return muon_gun(gun, load_geometry("module0"), np.random.default_rng(seed))
+    return muons(3, 1, load_geometry("module0"), seed)
 
 
 def new_model(seed: int = 2) -> PixelObservables:

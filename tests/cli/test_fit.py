@@ -24,6 +24,7 @@ from pipeline.storage.fit import read_comparisons, read_fit
 from pipeline.storage.provenance import read_provenance
 
 from ..conftest import ROOT
+from ..tracks import TWO_MUONS
 
 TRUTH = {"birks_ab": 0.83, "electron_lifetime": 1500.0, "transverse_diffusion": 1.1e-5}
 
@@ -39,11 +40,11 @@ class Sample:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """Two muons of the particle gun, one per event."""
+    """Two muons, one per event."""
     folder = tmp_path_factory.mktemp("sample")
     files = Sample(folder / "segments.h5", folder / "hits.h5", folder / "noisy.h5")
-    gun = {"sample": {"gun": {"events": 2, "tracks_per_event": 1, "segment_length_cm": 1.0}}, "seed": 4}
-    assert run(["produce", "--config-json", json.dumps(gun), str(files.segments)]) == 0
+    muons = {"sample": TWO_MUONS, "seed": 4}
+    assert run(["produce", "--config-json", json.dumps(muons), str(files.segments)]) == 0
     values = [f"{name}={value}" for name, value in TRUTH.items()]
     for path, options in ((files.hits, []), (files.noisy, ["--noise"])):
         command = ["simulate", "--config-json", "{}", str(files.segments), str(path), "--set", *values, *options]

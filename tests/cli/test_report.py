@@ -1,7 +1,7 @@
 """`gradcal report`, from files to the page."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,12 @@ import pytest
 from pipeline.cli.main import run
 from pipeline.storage.fit import write_fit
 from pipeline.storage.provenance import Provenance
+from pipeline.storage.sample import sample_writer
 from pipeline.storage.segments import write_segments
+from pipeline.tables import Segments, Trajectories
 
 from ..report.samples import CUT_FLOW, fit_result, straight_tracks
+from ..tracks import stopping_track
 
 
 def sample_in(folder: Path, targets: int = 2) -> list[str]:
@@ -125,3 +128,50 @@ def test_times_that_are_missing_are_left_out(tmp_path: Path) -> None:
 def test_versions_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("{", "[1]"):
         assert "--versions" in refused([*sample_in(tmp_path / "x"), "--versions", text], capsys)
+
+
+def trajectories_of(segments: Segments, kinetic: float) -> Trajectories:
+    """One particle for every track, all of the same kinetic energy [MeV] at the start; the rest is zero."""
+    traj = np.unique(segments.traj_id)
+    whole = dict.fromkeys(("event_id", "vertex_id", "parent_id", "pdg_id", "start_process", "end_process"), 0 * traj)
+    real = {f.name: np.zeros(len(traj)) for f in fields(Trajectories) if f.name not in (*whole, "traj_id")}
+    points = {"start": np.zeros((len(traj), 3)), "end": np.zeros((len(traj), 3))}
+    return Trajectories(**whole, **(real | points | {"kinetic_start": np.full(len(traj), kinetic)}), traj_id=traj)
+
+
+def test_the_sample_before_the_selection_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    uncut = tmp_path / "segments.h5"
+    whole = Segments.concatenate([stopping_track(2212, 20.0, traj=n) for n in range(7)])
+    write_segments(uncut, whole, Provenance("produce", {"seed": 77}, {}, "code"))
+    assert run(arguments) == 0
+    page = tmp_path / "page.html"
+    assert "These are the selected deposits" in page.read_text(encoding="utf-8")
+    pages = []
+    for _ in range(2):
+        assert run([*arguments, "--sample", str(uncut)]) == 0
+        pages.append(page.read_bytes())
+    assert pages[0] == pages[1]
+    html = pages[0].decode()
+    assert "These are the selected deposits" not in html
+    assert "7</td><td>7</td><td>1.00" in html, "seven protons end inside, and all of them stop"
+    assert "energy deposited on the track" in html
+    with sample_writer(uncut, Provenance("produce", {"seed": 77}, {}, "code"), "x") as writer:
+        writer.add(whole, trajectories_of(whole, kinetic=160.0))
+    assert run([*arguments, "--sample", str(uncut)]) == 0
+    assert "kinetic energy at the start" in page.read_text(encoding="utf-8")
+    assert "nowhere.h5 does not exist" in refused([*arguments, "--sample", "nowhere.h5"], capsys)
+
+
+def test_the_sample_may_be_a_root_file(shared_data, tmp_path: Path) -> None:
+    arguments = sample_in(tmp_path)
+    assert run([*arguments, "--sample", str(shared_data / "edepsim_g4_20ev.root")]) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "energy deposited on the track" in html
+    assert str(shared_data.folder) not in html
+
+
+def test_the_sample_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = sample_in(tmp_path)
+    page = str(tmp_path / "page.html")
+    assert "page.html" in refused([*arguments, "--sample", page], capsys)

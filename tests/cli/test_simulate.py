@@ -19,14 +19,14 @@ from pipeline.storage.hits import read_hits, read_hits_truth
 from pipeline.storage.provenance import Provenance, read_provenance
 from pipeline.storage.segments import write_segments
 
-from ..tracks import straight_track
+from ..tracks import TWO_MUONS, straight_track
 
 
 @pytest.fixture(scope="module")
 def segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two muons of the particle gun, one per event."""
+    """Two muons, one per event."""
     path = tmp_path_factory.mktemp("sample") / "segments.h5"
-    sample = {"sample": {"gun": {"events": 2, "tracks_per_event": 1, "segment_length_cm": 1.0}}, "seed": 4}
+    sample = {"sample": TWO_MUONS, "seed": 1}
     assert run(["produce", "--config-json", json.dumps(sample), str(path)]) == 0
     return path
 

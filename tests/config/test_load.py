@@ -49,7 +49,7 @@ WRONG = {
         "simulate:\n  accuracy: best\n",
         "line 2: simulate.accuracy must be 'default' or 'precise', not 'best'",
     ),
-    "pair": ("sample: {gun: {kinetic_energy_mev: [1, 2, 3]}}\n", "sample.gun.kinetic_energy_mev needs 2 entries"),
+    "pair": ("sample: {generator: {blocks: {a: {species: [], x_cm: [1, 2, 3]}}}}\n", "blocks.a.x_cm needs 2 entries"),
     "name_of_folder": ("sample: {name: ../up}\n", "sample.name must be a name of letters"),
     "name_as_key": ("methods: {a/b: {}}\n", "methods.a/b must be a name of letters"),
     "sample_as_logs": ("sample:\n  name: Logs\n", "line 2: sample.name: 'Logs' is a folder of the workflow's own"),

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.config.models import Gun
 from pipeline.detector.argon import drift_velocity
-from pipeline.produce.gun import muon_gun
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.hits import RawHits
 from pipeline.storage.segments import RawSegments
 from pipeline.tables import Hits, Segments
+from tests.tracks import muons
 
 GEOMETRY = load_geometry("module0")
 TRUTH = {"electric_field": 0.5, "electron_lifetime": 2200.0}
 
 
 def good_segments(events: int = 6) -> Segments:
-    """Muons of the particle gun: nothing in them is wrong."""
-    gun = Gun(events=events, tracks_per_event=4, segment_length_cm=1.0)
-    found = muon_gun(gun, GEOMETRY, np.random.default_rng(8))
-    # The gun numbers deposits from the first; within the cathode (a note) there are none after this.
+    """Muons: nothing in them is wrong."""
+    found = muons(events, 4, GEOMETRY, 8)
+    # Deposits within the cathode would be a note.
     return found.take(np.flatnonzero(GEOMETRY.tpc_of(found.centre) >= 0))
 
 

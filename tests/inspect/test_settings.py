@@ -22,7 +22,7 @@ def test_the_defaults_are_without_fault() -> None:
     assert summary.findings == ()
     facts = dict(summary.facts)
     assert facts["targets"] == "2: target_1, target_2"
-    assert facts["sample"] == "particle gun: 48 events of 5 muons, 800 to 5000 MeV"
+    assert facts["sample"] == "muons_and_protons by argon: 32 events of 8 particles"
     assert "6 free" in facts["method gauss_newton"] and "method adam" not in facts
 
 
@@ -36,7 +36,11 @@ def test_methods_are_those_that_the_workflow_runs() -> None:
 
 CASES = {
     "sample": ({"sample": {"file": "nowhere.root"}}, "sample", "error", "nowhere.root"),
-    "gun": ({"sample": {"gun": {"segment_length_cm": 1e4}}}, "gun", "error", "segment_length_cm"),
+    "generator": (
+        {"sample": {"generator": {"blocks": {"far": {
+            "species": ({"pdg": (13,), "kinetic_energy_mev": (1e3, 1e3)},), "x_cm": (300.0, 400.0)
+        }}}}}, "generator", "error", "x_cm [300, 400] reaches out of the detector",
+    ),
     "targets": ({"scenarios": {"closure": {"targets": ("t",)}}}, "targets", "error", "no target 't'"),
     "initial": (
         {"methods": {"a": {"free": ("birks_ab",), "initial": {"birks_kb": 0.05}}}}, "method", "error", "birks_kb",

@@ -18,7 +18,7 @@ def test_the_record_is_the_same_twice_and_holds_the_whole_configuration(tmp_path
     record = json.loads((tmp_path / "once").read_text())
     assert Config.model_validate_json(json.dumps(record["config"])) == config
     assert record["targets"]["mine"]["birks_ab"] == 0.81
-    assert record["pages"] == ["results/closure/muon_gun/report.html"]
+    assert record["pages"] == ["results/closure/muons_and_protons/report.html"]
 
 
 def test_every_stage_and_the_packages_that_numbers_depend_on_are_named():

@@ -81,4 +81,4 @@ def test_make_paper_refuses_a_folder_without_any(tmp_path):
 def test_the_published_table_alone_goes_with_the_particle_gun(tmp_path, capsys):
     (tmp_path / "published_fits.csv").touch()
     assert paper_data(str(tmp_path), tmp_path) == {"paper": {"published": str(tmp_path / "published_fits.csv")}}
-    assert "particle gun" in capsys.readouterr().err
+    assert "generated muons" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import yaml
 
 from .conftest import TINY, Workflow
 
-FOLDER = "results/closure/muon_gun"
+FOLDER = "results/closure/generated"
 MISTAKES = {
     "perturb": [{"kind": "shift_tracks", "low_cm": 0.0, "high_cm": 0.1}, {"kind": "smear_dedx", "sigma": 0.02}],
     "contaminate": {"sample": "other", "fraction": 0.5, "wanted": 13, "species": 211},

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Workflow
 
-FOLDER = Path("results/closure/muon_gun")
+FOLDER = Path("results/closure/generated")
 RESULTS = {
     Path("results/run.json"),
     FOLDER / "segments.h5",
@@ -77,7 +77,7 @@ def test_a_copy_of_the_checkout_has_nothing_to_do(copied):
 @pytest.mark.parametrize(
     ("module", "again"),
     [
-        ("produce/gun.py", {"produce"} | AFTER_SELECT),
+        ("produce/generator.py", {"produce"} | AFTER_SELECT),
         ("select/cuts.py", AFTER_SELECT),
         ("detector/argon.py", {"simulate", "fit", "report"}),
         ("detector/files/module0.yaml", {"produce"} | AFTER_SELECT),

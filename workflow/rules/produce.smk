@@ -1,9 +1,10 @@
-# Energy deposits: from the particle gun, or converted from a file.
+# Energy deposits: of generated particles, or converted from a file.
 
 
 rule produce:
     input:
         detector=DETECTOR_FILE,
+        generator=lambda wildcards: GENERATOR_FILES[wildcards.sample],
     output:
         segments=of_sample("segments.h5"),
     log:
@@ -14,18 +15,19 @@ rule produce:
         sample=any_of([name for name in SOURCES if name not in SAMPLE_FILES]),
     conda:
         "../../envs/core.yaml"
-    threads: 1
+    threads: 2
     resources:
-        mem_mb=BASE_MB,
-        runtime=10,
+        mem_mb=2 * BASE_MB,
+        runtime=240,
     params:
         config=told_to("produce"),
         settings=used_by("produce"),
         code=code_of("produce"),
     message:
-        "Shooting muons through the detector"
+        "Producing {wildcards.sample}"
     shell:
-        "python -m pipeline.cli produce --config-json {params.config:q} {output.segments:q} > {log:q} 2>&1"
+        "python -m pipeline.cli produce --config-json {params.config:q} --processes {threads}"
+        " {output.segments:q} > {log:q} 2>&1"
 
 
 rule convert:

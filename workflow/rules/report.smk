@@ -18,6 +18,8 @@ TIMINGS = [
 rule report:
     input:
         segments=of_sample(INPUT_FILE),
+        # Before the cuts, which tear tracks.
+        sample=of_sample(DATA_FILE),
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         detector=DETECTOR_FILE,
     output:
@@ -35,7 +37,7 @@ rule report:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=BASE_MB,
+        mem_mb=2 * BASE_MB,
         runtime=15,
     params:
         config=told_to("report"),
@@ -49,7 +51,7 @@ rule report:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " {output.page:q} --fits {input.fits:q} --timings {params.timings:q}"
+        " --sample {input.sample:q} {output.page:q} --fits {input.fits:q} --timings {params.timings:q}"
         " --versions {params.versions:q} --record {params.record:q} > {log:q} 2>&1"
 
 
