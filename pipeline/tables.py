@@ -108,7 +108,8 @@ class Trajectories:
     """Every particle of a simulation, sorted by event and `traj_id`, and where its energy went.
 
     `(n,)`: `event_id`, `vertex_id`, `traj_id`, `parent_id` (-1: a primary), `pdg_id`; `t_start`, `t_end` [us]; `path`
-    [cm]; `start_process`, `end_process`: numbers of `PROCESSES`; in MeV `kinetic_start`, `kinetic_end` and
+    [cm], 0 for photons; `start_process`, `end_process`: numbers of `PROCESSES`; in MeV `kinetic_start`, `kinetic_end`
+    and
     * `supply`: energy that the particle brings: its kinetic energy, and what its mass will set free (decay,
       annihilation, absorption);
     * `deposited`: left in the argon along it;

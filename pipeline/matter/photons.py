@@ -19,7 +19,8 @@ _PHOTOELECTRIC, _POWER = 64.0, 2.95
 
 #: Pair production in units of its limit at high energy, 7/9 per radiation length, against energy [MeV]: up to 20 MeV
 #: XCOM's attenuation of argon less Compton scattering; above, the parametrisation of Hubbell, Gimm and Overbo, J. Phys.
-#: Chem. Ref. Data 9 (1980) 1023, in Geant4's physics reference manual, which agrees with XCOM below within 1 %.
+#: Chem. Ref. Data 9 (1980) 1023, in Geant4's physics reference manual, which agrees with XCOM within 1 % from 4 to
+#: 20 MeV.
 _PAIRS = np.array(
     [
         [1.022, 0.0],
