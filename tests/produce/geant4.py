@@ -18,7 +18,7 @@ from pipeline.matter.ranges import range_table
 from pipeline.matter.scattering import across, scatter
 from pipeline.parameters import CALIBRATED, table
 from pipeline.produce.flight import World
-from pipeline.produce.joining import RAW
+from pipeline.produce.joining import RAW, Joining
 from pipeline.produce.rules import Rules
 from pipeline.produce.transport import transport
 from pipeline.select.cuts import apply_cuts
@@ -66,7 +66,14 @@ def halves(steps: Steps, events: int) -> tuple[Steps, Steps]:
     return steps.take(first), steps.take(~first)
 
 
-def ours(theirs: Steps, species: int, energy: float | tuple[float, float], repeat: int, seed: int) -> Steps:
+def ours(
+    theirs: Steps,
+    species: int,
+    energy: float | tuple[float, float],
+    repeat: int,
+    seed: int,
+    joining: Joining = RAW,
+) -> Steps:
     """Our steps from the starts and directions of Geant4's primaries, `repeat` times over.
 
     `energy`: kinetic [MeV], or the ends of its uniform distribution.
@@ -90,7 +97,7 @@ def ours(theirs: Steps, species: int, energy: float | tuple[float, float], repea
         np.zeros(n),
     )
     world = World.of(load_geometry("module0"))
-    s = transport(primaries, world, Rules(step=LONGEST, hadronic=species == PROTON), RAW, rng).segments
+    s = transport(primaries, world, Rules(step=LONGEST, hadronic=species == PROTON), joining, rng).segments
     return Steps(s.event_id, s.traj_id, s.pdg_id, s.start, s.end, s.dE, s.dx)
 
 
