@@ -60,9 +60,9 @@ def minimise(
         size = float(np.abs(step).max())
         trial = _try(evaluate, state.x + step)
         # At the minimum rounding decides whether a step helps; a negligible step is the end either way.
-        settled = (size <= tolerance and state.control <= 1.0) or _gain(
-            current, room(state.x)
-        ) <= precision * current.cost
+        # A step that bounds cut short may promise a loss: that is not the minimum.
+        gain = abs(_gain(current, room(state.x)))
+        settled = (size <= tolerance and state.control <= 1.0) or gain <= precision * current.cost
         if trial is not None and trial.cost_seen_from(current) < current.cost:
             current = trial
             x, damping = state.x + step, max(state.control * _DOWN, _SMALLEST_DAMPING)

@@ -69,7 +69,11 @@ def main(args: argparse.Namespace) -> None:
     geometry = load_geometry(config.detector.file)
     sample = read_sample(args.segments, config, geometry, args.output)
     if args.sample is not None:
-        sample = replace(sample, uncut=read_uncut(args.sample, config, geometry))
+        uncut_sample = read_uncut(args.sample, config, geometry)
+        more = {args.sample.name: args.sample}
+        if uncut_sample.mislabelled:
+            more["contaminate.log"] = args.sample.parent / "logs" / "contaminate.log"
+        sample = replace(sample, uncut=uncut_sample, files={**sample.files, **links(more, args.output)})
     page = render_page(
         config.report.title,
         sample,
@@ -140,7 +144,10 @@ def read_uncut(path: Path, config: Config, geometry: DetectorGeometry) -> Uncut:
     except FileFormatError:  # a ROOT file
         told = False
     if not told:
-        return Uncut(read.segments, None, warnings)
+        wrong = 0
+        if read.true_pdg_id is not None:
+            wrong = len(np.unique(read.segments.track_index()[read.true_pdg_id != read.segments.pdg_id]))
+        return Uncut(read.segments, None, warnings, wrong)
     keys = np.unique(np.stack([read.segments.event_id, read.segments.traj_id], axis=1), axis=0)
     known = read_trajectories(path, geometry.drift_axis)
     return Uncut(read.segments, known.kinetic_of(keys[:, 0], keys[:, 1]), warnings)

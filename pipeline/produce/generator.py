@@ -25,6 +25,9 @@ DEFAULT_EVENTS = 100
 #: changes every sample.
 GROUP_EVENTS, GROUP_PARTICLES = 256, 65536
 
+#: More particles than this in a sample (a day of work, a terabyte of deposits) are refused.
+MOST_IN_ALL = 10**8
+
 #: Places [cm] by which a position may lie outside the detector, for settings written with three decimals.
 TOLERANCE = 1e-3
 
@@ -76,9 +79,15 @@ def expanded(generator: Generator, geometry: DetectorGeometry) -> Generator:
         for name, block in blocks.items():
             _check(block, geometry, f"{place}{name}", axes)
     try:
-        return Generator(blocks=blocks, events=events_of(generator))
+        result = Generator(blocks=blocks, events=events_of(generator))
     except ValidationError as error:
         raise ConfigError(f"{place}{error.errors()[0]['ctx']['error']}.") from error
+    if events_of(result) * particles_in(result)[1] > MOST_IN_ALL:
+        raise ConfigError(
+            f"sample.generator: {result.events} events of up to {particles_in(result)[1]} particles are more than "
+            f"{MOST_IN_ALL:.0e} in all; lower events."
+        )
+    return result
 
 
 def check_generator(generator: Generator, geometry: DetectorGeometry) -> None:

@@ -38,12 +38,14 @@ _OPEN_FITS = 3
 class Uncut:
     """A sample before the selection (simulation frame), and what was noticed on reading.
 
-    `start_energy` `(tracks,)` [MeV] by track, in the order of `Segments.track_index`, NaN where unknown.
+    `start_energy` `(tracks,)` [MeV] by track, in the order of `Segments.track_index`, NaN where unknown. `mislabelled`
+    is the number of tracks whose species is not the one that they are labelled with, as far as known.
     """
 
     segments: Segments
     start_energy: Floats | None = None
     warnings: Sequence[str] = ()
+    mislabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def render_page(
         "page.html",
         title=title,
         headline=headline(fits),
-        facts=[*_facts(fits, geometry), *_perturbed(sample)],
+        facts=[*_facts(fits, geometry), *_contaminated(sample), *_perturbed(sample)],
         sample=_sample(sample),
         physics=physics,
         event=_event(event, number, len(drawn)),
@@ -177,6 +179,17 @@ def _facts(fits: Sequence[Fit], geometry: DetectorGeometry) -> list[str]:
     if "seed" in config:
         facts.append(f"seed {config['seed']}")
     return facts
+
+
+def _contaminated(sample: Sample) -> list[str]:
+    """How many tracks of the data carry the label of another species."""
+    if sample.uncut is None or not sample.uncut.mislabelled:
+        return []
+    tracks = len(np.unique(sample.uncut.segments.track_index()))
+    return [
+        f"data contaminated: {words.count(sample.uncut.mislabelled)} of {words.count(tracks, 'track')} are of another "
+        "species than their label says"
+    ]
 
 
 def _perturbed(sample: Sample) -> list[str]:

@@ -305,3 +305,29 @@ def test_status_is_a_clause_that_says_which_way_it_ended(name):
     outcome, _ = solve(problem.evaluate, problem.start)
     assert re.match(r"(converged|did not converge): [a-zA-Z0-9].*[^.]$", outcome.status)
     assert outcome.status.startswith("converged") == outcome.converged
+
+
+def test_bounds_that_cut_a_step_short_are_no_minimum() -> None:
+    """Where the step within the bounds of a quadratic would raise it, as here from the start, the search goes on."""
+    j = np.array([[1.0, -0.1, 0.4], [-0.4, 0.1, -0.3], [0.3, -1.5, 0.6]])
+    r = np.array([-0.6, 1.2, -0.9])
+    problem = Problem(lambda x: j @ x + r, lambda x: j, start=(0.0, 0.0, 0.0))
+
+    def box(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return -0.5 - x, 0.5 - x
+
+    found = minimise(
+        problem.evaluate,
+        box,
+        np.zeros(3),
+        tolerance=1e-10,
+        precision=1e-12,
+        max_iterations=200,
+        record=lambda state, evaluation: None,
+    )
+    assert found.state.iteration > 1
+    assert found.evaluation.cost < problem.evaluate(np.zeros(3)).cost
+    if found.converged:  # then nothing that the bounds allow goes down
+        x, gradient = found.state.x, found.evaluation.gradient
+        free = np.abs(x) < 0.5 - 1e-9
+        assert np.abs(gradient[free]).max(initial=0.0) < 1e-6

@@ -100,6 +100,7 @@ def test_more_events_leave_the_first_as_they_were(tmp_path: Path) -> None:
         (settings(preset="muon_1gev", blocks={"a": {"species": []}}), "species"),
         (settings(preset="cosmic_moun"), "preset"),
         (settings(events=0), "events"),
+        (settings(preset="muon_1gev", events=10**9), "lower events"),
         (settings(dlp_file="nowhere.yaml"), "nowhere.yaml"),
         (settings(blocks={"a": {"species": [{"pdg": [2112], "kinetic_energy_mev": [1, 2]}]}}), "neutral"),
         (settings(blocks={"a": {"species": [{"pdg": [13], "kinetic_energy_mev": [9, 1]}]}}), "upside down"),

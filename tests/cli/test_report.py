@@ -163,6 +163,22 @@ def test_the_sample_before_the_selection_is_judged(tmp_path: Path, capsys: pytes
     assert "nowhere.h5 does not exist" in refused([*arguments, "--sample", "nowhere.h5"], capsys)
 
 
+def test_a_contaminated_sample_says_so(tmp_path: Path) -> None:
+    arguments = sample_in(tmp_path)
+    uncut = tmp_path / "contaminated.h5"
+    whole = Segments.concatenate([stopping_track(2212, 20.0, traj=n) for n in range(7)])
+    true = np.where(whole.traj_id < 2, 211, 2212)
+    write_segments(uncut, whole, Provenance("contaminate", {}, {}, "code"), true_pdg_id=true)
+    assert run([*arguments, "--sample", str(uncut)]) == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "data contaminated: 2 of 7 tracks are of another species than their label says" in html
+    assert 'href="contaminated.h5"' in html
+    true = whole.pdg_id
+    write_segments(uncut, whole, Provenance("contaminate", {}, {}, "code"), true_pdg_id=true)
+    assert run([*arguments, "--sample", str(uncut)]) == 0
+    assert "data contaminated" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_the_sample_may_be_a_root_file(shared_data, tmp_path: Path) -> None:
     arguments = sample_in(tmp_path)
     assert run([*arguments, "--sample", str(shared_data / "edepsim_g4_20ev.root")]) == 0
