@@ -17,11 +17,16 @@ from ..tables import Primaries
 from .flight import World
 from .generator import events_of, expanded, primaries
 from .joining import RAW, Joining
+from .light import ELECTRON, PHOTON
 from .rules import Rules
 from .transport import Transported, transport
 
 #: Primaries that are followed together, about: enough for arrays to be worth it, few enough for some 100 MB.
 _TOGETHER = 500
+
+#: Energy [MeV] of an electron or photon whose shower is as much as one more primary: its steps grow with its energy,
+#: those of others with the size of the detector.
+_SHOWER = 1000.0
 
 #: Number of the stream of random numbers that transport draws from.
 _STREAM = 7
@@ -53,8 +58,11 @@ class Recipe:
 
 def parts(recipe: Recipe) -> list[tuple[int, int]]:
     """First event and number of events of each part; they depend on the recipe only, never on the cores."""
-    first = primaries(recipe.generator, recipe.geometry, recipe.seed, 0, min(recipe.events, 20))
-    each = max(1, round(_TOGETHER * min(recipe.events, 20) / max(len(first), 1)))
+    some = min(recipe.events, 20)
+    first = primaries(recipe.generator, recipe.geometry, recipe.seed, 0, some)
+    showers = np.isin(np.abs(first.pdg_id), (ELECTRON, PHOTON))
+    size = len(first) + float(first.kinetic_energy[showers].sum()) / _SHOWER
+    each = max(1, round(_TOGETHER * some / max(size, 1.0)))
     return [(start, min(each, recipe.events - start)) for start in range(0, recipe.events, each)]
 
 

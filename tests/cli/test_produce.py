@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.config.models import Checks, Config, Sample, Select
-from pipeline.produce.sample import Recipe, produce
+from pipeline.produce.sample import Recipe, parts, produce
 from pipeline.select.cuts import apply_cuts
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.sample import has_trajectories, read_trajectories
@@ -151,3 +151,11 @@ def test_an_empty_event_is_possible(tmp_path: Path) -> None:
     assert run(["produce", "--config-json", settings(blocks={"maybe": block}, events=40), str(file)]) == 0
     tracks: Trajectories = read_trajectories(file)
     assert 5 < len(np.unique(tracks.event_id)) < 35
+
+
+def test_showers_of_high_energy_are_followed_few_at_a_time() -> None:
+    """An electron of 100 GeV makes some 10 000 deposits: hundreds of them at once would take many GB."""
+    block = {"species": [{"pdg": [11], "kinetic_energy_mev": [1e5, 1e5]}]}
+    sample = Sample.model_validate({"generator": {"events": 100, "blocks": {"electrons": block}}})
+    recipe = Recipe.of(sample, load_geometry(Config().detector.file), seed=1)
+    assert max(events for _, events in parts(recipe)) <= 10
