@@ -1,6 +1,9 @@
 """`gradcal produce`, from the configuration to the file."""
 
 import json
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import h5py
@@ -9,6 +12,7 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.config.models import Checks, Config, Sample, Select
+from pipeline.errors import MemoryLimitError
 from pipeline.produce.sample import Recipe, parts, produce
 from pipeline.select.cuts import apply_cuts
 from pipeline.storage.detector import load_geometry
@@ -159,3 +163,23 @@ def test_showers_of_high_energy_are_followed_few_at_a_time() -> None:
     sample = Sample.model_validate({"generator": {"events": 100, "blocks": {"electrons": block}}})
     recipe = Recipe.of(sample, load_geometry(Config().detector.file), seed=1)
     assert max(events for _, events in parts(recipe)) <= 10
+
+
+def test_a_process_that_is_ended_from_outside_ends_the_others() -> None:
+    def terminated(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, terminated)  # as in `gradcal`; processes inherit it
+    try:
+        block = {"vertices": [250, 250], "species": [{"pdg": [13], "kinetic_energy_mev": [1000.0, 1000.0]}]}
+        sample = Sample.model_validate({"generator": {"events": 40, "blocks": {"muons": block}}})
+        work = produce(Recipe.of(sample, load_geometry(Config().detector.file), seed=1), 2)
+        next(work)
+        one = multiprocessing.active_children()[0].pid
+        assert one is not None
+        os.kill(one, signal.SIGKILL)
+        with pytest.raises(MemoryLimitError, match="processes"):
+            list(work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not multiprocessing.active_children()
