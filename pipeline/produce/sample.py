@@ -85,7 +85,7 @@ def produce(recipe: Recipe, processes: int) -> Iterator[Transported]:
     """The parts of a sample in order, made by `processes` processes: the same whatever their number.
 
     At most a few finished parts wait, so that memory does not grow with the number of events. Raises
-    `MemoryLimitError` where memory does not suffice, or one of the processes is ended, as systems do that run out of it.
+    `MemoryLimitError` where memory does not suffice or one of the processes is ended, as systems short of it do.
     """
     work = parts(recipe)
     try:
@@ -111,7 +111,7 @@ def _together(recipe: Recipe, work: list[tuple[int, int]], processes: int) -> It
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _as_worker() -> None:
