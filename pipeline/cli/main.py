@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def _run_command(command: str, summary: str, arguments: Sequence[str]) -> int:
     prog = f"gradcal {command}"
     # A batch system ends jobs with SIGTERM: leave through the same door as Ctrl-C, so that temporary files go.
     previous = signal.signal(signal.SIGTERM, _terminated)
+    hook, sys.unraisablehook = sys.unraisablehook, _once_more
     try:
         module = importlib.import_module(f"{__package__}.{command}")
         parser = Parser(prog=prog, description=summary, allow_abbrev=False)
@@ -94,6 +96,7 @@ def _run_command(command: str, summary: str, arguments: Sequence[str]) -> int:
             raise
         return _fail(prog, _sentence(error))
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, previous)
     return 0
 
@@ -135,6 +138,20 @@ def _reader_gone() -> bool:
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
+
+
+def _once_more(swallowed: sys.UnraisableHookArgs) -> None:
+    """Send a signal again that came while an object was being removed, where Python ignores what its handler raises.
+
+    That is no rare case: a signal that comes while HDF5 compresses is handled when h5py removes what it used for it.
+    """
+    number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(swallowed.exc_type)
+    if number is None:
+        sys.__unraisablehook__(swallowed)
+        return
+    later = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    later.daemon = True
+    later.start()
 
 
 def _overview(known: dict[str, str]) -> str:

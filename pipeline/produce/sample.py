@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import parent_process
 
 import numpy as np
 
 from ..config.generator import Generator, Transport
 from ..config.models import Sample
 from ..detector.geometry import DetectorGeometry
+from ..errors import MemoryLimitError
 from ..tables import Primaries
 from .flight import World
 from .generator import events_of, expanded, primaries
 from .joining import RAW, Joining
+from .light import ELECTRON, PHOTON
 from .rules import Rules
 from .transport import Transported, transport
 
 #: Primaries that are followed together, about: enough for arrays to be worth it, few enough for some 100 MB.
 _TOGETHER = 500
+
+#: Energy [MeV] of an electron or photon whose shower is as much as one more primary: its steps grow with its energy,
+#: those of others with the size of the detector.
+_SHOWER = 1000.0
 
 #: Number of the stream of random numbers that transport draws from.
 _STREAM = 7
@@ -53,8 +63,11 @@ class Recipe:
 
 def parts(recipe: Recipe) -> list[tuple[int, int]]:
     """First event and number of events of each part; they depend on the recipe only, never on the cores."""
-    first = primaries(recipe.generator, recipe.geometry, recipe.seed, 0, min(recipe.events, 20))
-    each = max(1, round(_TOGETHER * min(recipe.events, 20) / max(len(first), 1)))
+    some = min(recipe.events, 20)
+    first = primaries(recipe.generator, recipe.geometry, recipe.seed, 0, some)
+    showers = np.isin(np.abs(first.pdg_id), (ELECTRON, PHOTON))
+    size = len(first) + float(first.kinetic_energy[showers].sum()) / _SHOWER
+    each = max(1, round(_TOGETHER * some / max(size, 1.0)))
     return [(start, min(each, recipe.events - start)) for start in range(0, recipe.events, each)]
 
 
@@ -71,15 +84,25 @@ def produce_part(recipe: Recipe, first: int, events: int) -> Transported:
 def produce(recipe: Recipe, processes: int) -> Iterator[Transported]:
     """The parts of a sample in order, made by `processes` processes: the same whatever their number.
 
-    At most a few finished parts wait, so that memory does not grow with the number of events.
+    At most a few finished parts wait, so that memory does not grow with the number of events. Raises
+    `MemoryLimitError` where memory does not suffice or one of the processes is ended, as systems short of it do.
     """
     work = parts(recipe)
-    if processes < 2 or len(work) < 2:
-        for first, events in work:
-            yield produce_part(recipe, first, events)
-        return
+    try:
+        if processes < 2 or len(work) < 2:
+            yield from (produce_part(recipe, first, events) for first, events in work)
+        else:
+            yield from _together(recipe, work, processes)
+    except (BrokenProcessPool, MemoryError) as error:
+        raise MemoryLimitError(
+            "the memory of this machine did not suffice to follow the particles, or one of the processes was ended "
+            "from outside; lower --processes, or the particles in an event (sample.generator)."
+        ) from error
+
+
+def _together(recipe: Recipe, work: list[tuple[int, int]], processes: int) -> Iterator[Transported]:
     waiting: deque[Future[Transported]] = deque()
-    with ProcessPoolExecutor(min(processes, len(work))) as pool:
+    with ProcessPoolExecutor(min(processes, len(work)), initializer=_as_worker) as pool:
         try:
             for first, events in work:
                 waiting.append(pool.submit(produce_part, recipe, first, events))
@@ -87,7 +110,20 @@ def produce(recipe: Recipe, processes: int) -> Iterator[Transported]:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise MemoryError("a process that follows particles was ended") from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+
+
+def _as_worker() -> None:
+    """Make a process of the pool end when it is told to, leave Ctrl-C to the main one, and not outlive that."""
+    # Handlers are inherited, and the pool would take what they raise for a result and go on.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    main = parent_process()
+    if main is not None:
+        main.join()
+        os._exit(1)

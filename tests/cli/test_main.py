@@ -140,6 +140,21 @@ sys.exit(main.run(["config"]))
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_comes_while_an_object_is_removed_is_not_lost(number, status, command):
+    class Removed:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+
+    def body(args):
+        Removed()
+        time.sleep(5)
+        raise ConfigError("The signal was lost.")
+
+    command(body)
+    assert main.run(["config"]) == status
+
+
 @pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("arguments", [["config"], ["config", "--help"], ["--help"], ["--version"]])
 def test_reader_that_stops_reading_is_no_error(arguments, buffered):

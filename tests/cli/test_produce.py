@@ -1,6 +1,9 @@
 """`gradcal produce`, from the configuration to the file."""
 
 import json
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import h5py
@@ -9,7 +12,8 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.config.models import Checks, Config, Sample, Select
-from pipeline.produce.sample import Recipe, produce
+from pipeline.errors import MemoryLimitError
+from pipeline.produce.sample import Recipe, parts, produce
 from pipeline.select.cuts import apply_cuts
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.sample import has_trajectories, read_trajectories
@@ -152,3 +156,31 @@ def test_an_empty_event_is_possible(tmp_path: Path) -> None:
     assert run(["produce", "--config-json", settings(blocks={"maybe": block}, events=40), str(file)]) == 0
     tracks: Trajectories = read_trajectories(file)
     assert 5 < len(np.unique(tracks.event_id)) < 35
+
+
+def test_showers_of_high_energy_are_followed_few_at_a_time() -> None:
+    """An electron of 100 GeV makes some 10 000 deposits: hundreds of them at once would take many GB."""
+    block = {"species": [{"pdg": [11], "kinetic_energy_mev": [1e5, 1e5]}]}
+    sample = Sample.model_validate({"generator": {"events": 100, "blocks": {"electrons": block}}})
+    recipe = Recipe.of(sample, load_geometry(Config().detector.file), seed=1)
+    assert max(events for _, events in parts(recipe)) <= 10
+
+
+def test_a_process_that_is_ended_from_outside_ends_the_others() -> None:
+    def terminated(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, terminated)  # as in `gradcal`; processes inherit it
+    try:
+        block = {"vertices": [250, 250], "species": [{"pdg": [13], "kinetic_energy_mev": [1000.0, 1000.0]}]}
+        sample = Sample.model_validate({"generator": {"events": 40, "blocks": {"muons": block}}})
+        work = produce(Recipe.of(sample, load_geometry(Config().detector.file), seed=1), 2)
+        next(work)
+        one = multiprocessing.active_children()[0].pid
+        assert one is not None
+        os.kill(one, signal.SIGKILL)
+        with pytest.raises(MemoryLimitError, match="processes"):
+            list(work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not multiprocessing.active_children()
