@@ -26,8 +26,8 @@ TRANSPORTABLE = (11, -11, 13, -13, 22, 211, -211, 321, -321, 2212)
 ENERGY_LIMITS = (0.05, 1.0e5)
 LOWEST_PROTON_ENERGY = 1.0
 
-#: More particles than this in one event are refused.
-MOST_PARTICLES = 100_000
+#: More particles than this in one event, which is followed as a whole (muons of 1 GeV: 2 GB), are refused.
+MOST_PARTICLES = 20_000
 
 #: Samples that are known by name (`pipeline.produce.presets`).
 Preset = Literal["muons_and_protons", "muon_1gev", "mixed", "stopping_proton", "stopping_muon", "cosmic_muon"]
