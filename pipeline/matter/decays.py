@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from ..tables import Floats, Ints
-from .particles import ELECTRON_MASS, MUON_MASS, mass
+from .particles import ELECTRON_MASS, MUON_MASS, mass, masses
 from .scattering import isotropic
 
 MUON, PION, KAON, NEUTRAL_PION, ELECTRON, PHOTON, PROTON = 13, 211, 321, 111, 11, 22, 2212
@@ -37,8 +37,7 @@ class Products:
     def of(owner: Ints, pdg_id: Ints, four: Floats) -> Products:
         """From four-momenta `(m, 4)`, energy first [MeV]."""
         momentum = np.linalg.norm(four[:, 1:], axis=1)
-        masses = np.array([mass(abs(int(code))) for code in pdg_id]) if len(pdg_id) else np.zeros(0)
-        kinetic = np.maximum(four[:, 0] - masses, 0.0)
+        kinetic = np.maximum(four[:, 0] - masses(pdg_id), 0.0)
         return Products(owner, pdg_id, kinetic, four[:, 1:] / np.maximum(momentum, 1e-300)[:, None])
 
 
@@ -142,11 +141,11 @@ def _kaon(rng: np.random.Generator, sign: Ints) -> Products:
         rows = np.flatnonzero(mode == number)
         if not len(rows):
             continue
-        masses = tuple(0.0 if code == 14 else mass(abs(code)) for code in products)
-        if len(masses) == 2:
-            found: list[Floats] = list(two_bodies(rng, np.full(len(rows), mass(KAON)), masses[0], masses[1]))
+        light = tuple(0.0 if code == 14 else mass(abs(code)) for code in products)
+        if len(light) == 2:
+            found: list[Floats] = list(two_bodies(rng, np.full(len(rows), mass(KAON)), light[0], light[1]))
         else:
-            found = three_bodies(rng, len(rows), mass(KAON), (masses[0], masses[1], masses[2]))
+            found = three_bodies(rng, len(rows), mass(KAON), (light[0], light[1], light[2]))
         for code, four in zip(products, found):
             if code != 14:
                 owners.append(rows)
@@ -172,9 +171,9 @@ def decay(rng: np.random.Generator, species: int, sign: Ints, kinetic_energy: Fl
 def to_laboratory(products: Products, parent_mass: float, kinetic_energy: Floats, direction: Floats) -> Products:
     """Products made in the rest frame of parents with `kinetic_energy` `(n,)` [MeV] and `direction` `(n, 3)`."""
     owner = products.owner
-    masses = np.array([mass(abs(int(code))) for code in products.pdg_id]) if len(owner) else np.zeros(0)
-    energy = products.kinetic_energy + masses
-    momentum = np.sqrt(np.maximum(energy**2 - masses**2, 0.0))
+    at_rest = masses(products.pdg_id)
+    energy = products.kinetic_energy + at_rest
+    momentum = np.sqrt(np.maximum(energy**2 - at_rest**2, 0.0))
     gamma = 1 + kinetic_energy[owner] / parent_mass
     beta = np.sqrt(1 - 1 / gamma**2)
     four = np.column_stack([energy, momentum[:, None] * products.direction])

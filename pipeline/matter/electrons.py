@@ -11,6 +11,7 @@ import numpy as np
 from ..tables import Bools, Floats
 from .particles import ELECTRON_MASS
 from .stopping import LIQUID_ARGON, K, density_effect
+from .straggling import landau_width
 
 #: Below this kinetic energy [MeV] (range 2 um) the stopping power is kept: the Born approximation ends.
 LOWEST = 0.01
@@ -57,9 +58,7 @@ def knock_on_rate(kinetic_energy: Floats, cut: float) -> Floats:
 
     `sample_knock_on` says which of the collisions drawn with it are real. `kinetic_energy` any shape [MeV].
     """
-    tau = kinetic_energy / ELECTRON_MASS
-    beta2 = tau * (tau + 2) / (tau + 1) ** 2
-    scale = 0.5 * K * LIQUID_ARGON.density * LIQUID_ARGON.z_over_a / beta2
+    scale = landau_width(kinetic_energy, np.ones_like(kinetic_energy), ELECTRON_MASS)
     return np.asarray(_BOUND * scale * np.maximum(1 / cut - 1 / kinetic_energy, 0.0))
 
 

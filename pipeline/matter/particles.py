@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+
+from ..tables import Floats, Ints
+
 #: Mass of the electron [MeV], CODATA 2018.
 ELECTRON_MASS = 0.51099895
 
@@ -54,3 +58,9 @@ def mass(pdg_id: int) -> float:
     if value is None:
         raise ValueError(f"no mass is known for PDG code {pdg_id}")
     return float(value)
+
+
+def masses(pdg_ids: Ints) -> Floats:
+    """Masses [MeV] of particles or antiparticles by their PDG codes `(n,)`; raises as `mass`."""
+    known, which = np.unique(np.abs(pdg_ids), return_inverse=True)
+    return np.array([mass(int(code)) for code in known], dtype=np.float64)[which.reshape(-1)]

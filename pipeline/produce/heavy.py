@@ -24,7 +24,8 @@ from ..matter.particles import ELECTRON_MASS, LIGHT, mass
 from ..matter.radiation import FINE_STRUCTURE, muon_bremsstrahlung, photon_rate, sample_photons
 from ..matter.ranges import RangeTable, loss_table
 from ..matter.scattering import leaning
-from ..matter.stopping import LIQUID_ARGON, K, beta_squared, largest_transfer
+from ..matter.stopping import beta_squared, largest_transfer
+from ..matter.straggling import landau_width
 from ..matter.transport import advance
 from ..tables import Bools, Floats, Ints
 from .flight import Flock, Record, World, move, supply
@@ -75,7 +76,7 @@ def _rates(species: int, kinetic: Floats, m: float, rules: Rules) -> Floats:
     """`(n, 7)` upper bounds of what can happen per length [1/cm], see `_KNOCK_ON` and following."""
     found = np.zeros((len(kinetic), 7))
     most = largest_transfer(kinetic, m)
-    scale = 0.5 * K * LIQUID_ARGON.density * LIQUID_ARGON.z_over_a / beta_squared(kinetic, m)
+    scale = landau_width(kinetic, np.ones_like(kinetic), m)
     found[:, _KNOCK_ON] = _BOUND * scale * np.maximum(1 / rules.cut - 1 / most, 0.0)
     if species == MUON:
         found[:, _PHOTON] = photon_rate(kinetic, muon_bremsstrahlung(kinetic), rules.least_photon)

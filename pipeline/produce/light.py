@@ -13,8 +13,8 @@ from ..matter.photons import compton, pair_production, photoelectric, sample_com
 from ..matter.radiation import electron_radiation, photon_rate, sample_photons
 from ..matter.ranges import electron_table
 from ..matter.scattering import isotropic, leaning, mean_square_angle
-from ..matter.stopping import LIQUID_ARGON, K, beta_squared
-from ..matter.straggling import sample_loss
+from ..matter.stopping import beta_squared
+from ..matter.straggling import landau_width, sample_loss
 from ..tables import Bools, Floats, Ints
 from .flight import Flock, Record, World, move, supply
 from .rules import Rules
@@ -75,7 +75,7 @@ def _loss(
     mean = np.where(step > 0, np.maximum(kinetic - after, 0.0), 0.0)
     middle = np.maximum(kinetic - 0.5 * mean, 0.5 * LOWEST)
     beta2 = beta_squared(middle, ELECTRON_MASS)
-    xi = 0.5 * K * LIQUID_ARGON.density * LIQUID_ARGON.z_over_a * step / beta2
+    xi = landau_width(middle, step, ELECTRON_MASS)
     loss = sample_loss(rng, mean, xi, beta2, 0.5 * middle, rules.cut)
     stops = (residual <= step * (1 + 1e-12)) | (loss >= kinetic)
     path = np.minimum(step, residual) * (kinetic / np.maximum(np.maximum(loss, kinetic), 1e-300))
