@@ -287,6 +287,59 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Probability:
+    """What a model that knows its noise says of data, in independent groups (the pixels of a readout).
+
+    `log` `(g,)`: log-probability of the data of each group (of densities where data are real numbers), `score`
+    `(g, P)`: its derivatives to P parameters, `curvature` `(P, P)`: an approximation of the information that steers
+    steps (positive semi-definite). `hits` of the data were explained, `outliers` were not: their probability is that
+    of an outlier.
+    """
+
+    log: Floats
+    score: Floats
+    curvature: Floats
+    hits: int
+    outliers: int
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How well a fit knows its free parameters `names` (P of them).
+
+    `kind` says where `covariance` `(P, P)` (physical units) comes from, such as "expected information"; `others` holds
+    covariances by other means, by their names. `eigenvalues` `(P,)` (ascending) and `eigenvectors` `(P, P)` (columns)
+    are those of the information scaled to unit diagonal. `directions` says in words, weakest first, which combinations
+    of parameters are known least; `intervals` holds 68 % intervals found by profiles; `caveats` are sentences.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    covariance: Floats
+    eigenvalues: Floats
+    eigenvectors: Floats
+    directions: tuple[str, ...] = ()
+    others: Mapping[str, Floats] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def standard(self) -> Floats:
+        """`(P,)` standard uncertainties (physical units)."""
+        return np.asarray(np.sqrt(np.diag(self.covariance)))
+
+    @property
+    def correlation(self) -> Floats:
+        """`(P, P)` correlation of the parameters."""
+        return np.asarray(self.covariance / np.outer(self.standard, self.standard))
+
+    @property
+    def condition_number(self) -> float:
+        """Ratio of the largest to the smallest eigenvalue of the normalised information."""
+        return float(self.eigenvalues[-1] / max(self.eigenvalues[0], np.finfo(float).tiny))
+
+
+@dataclass(frozen=True)
 class CutStep:
     """One line of a cut flow: what is left after the cut called `name`."""
 
@@ -317,7 +370,7 @@ class FitResult:
 
     `history` has one array `(iterations + 1,)` per free parameter (physical units) and per diagnostic
     (`objective`, `damping`, `matched`, `unmatched_model`, `unmatched_data`, `gradient`); `diagnostics` holds plain
-    numbers.
+    numbers. `uncertainty` is None where no noise was in the model.
     """
 
     status: str
@@ -328,3 +381,4 @@ class FitResult:
     history: Mapping[str, Floats]
     diagnostics: Mapping[str, float]
     warnings: tuple[str, ...] = field(default=())
+    uncertainty: Uncertainty | None = None
