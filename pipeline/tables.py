@@ -206,8 +206,8 @@ class Observables:
 
     `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
     `value_names`; `valid` `(n,)` is false for rows a fit must not use. `columns` holds more `(n,)` arrays that a
-    readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`. `integer`: values are
-    whole ADC counts and starts of whole clock ticks.
+    readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`.
+    `integer`: values are whole ADC counts and starts of whole clock ticks.
     """
 
     event: Ints
