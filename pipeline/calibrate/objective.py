@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from ..tables import Bools, Floats, Linearised, Observables
-from .residuals import match, residuals
+from ..tables import Bools, Floats, Ints, Linearised, Observables
+from .residuals import Match, match, residuals, restricted
+
+_NO_MASK = (
+    "Hits near the threshold are fitted too (min_charge_electrons is 0): noise decides which of them there are, and "
+    "the uncertainty does not contain the bias that this gives."
+)
 
 
 class ObservableModel(Protocol):
@@ -59,6 +65,33 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
+class Estimating:
+    """The equations that a fit by weights solves, at one point: the sum of `scores` `(g, P)` is zero at the solution.
+
+    Each row is that of an independent group of data. `sensitivity` `(P, P)` is the expected derivative of minus their
+    sum. `chi2` is the plain sum of squares of the `residuals` (their number). `caveats` are sentences on what the
+    solution cannot be trusted with where data carry noise.
+    """
+
+    scores: Floats
+    sensitivity: Floats
+    chi2: float
+    residuals: int
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Residuals `r` `(m, k)` in `unit`, their derivatives `j` `(m, k, P)`, and the `difference` in physical units."""
+
+    pairs: Match
+    difference: Floats
+    unit: Floats
+    r: Floats
+    j: Floats
+
+
+@dataclass(frozen=True)
 class MatchedResiduals:
     """Fair cost of matched charge and time residuals.
 
@@ -66,7 +99,8 @@ class MatchedResiduals:
     M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. The unit of a residual is
     `scales` (one per value), widened in quadrature by what `threshold_noise` electrons would move it, so that
     crossings on a plateau, whose time means little, count little. A hit without partner costs as much as a residual
-    of c in each value, so hits cannot be gained by losing partners.
+    of c in each value, so hits cannot be gained by losing partners. Only hits `kept` `(h, 3)` (event, channel, order)
+    are looked at, on either side; None: all.
     """
 
     model: ObservableModel
@@ -74,26 +108,23 @@ class MatchedResiduals:
     scales: Floats
     fair_scale: float
     threshold_noise: float
+    kept: Ints | None = None
 
     def evaluate(self, values: Mapping[str, float], names: tuple[str, ...]) -> Evaluation:
         """See `Objective.evaluate`."""
-        at = self.model.linearise(values, names)
-        pairs = match(at.observables, self.data)
-        unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
-        difference = residuals(at.observables, self.data, pairs)
-        r = (difference / unit).reshape(-1)
-        j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), len(names))
-        weight = 1 / (1 + np.abs(r) / self.fair_scale)
+        at = self._matched(values, names)
+        r, pairs = at.r.reshape(-1), at.pairs
+        j = at.j.reshape(len(r), len(names))
+        weighted = j / (1 + np.abs(r) / self.fair_scale)[:, None]
         unmatched = pairs.unmatched_model + pairs.unmatched_data
         penalty = unmatched * len(self.scales) * float(self._fair(np.array(self.fair_scale)))
-        weighted = j * weight[:, None]
         units = np.full((len(self.data), len(self.scales)), np.nan)
-        units[pairs.data] = unit
+        units[pairs.data] = at.unit
 
         def seen_from(other: Floats) -> float:
             theirs = other[pairs.data]
             # A pair that the other point does not have keeps its own unit.
-            return float(self._fair(difference / np.where(np.isfinite(theirs), theirs, unit)).sum()) + penalty
+            return float(self._fair(at.difference / np.where(np.isfinite(theirs), theirs, at.unit)).sum()) + penalty
 
         return Evaluation(
             cost=float(self._fair(r).sum()) + penalty,
@@ -107,6 +138,40 @@ class MatchedResiduals:
             units=units,
             seen_from=seen_from,
         )
+
+    def estimating(self, values: Mapping[str, float], names: tuple[str, ...]) -> Estimating:
+        """Scores of each pixel with matched hits, whose noise is that of no other pixel, and their sensitivity."""
+        at = self._matched(values, names)
+        weight = 1 / (1 + np.abs(at.r) / self.fair_scale)
+        of_hits = -np.einsum("mk,mkp->mp", weight * at.r, at.j)
+        pixel = np.stack([self.data.event, self.data.channel], axis=1)[at.pairs.data]
+        group = np.unique(pixel, axis=0, return_inverse=True)[1].reshape(-1)
+        scores = np.zeros((int(group.max(initial=-1)) + 1, len(names)))
+        np.add.at(scores, group, of_hits)
+        # The second derivative of the Fair cost is the square of its weight.
+        slopes = (weight[:, :, None] * at.j).reshape(-1, len(names))
+        return Estimating(
+            scores=scores,
+            sensitivity=slopes.T @ slopes,
+            chi2=float((at.r**2).sum()),
+            residuals=at.r.size,
+            caveats=() if self.kept is not None else (_NO_MASK,),
+        )
+
+    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(g, P)` pulls of each pixel with matched hits: minus the derivatives of its cost."""
+        return self.estimating(values, names).scores
+
+    def _matched(self, values: Mapping[str, float], names: tuple[str, ...]) -> _Matched:
+        at = self.model.linearise(values, names)
+        pairs = match(restricted(at.observables, self.kept), self._data)
+        unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
+        difference = residuals(at.observables, self.data, pairs)
+        return _Matched(pairs, difference, unit, difference / unit, at.jacobian[pairs.model] / unit[:, :, None])
+
+    @cached_property
+    def _data(self) -> Observables:
+        return restricted(self.data, self.kept)
 
     def _fair(self, r: Floats) -> Floats:
         scaled = np.abs(r) / self.fair_scale

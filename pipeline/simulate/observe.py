@@ -121,7 +121,7 @@ def _columns(channel: Ints, geometry: DetectorGeometry) -> dict[str, Floats | In
 
 
 def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
-    """Simulated hits as observables."""
+    """Simulated hits as observables, with the column `charge` [electrons]."""
     return Observables(
         event=hits.event,
         channel=hits.channel,
@@ -129,5 +129,5 @@ def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -
         values=np.stack([geometry.readout.adc(hits.charge), hits.time], axis=1),
         value_names=VALUE_NAMES,
         valid=np.ones(len(hits.event), dtype=bool),
-        columns=_columns(hits.channel, geometry),
+        columns={**_columns(hits.channel, geometry), "charge": hits.charge},
     )

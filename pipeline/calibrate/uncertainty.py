@@ -1,0 +1,214 @@
+"""How well a fit knows its parameters: covariance from information or from scores, in the coordinates of the fit,
+carried to physical units.
+
+Nothing here guesses: what the data do not hold is NaN in the covariance and has a caveat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ..config import models as config
+from ..errors import ModelRangeError
+from ..parameters import Parameter
+from ..tables import Floats, Uncertainty
+from .directions import weakest
+from .information import PRECISION, Observed, Spectrum, chain, internal, observed_information
+from .objective import Estimating, Objective
+
+#: Steps of differences in units of the expected uncertainty.
+STEP = 0.05
+#: Standard uncertainties by two means that differ by more are worth a word.
+_APART = 0.2
+#: Relative uncertainty of an inverse from which the interval of its value is visibly asymmetric.
+_ASYMMETRIC = 0.1
+
+EXPECTED, OBSERVED, SANDWICH = "expected information", "observed information", "sandwich"
+
+
+@runtime_checkable
+class Informative(Protocol):
+    """An objective that knows the probability of data, such as a likelihood."""
+
+    def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected information at the parameter values (physical units)."""
+        ...
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """An objective whose weights are not those of a probability."""
+
+    def estimating(self, values: Mapping[str, float], names: tuple[str, ...]) -> Estimating:
+        """Scores and sensitivity at the parameter values (physical units)."""
+        ...
+
+
+def from_information(
+    information: Floats,
+    parameters: Sequence[Parameter],
+    values: Mapping[str, float],
+    *,
+    kind: str = EXPECTED,
+    precision: float = PRECISION,
+) -> Uncertainty:
+    """Uncertainty from the `information` `(P, P)` in the coordinates that fits move in (see `Parameter.to_internal`).
+
+    The inverse is taken of the matrix scaled to unit diagonal. Parameters that have a share in a direction that the
+    data do not hold (to `precision`) are NaN in the covariance; so are all if the information is not positive.
+    """
+    spectrum = Spectrum(np.asarray(information, dtype=np.float64), precision)
+    return _uncertainty(spectrum, spectrum.inverse(), parameters, values, kind)
+
+
+def from_scores(
+    bread: Floats,
+    scores: Floats,
+    parameters: Sequence[Parameter],
+    values: Mapping[str, float],
+    *,
+    precision: float = PRECISION,
+) -> Uncertainty:
+    """Uncertainty from the sandwich of `bread` `(P, P)` and `scores` `(g, P)`, in the coordinates that fits move in.
+
+    The directions are those of the Godambe information, the inverse of the sandwich.
+    """
+    spectrum = Spectrum(np.asarray(bread, dtype=np.float64), precision)
+    names = [p.name for p in parameters]
+    covariance = sandwich(bread, scores, precision=precision)
+    if not spectrum.known.all():
+        return _uncertainty(spectrum, covariance, parameters, values, SANDWICH)
+    spread = Spectrum(covariance, precision)
+    if not spread.known.all():
+        text = f"{len(scores)} independent groups of data are too few for the uncertainty of {len(names)} parameters."
+        nothing = np.full_like(covariance, np.nan)
+        return replace(_uncertainty(spectrum, nothing, parameters, values, SANDWICH), caveats=(text,))
+    return _uncertainty(Spectrum(spread.inverse(), precision), covariance, parameters, values, SANDWICH)
+
+
+def sandwich(bread: Floats, scores: Floats, *, precision: float = PRECISION) -> Floats:
+    """`(P, P)` covariance H^-1 (sum s s^T) H^-1 of the solution of estimating equations.
+
+    Huber, Proc. Fifth Berkeley Symp. 1 (1967) 221; White, Econometrica 50 (1982) 1.
+
+    `bread` H `(P, P)`: expected derivative of minus the summed score; `scores` s `(g, P)`: of groups of data that are
+    independent. NaN for parameters that the bread does not hold.
+    """
+    spectrum = Spectrum(np.asarray(bread, dtype=np.float64), precision)
+    if not spectrum.known.any():
+        return np.full(spectrum.information.shape, np.nan)
+    half = spectrum.half_inverse()
+    moves = scores @ half @ half.T
+    return spectrum.only_known(moves.T @ moves)
+
+
+def of_fit(
+    objective: Objective,
+    parameters: Sequence[Parameter],
+    values: Mapping[str, float],
+    settings: config.Uncertainty,
+    *,
+    rounding: float,
+) -> Uncertainty | None:
+    """Uncertainty of a fit of `parameters` that ended at `values` (all that are not nominal); None for objectives
+    without curvature.
+
+    A likelihood gives its expected information, weighted residuals the sandwich. `rounding` is that of the arithmetic
+    of the model.
+    """
+    precision = max(PRECISION, 100 * rounding)
+    names = tuple(p.name for p in parameters)
+    slopes = np.outer(chain(parameters, values), chain(parameters, values))
+    if isinstance(objective, Informative):
+        information = objective.information(values, names) * slopes
+        found = from_information(information, parameters, values, precision=precision)
+    elif isinstance(objective, Weighted):
+        at = objective.estimating(values, names)
+        information, scores = at.sensitivity * slopes, internal(at.scores, parameters, values)
+        found = from_scores(information, scores, parameters, values, precision=precision)
+        found = replace(found, caveats=(*found.caveats, *at.caveats))
+    else:
+        return None
+    if not (settings.observed and np.isfinite(found.covariance).all()):
+        return found
+    step = STEP * found.standard / np.abs(chain(parameters, values))
+    try:
+        observed = observed_information(objective, parameters, values, step)
+    except ModelRangeError as error:
+        return replace(found, caveats=(*found.caveats, f"The observed information could not be computed: {error}"))
+    if isinstance(objective, Informative):
+        other = from_information(observed.information, parameters, values, kind=OBSERVED, precision=precision)
+        return _compared(found, other, observed)
+    scores = internal(objective.estimating(values, names).scores, parameters, values)
+    other = from_scores(observed.information, scores, parameters, values, precision=precision)
+    return _compared(found, replace(other, kind=f"{SANDWICH} with {OBSERVED}"), observed)
+
+
+def _compared(found: Uncertainty, other: Uncertainty, observed: Observed) -> Uncertainty:
+    """`found` with the covariance of `other` beside it, and what is to be said of the two."""
+    caveats = list(found.caveats)
+    if observed.asymmetry > 0.5 * found.eigenvalues[0]:
+        caveats.append(
+            f"The observed information is only accurate to {observed.asymmetry:.1g} of its diagonal, the weakest "
+            f"direction stands out of it by {found.eigenvalues[0]:.1g}: do not use it."
+        )
+    if not np.isfinite(other.covariance).all():
+        caveats.append(f"The {other.kind} gives no covariance: {' '.join(other.caveats)}")
+        return replace(found, caveats=tuple(caveats))
+    ratio = other.standard / found.standard
+    worst = int(np.abs(np.log(ratio)).argmax())
+    if abs(ratio[worst] - 1) > _APART:
+        caveats.append(
+            f"The {other.kind} gives {ratio[worst]:.2g} times the uncertainty of {found.names[worst]} that the "
+            f"{found.kind} gives: the cost is not parabolic, or the model does not describe the noise."
+        )
+    return replace(found, others={**found.others, other.kind: other.covariance}, caveats=tuple(caveats))
+
+
+def _uncertainty(
+    spectrum: Spectrum, covariance: Floats, parameters: Sequence[Parameter], values: Mapping[str, float], kind: str
+) -> Uncertainty:
+    """The `covariance` `(P, P)` of the coordinates that fits move in as one of values, with all that goes by it."""
+    slopes = chain(parameters, values)
+    return Uncertainty(
+        kind=kind,
+        names=tuple(p.name for p in parameters),
+        covariance=np.asarray(covariance * np.outer(slopes, slopes)),
+        eigenvalues=spectrum.eigenvalues,
+        eigenvectors=spectrum.eigenvectors,
+        directions=weakest(spectrum, parameters, values),
+        caveats=(*_faults(spectrum, parameters), *_asymmetric(covariance, parameters, values)),
+    )
+
+
+def _faults(spectrum: Spectrum, parameters: Sequence[Parameter]) -> list[str]:
+    """Why some or all parameters have no uncertainty."""
+    if not spectrum.finite:
+        return ["The information is not a finite number, so that there is no uncertainty."]
+    if spectrum.indefinite:
+        return [
+            f"The information is not positive (smallest eigenvalue {spectrum.eigenvalues[0]:.2g} with unit diagonal): "
+            f"the fit is not at its minimum or the derivatives are too rough, so that there is no uncertainty."
+        ]
+    return spectrum.undetermined([p.name for p in parameters])
+
+
+def _asymmetric(covariance: Floats, parameters: Sequence[Parameter], values: Mapping[str, float]) -> list[str]:
+    """Intervals of parameters that the data know by their inverse, where these are not symmetric."""
+    remarks = []
+    for i, p in enumerate(parameters):
+        at = p.to_internal(values[p.name])
+        sigma = float(np.sqrt(covariance[i, i]))
+        if not (p.fit_inverse and sigma > _ASYMMETRIC * at):
+            continue
+        low = p.from_internal(at + sigma)
+        high = f"{p.from_internal(at - sigma):.4g}" if sigma < at else "infinity"
+        remarks.append(
+            f"The uncertainty of {p.name} is symmetric in 1 / {p.symbol}: its 68 % interval is {low:.4g} to {high} "
+            f"{p.unit}."
+        )
+    return remarks
