@@ -230,12 +230,16 @@ class Observables:
 
 @dataclass(frozen=True)
 class Linearised:
-    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters, and `softness` `(n, k)`:
-    how far each value moves per electron of noise on the threshold."""
+    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters.
+
+    `(n, k)`: `softness` is how far each value moves per electron of noise on the threshold, `reset` per electron drawn
+    at the reset before the hit, which is on the recorded charge too.
+    """
 
     observables: Observables
     jacobian: Floats
     softness: Floats
+    reset: Floats
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,15 @@ from .levenberg_marquardt import Outcome
 from .methods import OPTIMISERS, Optimiser
 from .objective import Evaluation, Objective
 from .progress import Finished, Progress, State
-from .uncertainty import Weighted, of_fit
+from .uncertainty import of_fit
 
 #: What the history holds besides the free parameters and the control of the optimiser.
 DIAGNOSTICS = ("objective", "gradient", "matched", "unmatched_model", "unmatched_data")
+
+_NO_MASK = (
+    "Hits near the threshold are fitted too (min_charge_electrons is 0): noise decides which of them there are, and "
+    "the uncertainty does not contain the bias that this gives."
+)
 
 
 @dataclass(frozen=True)
@@ -300,10 +305,11 @@ def _with_uncertainty(
     if not best.outcome.converged:
         text = "The fit did not converge: its uncertainty is that of the point where it stopped."
         found = replace(found, caveats=(text, *found.caveats))
-    diagnostics = {**result.diagnostics, "condition_number": found.condition_number}
-    if isinstance(objective, Weighted):
-        at = objective.estimating(best.values, found.names)
-        diagnostics["chi2_per_degree_of_freedom"] = at.chi2 / max(at.residuals - len(free), 1)
+    if method.objective == "matched_residuals" and not method.min_charge_electrons:
+        found = replace(found, caveats=(*found.caveats, _NO_MASK))
+    diagnostics, e = {**result.diagnostics, "condition_number": found.condition_number}, best.outcome.evaluation
+    if e.chi2 is not None:
+        diagnostics["chi2_per_degree_of_freedom"] = e.chi2 / max(e.residuals - len(free), 1)
     known = {n: float(s) for n, s in zip(found.names, found.standard, strict=True) if np.isfinite(s)}
     rows = tuple(replace(p, uncertainty=known.get(p.name)) for p in result.parameters)
     return replace(result, parameters=rows, diagnostics=diagnostics, uncertainty=found)

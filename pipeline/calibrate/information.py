@@ -108,11 +108,6 @@ class Spectrum:
         return remarks
 
 
-def internal(physical: Floats, parameters: Sequence[Parameter], values: Mapping[str, float]) -> Floats:
-    """Derivatives `(..., P)` to physical values as derivatives to the coordinates that fits move in."""
-    return np.asarray(physical * chain(parameters, values))
-
-
 def chain(parameters: Sequence[Parameter], values: Mapping[str, float]) -> Floats:
     """`(P,)` derivatives of the values to the coordinates that fits move in."""
     return np.array([p.derivative(values[p.name]) for p in parameters])
@@ -144,7 +139,7 @@ def observed_information(
         gradients = []
         for sign in (1, -1):
             displaced = {**values, parameter.name: parameter.from_internal(at + sign * size)}
-            gradients.append(internal(objective.evaluate(displaced, names).gradient, parameters, displaced))
+            gradients.append(objective.evaluate(displaced, names).gradient * chain(parameters, displaced))
         rows.append((gradients[0] - gradients[1]) / (2 * size))
     differences = np.array(rows)
     scale = np.sqrt(np.abs(np.diag(differences)))

@@ -25,7 +25,15 @@ def matched_residuals(method: Method, model: ObservableModel, data: Observables)
     scales = np.array([method.charge_scale_adc, method.time_scale_us])
     start, lowest = {**method.fixed, **method.initial}, method.min_charge_electrons
     kept = well_above_threshold(model, start, lowest) if lowest else None
-    return MatchedResiduals(model, data, scales, method.fair_scale, method.threshold_noise_electrons, kept)
+    return MatchedResiduals(
+        model,
+        data,
+        scales,
+        method.fair_scale,
+        method.threshold_noise_electrons,
+        kept,
+        method.reset_noise_electrons,
+    )
 
 
 def mean_event_loss(method: Method, model: ObservableModel, data: Observables) -> Objective:

@@ -17,8 +17,8 @@ from ..errors import ModelRangeError
 from ..parameters import Parameter
 from ..tables import Floats, Uncertainty
 from .directions import weakest
-from .information import PRECISION, Observed, Spectrum, chain, internal, observed_information
-from .objective import Estimating, Objective
+from .information import PRECISION, Observed, Spectrum, chain, observed_information
+from .objective import Objective
 
 #: Steps of differences in units of the expected uncertainty.
 STEP = 0.05
@@ -31,7 +31,7 @@ EXPECTED, OBSERVED, SANDWICH = "expected information", "observed information", "
 
 
 @runtime_checkable
-class Informative(Protocol):
+class Informative(Objective, Protocol):
     """An objective that knows the probability of data, such as a likelihood."""
 
     def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
@@ -40,11 +40,15 @@ class Informative(Protocol):
 
 
 @runtime_checkable
-class Weighted(Protocol):
+class Weighted(Objective, Protocol):
     """An objective whose weights are not those of a probability."""
 
-    def estimating(self, values: Mapping[str, float], names: tuple[str, ...]) -> Estimating:
-        """Scores and sensitivity at the parameter values (physical units)."""
+    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(g, P)` minus the derivatives of the cost of each independent group of data (physical units)."""
+        ...
+
+    def sensitivity(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected second derivative of the cost (physical units)."""
         ...
 
 
@@ -71,6 +75,7 @@ def from_scores(
     parameters: Sequence[Parameter],
     values: Mapping[str, float],
     *,
+    kind: str = SANDWICH,
     precision: float = PRECISION,
 ) -> Uncertainty:
     """Uncertainty from the sandwich of `bread` `(P, P)` and `scores` `(g, P)`, in the coordinates that fits move in.
@@ -81,13 +86,13 @@ def from_scores(
     names = [p.name for p in parameters]
     covariance = sandwich(bread, scores, precision=precision)
     if not spectrum.known.all():
-        return _uncertainty(spectrum, covariance, parameters, values, SANDWICH)
+        return _uncertainty(spectrum, covariance, parameters, values, kind)
     spread = Spectrum(covariance, precision)
     if not spread.known.all():
         text = f"{len(scores)} independent groups of data are too few for the uncertainty of {len(names)} parameters."
         nothing = np.full_like(covariance, np.nan)
-        return replace(_uncertainty(spectrum, nothing, parameters, values, SANDWICH), caveats=(text,))
-    return _uncertainty(Spectrum(spread.inverse(), precision), covariance, parameters, values, SANDWICH)
+        return replace(_uncertainty(spectrum, nothing, parameters, values, kind), caveats=(text,))
+    return _uncertainty(Spectrum(spread.inverse(), precision), covariance, parameters, values, kind)
 
 
 def sandwich(bread: Floats, scores: Floats, *, precision: float = PRECISION) -> Floats:
@@ -122,30 +127,29 @@ def of_fit(
     """
     precision = max(PRECISION, 100 * rounding)
     names = tuple(p.name for p in parameters)
-    slopes = np.outer(chain(parameters, values), chain(parameters, values))
+    slopes = chain(parameters, values)
+
+    def by(information: Floats, kind: str) -> Uncertainty:
+        if scores is None:
+            return from_information(information, parameters, values, kind=kind, precision=precision)
+        return from_scores(information, scores, parameters, values, kind=kind, precision=precision)
+
     if isinstance(objective, Informative):
-        information = objective.information(values, names) * slopes
-        found = from_information(information, parameters, values, precision=precision)
+        scores, kinds = None, (EXPECTED, OBSERVED)
+        information = objective.information(values, names)
     elif isinstance(objective, Weighted):
-        at = objective.estimating(values, names)
-        information, scores = at.sensitivity * slopes, internal(at.scores, parameters, values)
-        found = from_scores(information, scores, parameters, values, precision=precision)
-        found = replace(found, caveats=(*found.caveats, *at.caveats))
+        scores, kinds = objective.scores(values, names) * slopes, (SANDWICH, f"{SANDWICH} of {OBSERVED}")
+        information = objective.sensitivity(values, names)
     else:
         return None
+    found = by(information * np.outer(slopes, slopes), kinds[0])
     if not (settings.observed and np.isfinite(found.covariance).all()):
         return found
-    step = STEP * found.standard / np.abs(chain(parameters, values))
     try:
-        observed = observed_information(objective, parameters, values, step)
+        observed = observed_information(objective, parameters, values, STEP * found.standard / np.abs(slopes))
     except ModelRangeError as error:
         return replace(found, caveats=(*found.caveats, f"The observed information could not be computed: {error}"))
-    if isinstance(objective, Informative):
-        other = from_information(observed.information, parameters, values, kind=OBSERVED, precision=precision)
-        return _compared(found, other, observed)
-    scores = internal(objective.estimating(values, names).scores, parameters, values)
-    other = from_scores(observed.information, scores, parameters, values, precision=precision)
-    return _compared(found, replace(other, kind=f"{SANDWICH} with {OBSERVED}"), observed)
+    return _compared(found, by(observed.information, kinds[1]), observed)
 
 
 def _compared(found: Uncertainty, other: Uncertainty, observed: Observed) -> Uncertainty:

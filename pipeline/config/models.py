@@ -216,6 +216,9 @@ class Method(Section):
     threshold_noise_electrons: NotNegative = Field(
         900.0, description="widens the units of both by what this much noise on the threshold would move a hit"
     )
+    reset_noise_electrons: NotNegative = Field(
+        0.0, description="widens them by what this much noise drawn at every reset does to a hit, of data that have it"
+    )
     min_charge_electrons: NotNegative = Field(
         0.0,
         description="matched_residuals: hits with less simulated charge at the start values, and later ones of their "
@@ -262,13 +265,15 @@ class Method(Section):
 
 
 #: Methods that need no entry in the configuration: the quick fit of residuals, the same for data with the noise of
-#: `Noise` (in units of that noise, 1 ADC count being 988 electrons), the published recipe, and the same steps with the
-#: other losses.
+#: `Noise` (500 electrons are 0.506 ADC counts in module 0), the published recipe, and the same steps with the other
+#: losses.
 STANDARD_METHODS = {
     "gauss_newton": Method(),
     "masked_residuals": Method(
-        charge_scale_adc=1.042,
+        charge_scale_adc=0.506,
         time_scale_us=0.01,
+        threshold_noise_electrons=0.0,
+        reset_noise_electrons=900.0,
         min_charge_electrons=11000.0,
         tolerance=1e-6,
     ),

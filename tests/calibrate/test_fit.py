@@ -330,7 +330,7 @@ class Part:
     def linearise(self, values, names):
         at = self.whole.linearise(values, names)
         mine = np.isin(at.observables.event, self.events)
-        return Linearised(at.observables.take(mine), at.jacobian[mine], at.softness[mine])
+        return Linearised(at.observables.take(mine), at.jacobian[mine], at.softness[mine], at.reset[mine])
 
 
 def test_adam_goes_through_batches_in_multiples_of_the_nominal_values():
