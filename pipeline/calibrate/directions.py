@@ -13,6 +13,8 @@ from .information import Spectrum, chain
 #: Directions with eigenvalues (of the information with unit diagonal) above this are not worth a sentence: for two
 #: parameters it is 1 - |correlation|.
 WORTH_SAYING = 0.1
+#: Below this they are hardly told apart at all.
+_HARDLY = 0.05
 #: A few parameters stand for a direction if they make one that is not better known than this many times the eigenvalue.
 _NEARLY = 1.5
 #: Where a direction is not known at all, the largest of the moves that the sentence names.
@@ -77,17 +79,16 @@ def _sentence(
         if len(chosen) == 1:
             return f"{names} is not determined by these data: {moves} changes nothing."
         return f"{names} cannot be told apart: {moves} together changes nothing in the fit."
-    alone = _and([f"{p.symbol} alone by {abs(s):.2g}" for p, s in zip(chosen, step, strict=True)])
+    # The length of the step is 1 / sqrt(eigenvalue).
+    how = "hardly told apart" if step @ step > 1 / _HARDLY else "not told apart well"
+    alone = _and([f"{p.symbol} alone by {_number(abs(s))}" for p, s in zip(chosen, step, strict=True)])
     correlation = ""
     if len(chosen) == 2 and spectrum.known[few].all():
         covariance = spectrum.inverse()[np.ix_(few, few)]
         # Coordinates may run against the values.
         sign = np.sign(np.prod([p.derivative(values[p.name]) for p in chosen]))
         correlation = f"; correlation {sign * covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]):.3f}"
-    return (
-        f"{names} are hardly told apart: {moves} together moves the fit by only one standard deviation, {alone}"
-        f"{correlation}."
-    )
+    return f"{names} are {how}: {moves} together moves the fit by only one standard deviation, {alone}{correlation}."
 
 
 def _size(parameter: Parameter, value: float) -> float:
@@ -100,12 +101,17 @@ def _moves(chosen: Sequence[Parameter], values: Mapping[str, float], moved: Floa
     parts, before = [], ""
     for parameter, by in zip(chosen, moved, strict=True):
         verb = "raising " if by > 0 else "lowering "
-        size = f"{abs(by):.2g} {parameter.unit}".rstrip()
+        size = f"{_number(abs(by))} {parameter.unit}".rstrip()
         if parameter.nominal:
-            size = f"{100 * abs(by / values[parameter.name]):.2g} %"
+            size = f"{_number(100 * abs(by / values[parameter.name]))} %"
         parts.append(f"{verb if verb != before else ''}{parameter.symbol} by {size}")
         before = verb
     return _and(parts)
+
+
+def _number(size: float) -> str:
+    """Two digits: what a sentence can bear."""
+    return f"{float(f'{size:.2g}'):g}"
 
 
 def _and(parts: Sequence[str]) -> str:

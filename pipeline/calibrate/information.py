@@ -32,6 +32,11 @@ class Spectrum:
     precision: float = PRECISION
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether all entries are numbers."""
+        return bool(np.isfinite(self.information).all())
+
+    @cached_property
     def scale(self) -> Floats:
         """`(P,)` what the information was divided by, once for rows and once for columns: 1 / conditional sigma."""
         scale = np.sqrt(np.abs(np.diag(self.information)))
@@ -39,14 +44,11 @@ class Spectrum:
 
     @cached_property
     def normalised(self) -> Floats:
-        """`(P, P)` the information with unit diagonal."""
-        symmetric = 0.5 * (self.information + self.information.T)
-        return np.asarray(symmetric / self.scale / self.scale[:, None])
-
-    @cached_property
-    def finite(self) -> bool:
-        """Whether all entries are numbers."""
-        return bool(np.isfinite(self.normalised).all())
+        """`(P, P)` the information with unit diagonal, made symmetric."""
+        if not self.finite:
+            return np.full(self.information.shape, np.nan)
+        scaled = self.information / self.scale / self.scale[:, None]
+        return np.asarray(0.5 * (scaled + scaled.T))
 
     @cached_property
     def _eigen(self) -> tuple[Floats, Floats]:
@@ -100,6 +102,8 @@ class Spectrum:
 
     def undetermined(self, names: Sequence[str]) -> list[str]:
         """A sentence for every direction in which the data do not hold the parameters `names` at all."""
+        if not self.finite:
+            return []
         remarks = []
         for vector in self.eigenvectors[:, ~self.held].T:
             involved = [name for name, share in zip(names, vector, strict=True) if abs(share) > _NAMED]

@@ -27,6 +27,9 @@ _APART = 0.2
 #: Relative uncertainty of an inverse from which the interval of its value is visibly asymmetric.
 _ASYMMETRIC = 0.1
 
+#: Relative uncertainties of an uncertainty that are worth a word.
+_SELF_KNOWN = 0.1
+
 EXPECTED, OBSERVED, SANDWICH = "expected information", "observed information", "sandwich"
 
 
@@ -83,16 +86,16 @@ def from_scores(
     The directions are those of the Godambe information, the inverse of the sandwich.
     """
     spectrum = Spectrum(np.asarray(bread, dtype=np.float64), precision)
-    names = [p.name for p in parameters]
     covariance = sandwich(bread, scores, precision=precision)
     if not spectrum.known.all():
         return _uncertainty(spectrum, covariance, parameters, values, kind)
     spread = Spectrum(covariance, precision)
     if not spread.known.all():
-        text = f"{len(scores)} independent groups of data are too few for the uncertainty of {len(names)} parameters."
+        text = f"{len(scores)} independent groups of data are too few for the uncertainty of {len(bread)} parameters."
         nothing = np.full_like(covariance, np.nan)
         return replace(_uncertainty(spectrum, nothing, parameters, values, kind), caveats=(text,))
-    return _uncertainty(Spectrum(spread.inverse(), precision), covariance, parameters, values, kind)
+    found = _uncertainty(Spectrum(spread.inverse(), precision), covariance, parameters, values, kind)
+    return replace(found, caveats=(*found.caveats, *_few_groups(_moves(spectrum, scores), parameters)))
 
 
 def sandwich(bread: Floats, scores: Floats, *, precision: float = PRECISION) -> Floats:
@@ -106,9 +109,25 @@ def sandwich(bread: Floats, scores: Floats, *, precision: float = PRECISION) -> 
     spectrum = Spectrum(np.asarray(bread, dtype=np.float64), precision)
     if not spectrum.known.any():
         return np.full(spectrum.information.shape, np.nan)
-    half = spectrum.half_inverse()
-    moves = scores @ half @ half.T
+    moves = _moves(spectrum, scores)
     return spectrum.only_known(moves.T @ moves)
+
+
+def _moves(spectrum: Spectrum, scores: Floats) -> Floats:
+    """`(g, P)` by how much each group of data moves the solution."""
+    half = spectrum.half_inverse()
+    return np.asarray(scores @ half @ half.T)
+
+
+def _few_groups(moves: Floats, parameters: Sequence[Parameter]) -> list[str]:
+    """Uncertainties that few groups of data decide: a sum of squares of which some are large fluctuates."""
+    squares = moves**2
+    uncertain = 0.5 * np.sqrt((squares**2).sum(axis=0)) / squares.sum(axis=0)
+    return [
+        f"The uncertainty of {p.name} rests on few independent groups of data: it is itself only known to {own:.0%}."
+        for p, own in zip(parameters, uncertain, strict=True)
+        if own > _SELF_KNOWN
+    ]
 
 
 def of_fit(

@@ -17,8 +17,8 @@ class ToyChamber:
     """Point charges at distances `d` from a plane, seen one by one: `charge = 100 A_B exp(-t / tau) / (1 + k x / E)`
     and `t = d / (0.32 E)`, shifted by `shift_z`.
 
-    Charges below `threshold` leave no hit; fields above `largest_field` are refused; `softness` and `reset`
-    are those of every hit.
+    A count is 1000 electrons. Charges below `threshold` leave no hit; fields above `largest_field` are refused;
+    `softness` and `reset` are those of every hit.
     """
 
     hits: int = 60
@@ -49,7 +49,13 @@ class ToyChamber:
         seen = self.formula(p)
         keep = seen[:, 0] >= self.threshold
         return Observables(
-            self.event[keep], self.channel[keep], self.order[keep], seen[keep], ("adc", "t"), np.ones(keep.sum(), bool)
+            self.event[keep],
+            self.channel[keep],
+            self.order[keep],
+            seen[keep],
+            ("adc", "t"),
+            np.ones(keep.sum(), bool),
+            {"charge": 1000 * seen[keep, 0].real},
         )
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
