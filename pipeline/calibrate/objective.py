@@ -65,8 +65,8 @@ class MatchedResiduals:
     `cost = sum c^2 (|r|/c - ln(1 + |r|/c))` over residuals r, whose weight is `1 / (1 + |r|/c)` (the Fair
     M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. The unit of a residual is
     `scales` (one per value), widened in quadrature by what `threshold_noise` electrons would move it, so that
-    crossings on a plateau, whose time means little, count little. A hit without partner costs as much as a residual
-    of c in each value, so hits cannot be gained by losing partners.
+    crossings on a plateau, whose time means little, count little, and by the rounding of the data. A hit without
+    partner costs as much as a residual of c in each value, so hits cannot be gained by losing partners.
     """
 
     model: ObservableModel
@@ -79,7 +79,8 @@ class MatchedResiduals:
         """See `Objective.evaluate`."""
         at = self.model.linearise(values, names)
         pairs = match(at.observables, self.data)
-        unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
+        fixed = np.hypot(self.scales, self.data.rounding)
+        unit = np.hypot(fixed, self.threshold_noise * at.softness[pairs.model])
         difference = residuals(at.observables, self.data, pairs)
         r = (difference / unit).reshape(-1)
         j = (at.jacobian[pairs.model] / unit[:, :, None]).reshape(len(r), len(names))
