@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, GradcalError
 from pipeline.layout import check_paths, samples, sources
 from pipeline.perturb.apply import check_perturbations
 from pipeline.storage.detector import detector_path, load_geometry
+from pipeline.storage.pixels import load_pixels
 from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
 from pipeline.storage.yaml_text import read_yaml
@@ -224,6 +225,10 @@ in_words(check_perturbations, SCENARIO.perturb, GEOMETRY, f"scenarios.{settings.
 DETECTOR_FILE = (
     [settings.detector.file] if detector_path(settings.detector.file) == Path(settings.detector.file) else []
 )
+
+# So is a table of the constants of pixels.
+in_words(load_pixels, settings.readout.pixels, GEOMETRY)
+PIXELS_FILE = settings.readout.pixels.file or []
 
 # Studies that measure time share no core with other jobs on a small machine.
 STUDY_THREADS = max(2, settings.simulate.threads)

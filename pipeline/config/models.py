@@ -16,7 +16,7 @@ from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
-from .section import Name, NotNegative, Positive, Section
+from .section import Name, NotNegative, Positive, Section, Seed
 
 
 class Sample(Section):
@@ -97,11 +97,37 @@ class Noise(Section):
     discriminator_electrons: NotNegative = Field(0.0, description="white noise per clock tick on the discriminator")
 
 
+class Pixels(Section):
+    """Constants of single pixels: from a file, or drawn; without either all are those of the detector file."""
+
+    file: str | None = Field(
+        None,
+        description="CSV or HDF5 table of pixels (docs/formats.md), simulation and fit alike; pixels that are not "
+        "listed are as in the detector file",
+    )
+    threshold_spread_electrons: NotNegative = Field(0.0, description="width of a Gaussian about the nominal threshold")
+    gain_spread: NotNegative = Field(0.0, description="width about the nominal gain, relative to it")
+    pedestal_spread_mv: NotNegative = Field(0.0, description="width about the nominal pedestal")
+    seed: Seed = Field(1, description="seed of the drawn constants: the detector's, whatever is simulated")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether any constants are drawn."""
+        return bool(self.threshold_spread_electrons or self.gain_spread or self.pedestal_spread_mv)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pixels:
+        if self.file is not None and self.drawn:
+            raise ValueError("constants come from the file or are drawn, not both; leave out the file or the spreads")
+        return self
+
+
 class Readout(Section):
     """What the pixel readout writes."""
 
     integer_adc: bool = Field(False, description="whole ADC counts and whole clock ticks, as real data")
     noise: Noise = Noise()
+    pixels: Pixels = Pixels()
 
 
 class Simulate(Section):

@@ -17,6 +17,7 @@ from ..storage.fit import read_fit, read_fit_summary
 from ..storage.hdf5 import open_hdf5
 from ..storage.hits import examine_hits, read_hits_noise, read_hits_truth
 from ..storage.kind import Kind, kind_of
+from ..storage.pixels import load_pixels
 from ..storage.provenance import read_provenance
 from ..storage.segments import examine_segments
 from ..storage.yaml_text import YamlText
@@ -58,7 +59,7 @@ def _look(path: Path, kind: Kind, text: YamlText | None, config: Config, geometr
     if kind == "segments":
         return _segments(path, config, geometry)
     if kind == "hits":
-        return _hits(path, geometry)
+        return _hits(path, config, geometry)
     if kind == "fit":
         return Look(_fit(path))
     if kind == "summary":
@@ -90,12 +91,15 @@ def _segments(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     return Look(_more(summary, doubts), raw.segments)
 
 
-def _hits(path: Path, geometry: DetectorGeometry) -> Look:
+def _hits(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     raw = examine_hits(path)
     truth = read_hits_truth(path)
     made, doubts = _provenance(path)
     noise = None if doubts else read_hits_noise(path)
-    summary = hits.summarise(raw, str(path), geometry=geometry, truth=truth, noise=noise, provenance=made)
+    pixels = load_pixels(config.readout.pixels, geometry)
+    summary = hits.summarise(
+        raw, str(path), geometry=geometry, pixels=pixels, truth=truth, noise=noise, provenance=made
+    )
     # A fit reads there whether the hits have noise.
     summary = _more(summary, tuple(Finding("error", doubt.rule, doubt.text) for doubt in doubts))
     return Look(summary, None if raw.absent.intersection(("x", "y", "z", "charge")) else raw.hits)

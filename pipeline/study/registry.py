@@ -31,7 +31,7 @@ class Study:
     module: str
     summary: str
     input: Input | None = "selected"
-    sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "simulate")
+    sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "readout.pixels", "simulate")
     every_sample: bool = True
 
     def function(self, name: str) -> Callable[..., Any]:
@@ -55,7 +55,7 @@ _ALL = (
         "pipeline.study.basin",
         "from how far fits find the target, for each method and loss",
         input="segments",
-        sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
+        sections=("seed", "checks", "select", "detector", "readout.pixels", "simulate", "methods", "study"),
         every_sample=False,
     ),
 )

@@ -5,6 +5,7 @@ rule study:
     input:
         segments=segments_of_study,
         detector=DETECTOR_FILE,
+        pixels=PIXELS_FILE,
     output:
         result=of_sample("studies", "{study}.json"),
     log:
@@ -34,6 +35,7 @@ rule study:
 rule study_of_detector:
     input:
         detector=DETECTOR_FILE,
+        pixels=PIXELS_FILE,
     output:
         result=of_scenario("studies", "{study}.json"),
     log:
