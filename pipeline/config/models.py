@@ -14,6 +14,7 @@ from ..parameters import CALIBRATED, check_values, lookup
 from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
+from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .priors import Prior, check_priors
@@ -313,6 +314,8 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    bootstrap: Bootstrap = Bootstrap()
+    pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
 
 
 class Scenario(Section):
