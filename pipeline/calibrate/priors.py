@@ -158,6 +158,17 @@ def with_priors(objective: Objective, priors: Mapping[str, Prior]) -> Objective:
     return WithPriors(objective, measurements)
 
 
+def measured_again(priors: Mapping[str, Prior], truth: Mapping[str, float], seed: int) -> dict[str, Prior]:
+    """The measurements as another experiment of the same accuracy would find them if `truth` were true."""
+    if not priors:
+        return {}
+    mean = [truth[name] for name in priors]
+    found = np.random.default_rng(seed).multivariate_normal(mean, Measurements.of(priors).covariance)
+    return {
+        n: prior.model_copy(update={"value": float(v)}) for (n, prior), v in zip(priors.items(), found, strict=True)
+    }
+
+
 def prior_share(information_data: Floats, information_prior: Floats) -> Floats:
     """`(P,)` share of the variance of each estimate that comes from the priors: 0 none, 1 all.
 

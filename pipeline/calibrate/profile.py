@@ -19,6 +19,8 @@ from .objective import Evaluation, Objective
 _FAR = 0.1
 #: One further away than this is another minimum, or none.
 _ELSEWHERE = 3.0
+#: Calls per parameter after which MIGRAD, and MINOS for one parameter, give up; smooth objectives need a fifth of it.
+_CALLS = 100
 #: Coordinates stop at this share of the way to a physical bound: on it derivatives are infinite.
 _SHARE_OF_WAY = 0.999
 
@@ -103,7 +105,7 @@ def cross_checked(uncertainty: Uncertainty, found: Profile) -> Uncertainty:
 def _minimise(minuit: Minuit) -> list[str]:
     """MIGRAD, then HESSE; sentences on what went wrong."""
     try:
-        minuit.migrad()
+        minuit.migrad(ncall=_CALLS * minuit.npar, iterate=1)
         if not minuit.valid:
             return [f"Minuit found no valid minimum: {_why(minuit)}."]
         if np.abs(np.array(minuit.values)).max() > _ELSEWHERE:
@@ -136,7 +138,7 @@ def _intervals(minuit: Minuit, around: _Surroundings, complaints: list[str]) -> 
     found = {}
     for number, name in enumerate(around.names):
         try:
-            minuit.minos(name)
+            minuit.minos(name, ncall=_CALLS * minuit.npar)
         except (ModelRangeError, RuntimeError) as refused:
             complaints.append(f"MINOS gives no interval of {name}: {str(refused).rstrip('.')}.")
             continue

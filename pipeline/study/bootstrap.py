@@ -17,7 +17,7 @@ from ..calibrate.bootstrap import Bootstrap, bootstrap
 from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective
-from ..calibrate.priors import Informative
+from ..calibrate.priors import Informative, measured_again
 from ..calibrate.profile import Profile, profile
 from ..config.models import Config, Method
 from ..detector.argon import drift_velocity
@@ -192,7 +192,8 @@ def _bootstrap(
         done += 1
         if done % 10 == 1:
             progress(f"fit {done} of {draws}")
-        result = sample.fit(sample.data(values, seed), method)
+        again = method.model_copy(update={"priors": measured_again(method.priors, values, seed)})
+        result = sample.fit(sample.data(values, seed), again)
         if isinstance(result, str) or not result.converged:
             refused[result if isinstance(result, str) else result.status.split(";")[0]] += 1
             return None

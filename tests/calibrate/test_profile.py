@@ -91,7 +91,7 @@ def test_a_saddle_has_no_covariance_and_no_intervals_but_words():
     found = profile(Saddle(nominal(), covariance()), at(nominal()), NAMES, expected(NAMES, covariance()))
     assert not found.valid
     assert found.intervals == {} and found.covariance is None
-    assert "no minimum" in found.complaints[0]
+    assert "no valid minimum" in found.complaints[0] and "not positive definite" in found.complaints[0]
     assert "electric_field by" in found.complaints[1]
 
 
