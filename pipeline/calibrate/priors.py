@@ -21,20 +21,28 @@ ALONE = 0.9
 
 
 @runtime_checkable
-class Scored(Objective, Protocol):
-    """An objective that is a sum over independent groups of data."""
+class Informative(Objective, Protocol):
+    """An objective that knows the probability of data, such as a likelihood."""
 
     def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(g, P)` minus the derivatives of the cost of each group."""
+        """`(g, P)` derivatives of the log-probability of each independent group of data."""
+        ...
+
+    def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected information at the parameter values."""
         ...
 
 
 @runtime_checkable
-class Informative(Scored, Protocol):
-    """An objective that knows its noise: minus log-likelihood."""
+class Weighted(Objective, Protocol):
+    """An objective whose weights are not those of a probability."""
 
-    def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(P, P)` expected information at the parameter values."""
+    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(g, P)` minus the derivatives of the cost of each independent group of data."""
+        ...
+
+    def sensitivity(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected second derivative of the cost."""
         ...
 
 
@@ -121,10 +129,10 @@ class WithPriors:
 
 
 @dataclass(frozen=True)
-class ScoredWithPriors(WithPriors):
-    """The same of an objective that is a sum over groups."""
+class WeightedWithPriors(WithPriors):
+    """The same of an objective whose weights are not those of a probability."""
 
-    objective: Scored
+    objective: Weighted
 
     def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
         """`(g + m, P)` scores of the groups of data, and `Measurements.groups`.
@@ -134,12 +142,20 @@ class ScoredWithPriors(WithPriors):
         """
         return np.concatenate([self.objective.scores(values, names), self.measurements.groups(names)])
 
+    def sensitivity(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected second derivative of the cost of data and measurements."""
+        return self.objective.sensitivity(values, names) + self.measurements.information(names)
+
 
 @dataclass(frozen=True)
-class InformedWithPriors(ScoredWithPriors):
-    """The same of an objective that knows its noise."""
+class InformedWithPriors(WithPriors):
+    """The same of an objective that knows the probability of data."""
 
     objective: Informative
+
+    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """See `WeightedWithPriors.scores`."""
+        return np.concatenate([self.objective.scores(values, names), self.measurements.groups(names)])
 
     def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
         """`(P, P)` information of data and measurements."""
@@ -153,8 +169,8 @@ def with_priors(objective: Objective, priors: Mapping[str, Prior]) -> Objective:
     measurements = Measurements.of(priors)
     if isinstance(objective, Informative):
         return InformedWithPriors(objective, measurements)
-    if isinstance(objective, Scored):
-        return ScoredWithPriors(objective, measurements)
+    if isinstance(objective, Weighted):
+        return WeightedWithPriors(objective, measurements)
     return WithPriors(objective, measurements)
 
 
@@ -181,6 +197,36 @@ def prior_share(information_data: Floats, information_prior: Floats) -> Floats:
     covariance = _inverse(total)
     prior = information_prior / np.outer(scale, scale)
     return np.asarray(np.diag(covariance @ prior @ covariance) / np.diag(covariance))
+
+
+def remarks_on_priors(objective: Objective, values: Mapping[str, float], names: tuple[str, ...]) -> tuple[str, ...]:
+    """What of a fit comes from its priors, in sentences; none where it has no priors or the data no information.
+
+    The first gives the shares (`prior_share`), the others are `prior_caveats`.
+    """
+    if not isinstance(objective, WithPriors):
+        return ()
+    data = _information_of(objective.objective, values, names)
+    if data is None:
+        return ()
+    prior = objective.measurements.information(names)
+    try:
+        shares = prior_share(data, prior)
+        caveats = prior_caveats(names, data, prior)
+    except FitError as refused:
+        return (str(refused),)
+    told = [f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True) if share >= 0.005]
+    if not told:
+        return ("The priors add nothing to what the data know (less than 0.5 % of every variance).",)
+    return (f"From the priors, not from the data, comes this share of the variance: {', '.join(told)}.", *caveats)
+
+
+def _information_of(objective: Objective, values: Mapping[str, float], names: tuple[str, ...]) -> Floats | None:
+    if isinstance(objective, Informative):
+        return objective.information(values, names)
+    if isinstance(objective, Weighted):
+        return objective.sensitivity(values, names)
+    return objective.evaluate(values, names).curvature
 
 
 def prior_caveats(names: tuple[str, ...], information_data: Floats, information_prior: Floats) -> tuple[str, ...]:

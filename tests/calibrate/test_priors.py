@@ -9,6 +9,7 @@ from pipeline.calibrate.priors import (
     WithPriors,
     prior_caveats,
     prior_share,
+    remarks_on_priors,
     with_priors,
 )
 from pipeline.config.models import Method
@@ -176,6 +177,42 @@ def test_directions_that_rest_on_priors_alone_are_named():
     assert prior_caveats(names, data, np.diag([0, 0, 0.1])) == ()
     alone = prior_caveats(("electric_field", "density"), np.diag([1.0, 1e-3]), np.diag([0, 1.0]))
     assert len(alone) >= 1 and alone[0].startswith("99.9% of what is known of density")
+
+
+def test_a_fit_tells_what_of_it_comes_from_its_priors():
+    data = GaussianData(np.array([0.5]), np.array([[0.02**2]]), ("electric_field",))
+    at_nominal, names = {"electric_field": 0.5}, ("electric_field",)
+
+    def told(uncertainty):
+        prior = {"electric_field": Prior(value=0.5, uncertainty=uncertainty)}
+        return remarks_on_priors(with_priors(data, prior), at_nominal, names)
+
+    assert told(0.02) == ("From the priors, not from the data, comes this share of the variance: electric_field 50%.",)
+    assert told(0.5) == ("The priors add nothing to what the data know (less than 0.5 % of every variance).",)
+    assert "electric_field 99%" in told(0.002)[0] and "rests on the priors alone" in told(0.002)[-1]
+    assert remarks_on_priors(data, at_nominal, names) == ()
+
+
+class Weighted:
+    """Least squares with weights that are twice those of the noise."""
+
+    def __init__(self, data):
+        self.data, self.evaluate = data, data.evaluate
+
+    def scores(self, values, names):
+        return self.data.scores(values, names) * 2
+
+    def sensitivity(self, values, names):
+        return self.data.information(values, names) * 2
+
+
+def test_a_sandwich_that_rests_on_a_prior_is_as_wide_as_the_prior():
+    # At the value of the prior its own score is zero; its variance is not.
+    data = Weighted(GaussianData(np.array([0.5]), np.array([[1e6]]), ("electric_field",)))
+    objective = with_priors(data, {"electric_field": Prior(value=0.5, uncertainty=0.01)})
+    at_nominal, names = {"electric_field": 0.5}, ("electric_field",)
+    scores, bread = objective.scores(at_nominal, names), objective.sensitivity(at_nominal, names)
+    assert (scores.T @ scores / bread**2).item() == pytest.approx(0.01**2)
 
 
 def test_a_covariance_that_is_none_is_refused():
