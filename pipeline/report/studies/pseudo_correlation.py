@@ -42,9 +42,9 @@ def draw(result: Result) -> tuple[Figure, str]:
         f"of noiseless data, averaged over {result['batches']} batches of {settings['batch_length_cm']:g} cm "
         f"({sample}), scaled to unit diagonal, inverted with a ridge of {settings['ridge']:g}, scaled again. Small "
         f"numbers: standard deviation of the same of single batches{_without(left_out)}. Last panel: the "
-        f"correlation of a fit of all batches, from the inverse of the information of {result['fit']['method']}, without a ridge"
-        f"{_condition(result['fit'])}. The two agree only where the objective is half a chi2 or a minus log-likelihood "
-        "in units of the noise."
+        f"correlation of a fit of all batches, from the inverse of the information of {result['fit']['method']}, "
+        f"without a ridge{_condition(result['fit'])}. The two agree only where the objective is half a chi2 or a minus "
+        "log-likelihood in units of the noise."
     )
 
 
