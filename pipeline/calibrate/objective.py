@@ -82,8 +82,8 @@ class MatchedResiduals:
     `scales` (one per value), widened in quadrature by what `threshold_noise` electrons would move it, so that
     crossings on a plateau, whose time means little, count little; by what `reset_noise` electrons, drawn before every
     hit, do to it; and by the rounding of the data. A hit without partner costs as much as a residual of c in each
-    value, so hits cannot be gained by losing partners. Only hits `kept` `(h, 3)` (event, channel, order) are looked at, on
-    either side; None: all.
+    value, so hits cannot be gained by losing partners. Only hits `kept` `(h, 3)` (event, channel, order) are looked
+    at, on either side; None: all.
     """
 
     model: ObservableModel

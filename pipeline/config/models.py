@@ -14,8 +14,10 @@ from ..parameters import CALIBRATED, check_values, lookup
 from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
+from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .priors import Prior, check_priors
 from .section import Name, NotNegative, Positive, Section, Seed
 
 
@@ -221,6 +223,10 @@ class Uncertainty(Section):
     )
 
 
+#: Objectives that are half a chi2 or a minus log-likelihood, so that a measurement can be added.
+WITH_NOISE_UNITS = ("likelihood", "matched_residuals")
+
+
 class Method(Section):
     """One way to fit: what is made small, and how."""
 
@@ -241,6 +247,10 @@ class Method(Section):
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
     initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")
+    priors: dict[str, Prior] = Field(
+        default_factory=dict,
+        description="external measurements by parameter: {name: {value, uncertainty, correlation: {other name: rho}}}",
+    )
     max_iterations: int = Field(40, ge=1, description="at most this many steps (adam: exactly this many)")
     tolerance: Positive = Field(
         1e-10, description="levenberg_marquardt: converged when no parameter moves by more, relative to nominal"
@@ -305,6 +315,12 @@ class Method(Section):
         for name in self.fixed:
             if name in self.free:
                 raise ValueError(f"{name} is both free and fixed; take it out of one of the two")
+        check_priors(self.priors, self.free)
+        if self.priors and (self.objective not in WITH_NOISE_UNITS or self.batch_length_cm is not None):
+            raise ValueError(
+                f"priors need an objective in units of the noise ({', '.join(WITH_NOISE_UNITS)}) on the whole sample, "
+                f"not {self.objective} by {self.optimiser}; leave them out or change it"
+            )
         return self
 
 
@@ -374,6 +390,8 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    bootstrap: Bootstrap = Bootstrap()
+    pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
 
 
 class Scenario(Section):

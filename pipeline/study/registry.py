@@ -58,6 +58,19 @@ _ALL = (
         sections=("seed", "checks", "select", "detector", "readout.pixels", "simulate", "methods", "study"),
         every_sample=False,
     ),
+    Study(
+        "bootstrap",
+        "pipeline.study.bootstrap",
+        "the uncertainty of a fit beside Minuit's and the spread of fits to simulated data",
+        sections=("seed", "checks", "detector", "readout", "simulate", "methods", "study.bootstrap"),
+    ),
+    Study(
+        "pseudo_correlation",
+        "pipeline.study.pseudo_correlation",
+        "inverse of the second derivatives of a loss, beside the correlation of a fit",
+        input="segments",
+        sections=("seed", "checks", "select", "detector", "simulate", "methods", "study.pseudo_correlation"),
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}
