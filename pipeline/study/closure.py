@@ -15,7 +15,7 @@ from ..calibrate.methods import objective_of
 from ..calibrate.objective import Evaluation, Objective
 from ..config.models import Config, Method, Select
 from ..config.studies import OnData
-from ..detector.argon import drift_velocity
+from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError
 from ..parameters import nominal_values
@@ -60,7 +60,7 @@ class Closure:
         hits = hits_table(
             forward.hits(self.truth, None if draw is None else self._noise(draw)),
             forward.geometry,
-            drift_velocity=drift_velocity(self.truth["electric_field"], forward.geometry.temperature),
+            drift_velocity=scaled_drift_velocity(self.truth, forward.geometry.temperature),
             event_t0=forward.plan(self.truth).event_t0,
             integer_adc=self.config.readout.integer_adc,
         )

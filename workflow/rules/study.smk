@@ -102,5 +102,8 @@ STUDY_RESULTS = {
 }
 STUDY_FILES = [path for paths in STUDY_RESULTS.values() for path in paths]
 STUDY_FIGURES = [
-    os.path.splitext(path)[0] + ".svg" for name, paths in STUDY_RESULTS.items() if STUDIES[name].figure for path in paths
+    os.path.splitext(path)[0] + ".svg"
+    for name, paths in STUDY_RESULTS.items()
+    if STUDIES[name].figure
+    for path in paths
 ]
