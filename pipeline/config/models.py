@@ -17,7 +17,7 @@ from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .section import Name, NotNegative, Positive, Section
-from .studies import Landscape
+from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
 
 class Sample(Section):
@@ -300,6 +300,10 @@ class Studies(Section):
 
     basin: Basin = Basin()
     landscape: Landscape = Landscape()
+    interdependence: Interdependence = Interdependence()
+    recombination_lines: RecombinationLines = RecombinationLines()
+    sensitivity: Sensitivity = Sensitivity()
+    taylor: Taylor = Taylor()
 
     def methods_of(self, study: str) -> tuple[str, ...]:
         """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""

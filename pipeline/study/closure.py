@@ -21,10 +21,11 @@ from ..errors import FitError, ModelRangeError
 from ..parameters import nominal_values
 from ..select.cuts import apply_cuts
 from ..simulate.batches import observable_batches
+from ..simulate.model import ForwardModel
 from ..simulate.noise import Noise, NoiseLevels
 from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
 from ..simulate.setup import forward_model
-from ..tables import FitResult, Observables, Segments
+from ..tables import FitResult, Floats, Linearised, Observables, Segments
 
 #: Stream of random numbers of studies.
 _STREAM = 10
@@ -47,7 +48,7 @@ class Closure:
         cuts = Select(**dict.fromkeys((*off, "max_anode_distance_cm")), max_total_length_cm=settings.length_cm)
         tracks = apply_cuts(segments, cuts, geometry, config.seed, f"study.{study}.length_cm").segments
         truth = {**nominal_values(), **settings.target}
-        return cls(config, PixelObservables(forward_model(tracks, geometry, config)), truth)
+        return cls(config, Remembered(forward_model(tracks, geometry, config)), truth)
 
     @property
     def tracks(self) -> Segments:
@@ -119,9 +120,40 @@ class Closure:
         }
 
 
+class Remembered(PixelObservables):
+    """A model that knows its last answers: several objectives, and several sets of data, ask for the same hits."""
+
+    #: Answers that are kept.
+    MOST = 256
+
+    def __init__(self, model: ForwardModel) -> None:
+        super().__init__(model)
+        self._known: dict[Any, Linearised] = {}
+
+    def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
+        """See `PixelObservables.linearise`."""
+        key = (tuple(sorted(values.items())), names)
+        if key not in self._known:
+            while len(self._known) >= self.MOST:
+                del self._known[next(iter(self._known))]
+            self._known[key] = super().linearise(values, names)
+        return self._known[key]
+
+
 def is_likelihood(objective: Objective) -> bool:
     """Whether differences of the objective mean probabilities: contours of a given coverage can be drawn."""
     return isinstance(objective, Likelihood)
+
+
+def information_of(objective: Objective, values: Mapping[str, float], names: tuple[str, ...]) -> Floats | None:
+    """`(P, P)` what the data of an objective are expected to tell about parameters at their true values.
+
+    The expected information of a likelihood; for residuals the curvature, which is information as far as their units
+    are standard deviations; None for objectives that are neither.
+    """
+    if isinstance(objective, Likelihood):
+        return objective.information(values, names)
+    return objective.evaluate(values, names).curvature
 
 
 def evaluated(objective: Objective, values: Mapping[str, float], names: tuple[str, ...]) -> Evaluation | None:

@@ -70,6 +70,34 @@ _ALL = (
         sections=_ON_DATA,
         figure="pipeline.report.studies.landscape",
     ),
+    Study(
+        "interdependence",
+        "pipeline.study.interdependence",
+        "one parameter held wrong at a time: the bias of every other",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.interdependence",
+    ),
+    Study(
+        "recombination_lines",
+        "pipeline.study.recombination_lines",
+        "what each dE/dx tells about recombination and the field",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.recombination_lines",
+    ),
+    Study(
+        "sensitivity",
+        "pipeline.study.sensitivity",
+        "an objective against each parameter, over batches and draws of noise",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.sensitivity",
+    ),
+    Study(
+        "taylor",
+        "pipeline.study.taylor",
+        "how far first derivatives predict charges, times and residuals",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.taylor",
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}

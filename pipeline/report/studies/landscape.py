@@ -15,9 +15,7 @@ from ...parameters import table
 from .. import words
 from ..plots import BLUE, GREEN, ORANGE, label
 from ..study import Result
-
-#: Coverage of contours of one, two and three standard deviations, and their names.
-_COVERAGE = {0.6827: "1σ", 0.9545: "2σ", 0.9973: "3σ"}
+from .contours import COVERAGE, levels
 
 
 def draw(result: Result) -> tuple[Figure, str]:
@@ -67,14 +65,6 @@ def rows(result: Result) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     return head, lines
 
 
-def levels() -> list[float]:
-    """Differences of −ln L on the border of the regions of two parameters, `−ln(1 − coverage)`.
-
-    Half of the quantiles of chi-squared with two degrees of freedom.
-    """
-    return [-math.log(1 - coverage) for coverage in _COVERAGE]
-
-
 def _percent(values: Sequence[float], truth: Sequence[float]) -> list[str]:
     return [words.number(100 * (v / t - 1), 2) if t else words.number(v, 2) for v, t in zip(values, truth, strict=True)]
 
@@ -89,7 +79,7 @@ def _panel(ax: Axes, entry: Result, arrows: int) -> None:
         ax.contourf(x, y, np.ma.sqrt(above), levels=12, cmap="Greys_r", alpha=0.6, zorder=0)
         if entry["likelihood"]:
             lines = ax.contour(x, y, above, levels=levels(), colors=GREEN, linewidths=1.4, zorder=2)
-            ax.clabel(lines, fmt=dict(zip(lines.levels, _COVERAGE.values(), strict=True)), fontsize=8)
+            ax.clabel(lines, fmt=dict(zip(lines.levels, COVERAGE.values(), strict=True)), fontsize=8)
     _arrows(ax, entry, x, y, arrows, scale)
     for path in entry["paths"]:
         walk = np.array(path["values"]) * scale
