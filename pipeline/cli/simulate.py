@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments, simulate, write hits."""
-    from ..detector.argon import drift_velocity
+    from ..detector.argon import scaled_drift_velocity
     from ..errors import ConfigError
     from ..parameters import nominal_values
     from ..simulate.noise import Noise, NoiseLevels
@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     hits = hits_table(
         simulated,
         geometry,
-        drift_velocity=drift_velocity(values["electric_field"], geometry.temperature),
+        drift_velocity=scaled_drift_velocity(values, geometry.temperature),
         event_t0=plan.event_t0,
         integer_adc=config.readout.integer_adc,
     )

@@ -19,6 +19,7 @@ from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .priors import Prior, check_priors
 from .section import Name, NotNegative, Positive, Section, Seed
+from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
 
 class Sample(Section):
@@ -392,6 +393,17 @@ class Studies(Section):
     basin: Basin = Basin()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
+    landscape: Landscape = Landscape()
+    interdependence: Interdependence = Interdependence()
+    recombination_lines: RecombinationLines = RecombinationLines()
+    sensitivity: Sensitivity = Sensitivity()
+    taylor: Taylor = Taylor()
+
+    def methods_of(self, study: str) -> tuple[str, ...]:
+        """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
+        own = getattr(self, study, None)
+        one = getattr(own, "method", None)
+        return (*getattr(own, "methods", ()), *([] if one is None else [one]))
 
 
 class Scenario(Section):
@@ -487,6 +499,11 @@ class Config(Section):
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
             if scenario.contaminate is not None:
                 _other_sample(f"scenarios.{name}.contaminate.sample", scenario, self.samples)
+        for study in Studies.model_fields:
+            for method in self.study.methods_of(study):
+                if method not in self.known_methods:
+                    guess = nearest(method, self.known_methods)
+                    raise ValueError(f"study.{study}: there is no method {method!r}; did you mean {guess!r}?")
         for key, more in self.samples.items():
             if key in ("paper", "studies"):
                 raise ValueError(f"samples.{key}: {key!r} is a folder of the workflow's own; choose another name")

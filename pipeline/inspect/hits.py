@@ -269,12 +269,15 @@ def _truth(truth: Mapping[str, float], velocity: float, geometry: DetectorGeomet
             yield Finding("note", "truth_range", text)
     field = truth.get("electric_field", 0.0)
     if field > 0 and velocity > 0:
-        expected = float(argon.drift_velocity(field, geometry.temperature))
+        scale = truth.get("drift_velocity_scale", 1.0)
+        values = {"electric_field": field, "drift_velocity_scale": scale}
+        expected = float(argon.scaled_drift_velocity(values, geometry.temperature))
         if abs(velocity / expected - 1) > 1e-3:
             yield Finding(
                 "warning",
                 "velocity",
-                f"the drift velocity is {velocity:.5g} cm/us, but electric_field = {field:g} kV/cm gives "
+                f"the drift velocity is {velocity:.5g} cm/us, but electric_field = {field:g} kV/cm "
+                f"{'' if scale == 1 else f'with drift_velocity_scale = {scale:g} '}gives "
                 f"{expected:.5g} cm/us at {geometry.temperature:g} K; z is made with the first.",
             )
 

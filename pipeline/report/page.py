@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from .. import __version__
 from ..detector.geometry import DetectorGeometry
 from ..parameters import Parameter, calibrated, table
+from ..storage.studies import DrawnStudy
 from ..storage.timings import Timing
 from ..tables import CutStep, FittedParameter, Floats, Segments
 from . import cost, curves, losses, origin, residuals, sample_section, words
@@ -80,6 +82,19 @@ class Run:
     record_link: str = ""
 
 
+@dataclass(frozen=True)
+class Study:
+    """The figure of a study, with links by what they lead to."""
+
+    drawn: DrawnStudy
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        """Address of the figure that holds the figure itself."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.drawn.figure).decode()
+
+
 def render_page(
     title: str,
     sample: Sample,
@@ -87,6 +102,7 @@ def render_page(
     geometry: DetectorGeometry,
     display_event: int | None = None,
     run: Run | None = None,
+    studies: Sequence[Study] = (),
 ) -> str:
     """The page as HTML text: equal arguments give equal text.
 
@@ -129,6 +145,7 @@ def render_page(
         hits=section,
         methods=losses.table(compared, run.timings),
         method_figures=list(methods),
+        studies=studies,
         cost=_cost(sample, fits, run),
         glossary=_glossary(fits),
         origins=_origins(sample, fits),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,30 +30,9 @@ from .paper_fits import (
 )
 from .paper_model import Result
 from .plots import Drawing, image, style
+from .table import Table
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts; `stem` names its files."""
-
-    stem: str
-    title: str
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def csv(self) -> str:
-        """As comma-separated values."""
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows([self.head, *self.rows])
-        return stream.getvalue()
-
-    def markdown(self) -> str:
-        """As a table of Markdown."""
-        lines = [self.head, ["---"] * len(self.head), *self.rows]
-        return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 @dataclass(frozen=True)

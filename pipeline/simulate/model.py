@@ -126,6 +126,8 @@ class ForwardModel:
         extreme = {
             "transverse_diffusion": table["transverse_diffusion"].high,
             "electric_field": table["electric_field"].low,
+            # Its range lies far within a step.
+            "drift_velocity_scale": table["drift_velocity_scale"].nominal,
         }
         limit = _width({**values, **extreme}, self.geometry.temperature) * _REACH_STEP
         while limit < _width(values, self.geometry.temperature):
@@ -218,7 +220,7 @@ class ForwardModel:
         full = {**parameters.nominal_values(), **values}
         parameters.check_values(full, "forward model")
         table = parameters.table()
-        velocity = argon.drift_velocity(full["electric_field"], self.geometry.temperature)
+        velocity = argon.scaled_drift_velocity(full, self.geometry.temperature)
         drift = max(abs(t.z_anode - t.z_cathode) for t in self.geometry.tpcs)
         spread = math.sqrt(2 * full["longitudinal_diffusion"] * drift / velocity) / velocity
         if spread > SIGMA_RANGE[1]:
@@ -344,4 +346,4 @@ def _as_columns(hits: PixelHits, block: tuple[int, int]) -> tuple[Tensor, ...]:
 
 def _width(values: Mapping[str, float], temperature: float) -> float:
     """sqrt(2 D_T / v) [sqrt(cm)]: transverse width per square root of drift distance."""
-    return math.sqrt(2 * values["transverse_diffusion"] / argon.drift_velocity(values["electric_field"], temperature))
+    return math.sqrt(2 * values["transverse_diffusion"] / argon.scaled_drift_velocity(values, temperature))
