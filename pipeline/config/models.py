@@ -16,6 +16,7 @@ from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section
 
 
@@ -298,6 +299,8 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    pulls: Pulls = Pulls()
+    score: Score = Score()
 
 
 class Scenario(Section):

@@ -24,7 +24,8 @@ class Study:
 
     `input` says which segments of a sample `run` gets; None: none, it gets None. `sections` are the parts of the
     configuration that its numbers depend on. Where `every_sample` is false, the workflow runs it for the first sample
-    of a scenario only: it takes minutes, and another sample would tell little more.
+    of a scenario only: it takes minutes, and another sample would tell little more. The `run` of a `resumable` one
+    takes the answers of an interrupted run besides (`study.processes.Kept`).
     """
 
     name: str
@@ -33,12 +34,16 @@ class Study:
     input: Input | None = "selected"
     sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "simulate")
     every_sample: bool = True
+    resumable: bool = False
 
     def function(self, name: str) -> Callable[..., Any]:
         """`run` or `table` of the study's module."""
         found: Callable[..., Any] = getattr(importlib.import_module(self.module), name)
         return found
 
+
+#: What repeated experiments depend on.
+_OF_REPEATED = ("seed", "checks", "select", "detector", "readout", "simulate", "targets", "methods", "study")
 
 _ALL = (
     Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),
@@ -57,6 +62,24 @@ _ALL = (
         input="segments",
         sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
         every_sample=False,
+    ),
+    Study(
+        "pulls",
+        "pipeline.study.pulls",
+        "whether fits of noisy data are as far from the truth as they say",
+        input="segments",
+        sections=_OF_REPEATED,
+        every_sample=False,
+        resumable=True,
+    ),
+    Study(
+        "score",
+        "pipeline.study.score",
+        "mean and covariance of the derivative of the likelihood at the truth",
+        input="segments",
+        sections=_OF_REPEATED,
+        every_sample=False,
+        resumable=True,
     ),
 )
 
