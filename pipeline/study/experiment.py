@@ -11,6 +11,7 @@ import numpy as np
 
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective
+from ..calibrate.run import fit_hits
 from ..config.models import Config, Method
 from ..detector.argon import drift_velocity
 from ..detector.geometry import DetectorGeometry
@@ -19,7 +20,7 @@ from ..select.cuts import apply_cuts
 from ..simulate.noise import Noise, NoiseLevels
 from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
 from ..simulate.setup import forward_model
-from ..tables import Floats, Observables, Segments
+from ..tables import FitResult, Floats, Observables, Segments
 
 #: Number of the stream of random numbers that noise draws are numbered in.
 _STREAM = 11
@@ -34,6 +35,10 @@ class Experiment(Protocol):
 
     def objective(self, method: Method, data: Observables) -> Objective:
         """What a method makes small on these data."""
+        ...
+
+    def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
+        """The fit of a method, called `name`, to data at a target."""
         ...
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
@@ -83,6 +88,10 @@ class PixelExperiment:
     def objective(self, method: Method, data: Observables) -> Objective:
         """See `Experiment.objective`."""
         return objective_of(method, self.model, data)
+
+    def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
+        """See `Experiment.fit`."""
+        return fit_hits(self.model, data, method, name, target=target, seed=seed)
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
         """See `Experiment.normal_scores`: of times `t`, and of charges given the times `q`."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..calibrate.fit import fit
 from ..config.models import Method
 from ..errors import FitError, ModelRangeError
 from ..parameters import table
@@ -34,7 +33,6 @@ class PullFits:
     targets: Mapping[str, Mapping[str, float]]
     hold: Mapping[str, float]
     seed: int
-    rounding: float
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -50,14 +48,14 @@ class PullFits:
             update={"free": self.free, "fixed": {**self.method.fixed, **held}, "initial": {}, "starts": 1}
         )
         data = self.experiment.data(target, noise_seed(self.seed, job.target, job.draw))
-        objective = self.experiment.objective(method, data)
         try:
-            result = fit(objective, method, self.name, target=target, seed=self.seed, extra={}, rounding=self.rounding)
+            result = self.experiment.fit(method, self.name, data, target, self.seed)
         except (FitError, ModelRangeError) as refused:
             return {**told, "converged": False, "status": str(refused), "iterations": 0, **_NOTHING}
         values = {p.name: p.value for p in result.parameters if p.free}
         told |= {"converged": result.converged, "status": result.status, "iterations": result.iterations}
         told |= {"hits": len(data), "outliers": int(result.diagnostics["unmatched_data"]), "values": values}
+        objective = self.experiment.objective(method, data)
         if result.uncertainty is None and hasattr(objective, "information"):
             result = _informed(result, objective.information({**method.fixed, **values}, self.free), self.free)
         told |= _pulls(result, values, target)

@@ -57,8 +57,7 @@ def run(
     nominal = {name: table_of_parameters()[name].nominal for name in method.free}
     targets = {name: {**nominal, **values} for name, values in drawn.items()}
     experiment = experiment_of(config, segments, geometry, settings.length_cm)
-    rounding = float(np.finfo(config.simulate.dtype).eps)
-    work = PullFits(experiment, method, settings.method, targets, settings.hold, config.seed, rounding)
+    work = PullFits(experiment, method, settings.method, targets, settings.hold, config.seed)
     if not work.free:
         raise ConfigError("study.pulls.hold: every parameter of the method is held, so nothing is fitted; hold fewer.")
     fits = work_through(work, jobs_of(targets, settings.draws), config.simulate.threads, progress, "fits", kept)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.calibrate.fit import fit
 from pipeline.calibrate.likelihood import Likelihood
 from pipeline.calibrate.objective import Objective
 from pipeline.config.models import Method
-from pipeline.tables import Floats, Observables, Probability
+from pipeline.tables import FitResult, Floats, Observables, Probability
 from tests.calibrate.stand_in import ToyChamber, noisy
 
 NOISE = np.array([1.0, 0.1])
@@ -52,6 +53,9 @@ class GaussianExperiment:
 
     def objective(self, method: Method, data: Observables) -> Objective:
         return Likelihood(GaussianModel(self.chamber, self.stated), data)
+
+    def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
+        return fit(self.objective(method, data), method, name, target=target, seed=seed, extra={})
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
         charge, time = ((data.values - self.chamber.observe(values).values) / (self.stated * NOISE)).T

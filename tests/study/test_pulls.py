@@ -33,7 +33,7 @@ EXPERIMENT = GaussianExperiment(3000)
 
 def fits_of(experiment: GaussianExperiment = EXPERIMENT, hold: dict[str, float] | None = None) -> PullFits:
     held = {"birks_kb": 1.0} if hold is None else hold
-    return PullFits(experiment, METHOD, "toy", TARGETS, held, seed=3, rounding=2e-16)
+    return PullFits(experiment, METHOD, "toy", TARGETS, held, seed=3)
 
 
 def made(work: PullFits, draws: int = DRAWS, **more: Any) -> list[dict[str, Any]]:

@@ -102,7 +102,10 @@ def _moment(ax: Axes, parameters: Mapping[str, Any], what: str) -> None:
         ax.plot(each, [row] * len(each), linestyle="", marker="|", color=BLUE, markersize=6, alpha=0.5)
         colour = BLUE if abs(p[what] - expected) <= most else ORANGE
         ax.errorbar(p[what], row, xerr=p[f"{what}_error"], color=colour, marker="o", markersize=4, capsize=2)
+    widest = max((p["limits"][what] for p in (f["pulls"] for f in parameters.values()) if what in p), default=1.0)
+    reach = max([1.15 * widest, *(1.1 * abs(x - expected) for line in ax.lines for x in np.ravel(line.get_xdata()))])
     ax.axvline(expected, color="black", linewidth=0.8)
+    ax.set_xlim(expected - reach, expected + reach)
     ax.set(xlabel=text, ylim=(len(parameters) - 0.5, -0.5))
 
 

@@ -39,8 +39,8 @@ def draw(result: Mapping[str, Any]) -> tuple[Figure, str]:
         f"Derivative of the log-likelihood at the true parameters, over {words.count(draws, 'noise draw')} of "
         f"{words.count(sample['tracks'], 'track')}, {sample['length_cm']:.0f} cm. Left: its mean in standard errors, "
         "zero for a likelihood without bias (grey: 3). Right: its variance in units of the expected information, one "
-        "where the stated uncertainty is right (grey: 10 %); squares: summed over pixels, whose noise is independent; pale "
-        "dots: of whole draws."
+        "where the stated uncertainty is right (grey: 10 %); squares: summed over pixels, whose noise is independent; "
+        "pale dots: of whole draws."
     )
 
 
