@@ -15,7 +15,7 @@ class Pulls(Section):
     length_cm: Positive = Field(1000.0, description="length of track of one fit")
     targets: int = Field(8, ge=1, description="number of targets, drawn with the seed of `targets`")
     named_targets: tuple[Name, ...] = Field((), description="targets by name, of `targets`, instead")
-    draws: int = Field(25, ge=2, description="noise draws, and so fits, at each target")
+    draws: int = Field(25, ge=1, description="noise draws, and so fits, at each target")
     hold: dict[str, Positive] = Field(
         default_factory=dict,
         description="parameters that are not fitted but held at this multiple of their true value (1: at the truth)",
