@@ -82,7 +82,8 @@ def _kept(args: argparse.Namespace, study: Study, config: Config) -> KeptAnswers
 
     settings = config_slice(config, *study.sections)
     # How the work is shared out changes no answer.
-    settings.get("simulate", {}).pop("threads", None)
+    for name in ("threads", "memory_limit_mib"):
+        settings.get("simulate", {}).pop(name, None)
     inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
     provenance = Provenance.of(f"study {study.name}", settings, inputs=inputs, module=study.module)
     return KeptAnswers(args.output, provenance)

@@ -27,8 +27,8 @@ TARGETS = {
     "other": {**nominal_values(), "electric_field": 0.52, "birks_kb": 0.06},
 }
 DRAWS = 50
-#: Hits enough for 1/tau to be far from 0: uncertainty 3 %.
-EXPERIMENT = GaussianExperiment(3000)
+#: Hits enough for 1/tau to be far from 0: uncertainty 4 %.
+EXPERIMENT = GaussianExperiment(1500)
 
 
 def fits_of(experiment: GaussianExperiment = EXPERIMENT, hold: dict[str, float] | None = None) -> PullFits:
@@ -70,7 +70,7 @@ def test_honest_fits_keep_every_limit(honest: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("stated", [1.5, 1 / 1.5])
 def test_a_wrong_uncertainty_is_found(stated: float) -> None:
-    found = summary(fits_of(GaussianExperiment(3000, stated=stated)))
+    found = summary(fits_of(GaussianExperiment(1500, stated=stated)))
     for name in FREE:
         p = found["parameters"][name]["pulls"]
         assert not p["kept"]
@@ -83,7 +83,7 @@ def test_a_bias_of_one_standard_deviation_is_found(honest: dict[str, Any]) -> No
     """Times that are too late by dt are a field that is too weak by E dt / t: one sigma of the fitted E."""
     sigma = honest["parameters"]["electric_field"]["uncertainty_percent"] / 100
     late = sigma * float(np.mean(EXPERIMENT.chamber.distance)) / (0.32 * 0.5)
-    found = summary(fits_of(GaussianExperiment(3000, bias=late)))["parameters"]["electric_field"]["pulls"]
+    found = summary(fits_of(GaussianExperiment(1500, bias=late)))["parameters"]["electric_field"]["pulls"]
     assert not found["kept"]
     # Early and late hits do not weigh the same, so that it is not exactly one.
     assert -2.0 < found["mean"] < -0.5
