@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from ..calibrate.run import fit_hits
 from ..config.models import Config, Method
 from ..detector.argon import drift_velocity
 from ..detector.geometry import DetectorGeometry
+from ..errors import FitError
 from ..parameters import nominal_values
 from ..select.cuts import apply_cuts
-from ..simulate.noise import Noise, NoiseLevels
+from ..simulate.noise import Noise
 from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
-from ..simulate.setup import forward_model
+from ..simulate.setup import forward_model, noise_levels
 from ..tables import FitResult, Floats, Observables, Segments
 
 #: Number of the stream of random numbers that noise draws are numbered in.
@@ -48,15 +49,6 @@ class Experiment(Protocol):
         ...
 
 
-@runtime_checkable
-class ScoringModel(Protocol):
-    """A model that says how probable each hit was."""
-
-    def normal_scores(self, data: Observables, values: Mapping[str, float]) -> tuple[Floats, Floats]:
-        """Standard normal deviates `(hits,)` of the time of each hit, and of its charge given the time."""
-        ...
-
-
 @dataclass(frozen=True)
 class PixelExperiment:
     """Deposits in the pixel detector, read out with the configured noise, whether or not that is switched on."""
@@ -73,11 +65,9 @@ class PixelExperiment:
     def data(self, values: Mapping[str, float], seed: int) -> Observables:
         """See `Experiment.data`."""
         forward = self.model.model
-        levels = self.config.readout.noise
-        noise = NoiseLevels(levels.reset_electrons, levels.sampling_electrons, levels.discriminator_electrons)
         field = {**nominal_values(), **values}["electric_field"]
         hits = hits_table(
-            forward.hits(values, Noise(noise, seed)),
+            forward.hits(values, Noise(noise_levels(self.config), seed)),
             self.geometry,
             drift_velocity=drift_velocity(field, self.geometry.temperature),
             event_t0=forward.plan(values).event_t0,
@@ -95,9 +85,10 @@ class PixelExperiment:
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
         """See `Experiment.normal_scores`: of times `t`, and of charges given the times `q`."""
-        if not isinstance(self.model, ScoringModel):
+        try:
+            return dict(zip(("t", "q"), self.model.normal_scores(data, values), strict=True))
+        except FitError:  # whole numbers, or noise that has no distribution in closed form
             return {}
-        return dict(zip(("t", "q"), self.model.normal_scores(data, values), strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         # Every process makes its own model.
