@@ -6,6 +6,7 @@ Files of segments hold the edep-sim frame; `pipeline.storage.segments` swaps the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -206,8 +207,8 @@ class Observables:
 
     `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
     `value_names`; `valid` `(n,)` is false for rows a fit must not use. `columns` holds more `(n,)` arrays that a
-    readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`. `integer`: values are
-    whole ADC counts and starts of whole clock ticks.
+    readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`, and, where
+    simulated, the `charge` [electrons]. `integer`: values are whole ADC counts and starts of whole clock ticks.
     """
 
     event: Ints
@@ -230,12 +231,16 @@ class Observables:
 
 @dataclass(frozen=True)
 class Linearised:
-    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters, and `softness` `(n, k)`:
-    how far each value moves per electron of noise on the threshold."""
+    """Observables at a point with `jacobian` `(n, k, P)`: their derivatives to P parameters.
+
+    `(n, k)`: `softness` is how far each value moves per electron of noise on the threshold, `reset` per electron drawn
+    at the reset before the hit, which is on the recorded charge too.
+    """
 
     observables: Observables
     jacobian: Floats
     softness: Floats
+    reset: Floats
 
 
 @dataclass(frozen=True)
@@ -305,6 +310,12 @@ class Probability:
     outliers: int
 
 
+def condition_number(eigenvalues: Floats) -> float:
+    """Ratio of the largest to the smallest of ascending `(P,)` eigenvalues; infinite where it is not positive."""
+    smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+    return largest / smallest if smallest > np.finfo(float).tiny * largest else math.inf
+
+
 @dataclass(frozen=True)
 class Uncertainty:
     """How well a fit knows its free parameters `names` (P of them).
@@ -312,7 +323,8 @@ class Uncertainty:
     `kind` says where `covariance` `(P, P)` (physical units) comes from, such as "expected information"; `others` holds
     covariances by other means, by their names. `eigenvalues` `(P,)` (ascending) and `eigenvectors` `(P, P)` (columns)
     are those of the information scaled to unit diagonal. `directions` says in words, weakest first, which combinations
-    of parameters are known least; `intervals` holds 68 % intervals found by profiles; `caveats` are sentences.
+    of parameters are known least; `intervals` holds 68 % intervals found by profiles; `caveats` are sentences. What is
+    not known is NaN, with a caveat.
     """
 
     kind: str
@@ -338,7 +350,7 @@ class Uncertainty:
     @property
     def condition_number(self) -> float:
         """Ratio of the largest to the smallest eigenvalue of the normalised information."""
-        return float(self.eigenvalues[-1] / max(self.eigenvalues[0], np.finfo(float).tiny))
+        return condition_number(self.eigenvalues)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,3 +41,11 @@ def residuals(model: Observables, data: Observables, pairs: Match) -> Floats:
 def keys(table: Observables | Comparison) -> Ints:
     """`(n, 3)` event, channel and order of each row."""
     return np.stack([table.event, table.channel, table.order], axis=1).astype(np.int64)
+
+
+def restricted(table: Observables, kept: Ints | None) -> Observables:
+    """`table` in which only the rows `kept` `(m, 3)` (event, channel, order) may be used; None: all."""
+    if kept is None:
+        return table
+    wanted, rows = common_numbers(kept, keys(table))
+    return replace(table, valid=table.valid & np.isin(rows, wanted))

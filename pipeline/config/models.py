@@ -188,6 +188,14 @@ class Adam(Section):
     settle_tolerance: Positive = Field(5e-3, description="... to within this much of the nominal values")
 
 
+class Uncertainty(Section):
+    """Uncertainty of fits to data with noise."""
+
+    observed: bool = Field(
+        True, description="also from differences of the gradient at the end of the fit, as a check of the expected one"
+    )
+
+
 class Method(Section):
     """One way to fit: what is made small, and how."""
 
@@ -217,6 +225,14 @@ class Method(Section):
     threshold_noise_electrons: NotNegative = Field(
         900.0, description="widens the units of both by what this much noise on the threshold would move a hit"
     )
+    reset_noise_electrons: NotNegative = Field(
+        0.0, description="widens them by what this much noise drawn at every reset does to a hit, of data that have it"
+    )
+    min_charge_electrons: NotNegative = Field(
+        0.0,
+        description="matched_residuals: hits with less simulated charge at the start values, and later ones of their "
+        "pixel, are left out; for data with noise: well above the threshold, such as 11000 in module 0; 0: off",
+    )
     fair_scale: Positive = Field(20.0, description="Fair weight 1 / (1 + |r| / scale), in residual units")
     max_unmatched_fraction: NotNegative = Field(
         0.1, description="verdict: more hits than this without a partner and the fit is not called good"
@@ -229,6 +245,7 @@ class Method(Section):
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
     loss: Loss = Loss()
     adam: Adam = Adam()
+    uncertainty: Uncertainty = Uncertainty()
 
     @property
     def batch_length_cm(self) -> float | None:
@@ -266,11 +283,20 @@ class Method(Section):
         return self
 
 
-#: Methods that need no entry in the configuration: the quick fit of residuals, the published recipe, and the same steps
-#: with the other losses.
+#: Methods that need no entry in the configuration: the quick fit of residuals, the same for data with the noise of
+#: `Noise` (500 electrons are 0.506 ADC counts in module 0), the published recipe, and the same steps with the other
+#: losses.
 STANDARD_METHODS = {
     "gauss_newton": Method(),
     "likelihood": Method(objective="likelihood", optimiser="fisher_scoring"),
+    "masked_residuals": Method(
+        charge_scale_adc=0.506,
+        time_scale_us=0.01,
+        threshold_noise_electrons=0.0,
+        reset_noise_electrons=900.0,
+        min_charge_electrons=11000.0,
+        tolerance=1e-6,
+    ),
     "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
     **{
         f"adam_{loss}": Method(objective=loss, optimiser="adam", max_iterations=2000)
@@ -284,7 +310,12 @@ class Basin(Section):
 
     length_cm: Positive = Field(60.0, description="length of track, with the cut and without")
     target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
-    methods: tuple[Name, ...] = Field(tuple(STANDARD_METHODS), min_length=1, description="methods that are compared")
+    methods: tuple[Name, ...] = Field(
+        # Its data have no noise.
+        tuple(name for name, method in STANDARD_METHODS.items() if not method.min_charge_electrons),
+        min_length=1,
+        description="methods that are compared",
+    )
     distances: tuple[NotNegative, ...] = Field(
         (1.0, 2.0, 3.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
     )
@@ -384,7 +415,8 @@ class Config(Section):
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"gauss_newton": STANDARD_METHODS["gauss_newton"]},
         min_length=1,
-        description="ways to fit, by name; gauss_newton, likelihood, adam and one for each loss need no entry here",
+        description="ways to fit, by name; gauss_newton, masked_residuals, likelihood, adam and one for each loss need "
+        "no entry here",
     )
     scenarios: dict[Name, Scenario] = Field(
         default_factory=lambda: {"closure": Scenario()},

@@ -61,7 +61,10 @@ class PixelObservables:
         # A saturated or empty ADC does not move.
         slope = np.where((adc > 0) & (adc < readout.adc_counts), readout.counts_per_electron, 0.0)
         derivatives = np.stack([hits.d_charge * slope[:, None], hits.d_time], axis=1)
-        return Linearised(observables, derivatives[:, :, :-1], np.abs(derivatives[:, :, -1]))
+        to_threshold = derivatives[:, :, -1]
+        # Charge that is there from the reset lowers the threshold, and is recorded.
+        reset = np.abs(np.stack([slope, np.zeros(len(slope))], axis=1) - to_threshold)
+        return Linearised(observables, derivatives[:, :, :-1], np.abs(to_threshold), reset)
 
 
 def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
@@ -134,7 +137,7 @@ def _columns(channel: Ints, geometry: DetectorGeometry) -> dict[str, Floats | In
 
 
 def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -> Observables:
-    """Simulated hits as observables."""
+    """Simulated hits as observables, with the column `charge` [electrons]."""
     return Observables(
         event=hits.event,
         channel=hits.channel,
@@ -142,5 +145,5 @@ def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -
         values=np.stack([geometry.readout.adc(hits.charge), hits.time], axis=1),
         value_names=VALUE_NAMES,
         valid=np.ones(len(hits.event), dtype=bool),
-        columns=_columns(hits.channel, geometry),
+        columns={**_columns(hits.channel, geometry), "charge": hits.charge},
     )

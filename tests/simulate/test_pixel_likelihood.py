@@ -53,7 +53,7 @@ def test_the_score_is_the_derivative_of_the_log_probability(integer: bool) -> No
 
 
 def test_the_information_is_the_sum_over_a_fine_grid_of_outcomes() -> None:
-    model = chamber(random_deposits(3, 5))
+    model = chamber(random_deposits(3, 2))
     data = recorded(model, 5)
     found = model.information(data, VALUES, CALIBRATED)
     expected = information_on_a_grid(model.model, data)
@@ -62,7 +62,7 @@ def test_the_information_is_the_sum_over_a_fine_grid_of_outcomes() -> None:
 
 
 def information_on_a_grid(model: ForwardModel, data: Observables) -> np.ndarray:
-    """Every chain, step by step: probabilities of 4000 time bins, scores at their middles."""
+    """Every chain, step by step: probabilities of 2000 time bins, scores at their middles."""
     plan = model.plan(VALUES)
     charges = model.charges(plan, (0, len(plan.event)), model.complete(VALUES), CALIBRATED)
     total, d_total = (t.numpy() for t in charges.total_with_derivatives())
@@ -73,7 +73,7 @@ def information_on_a_grid(model: ForwardModel, data: Observables) -> np.ndarray:
         for time in (*hits.time[hits.pixel == pixel], None):
             silent, d_silent = (7000 - total[pixel] + reset) / 900, (d_reset - d_total[pixel]) / 900
             found += np.outer(d_silent, d_silent) * np.exp(2 * norm.logpdf(silent) - norm.logcdf(silent))
-            edges = np.linspace(max(own.min() - 12, armed), max(own.max() + 14, armed + 1), 4001)
+            edges = np.linspace(max(own.min() - 12, armed), max(own.max() + 14, armed + 1), 2001)
             q, *_ = evaluated(charges, pixel, edges)
             probability = -np.diff(norm.cdf((7000 - q + reset) / 900))
             middle = 0.5 * (edges[1:] + edges[:-1])
@@ -97,13 +97,13 @@ def evaluated(charges: object, pixel: int, time: np.ndarray) -> tuple[np.ndarray
 
 
 def test_over_many_draws_the_score_is_zero_and_its_covariance_the_information() -> None:
-    model = chamber(random_deposits(6, 12), threads=1)
-    draws = [recorded(model, seed) for seed in range(300)]
+    model = chamber(random_deposits(6, 8), threads=1)
+    draws = [recorded(model, seed) for seed in range(200)]
     score = np.array([model.probability(data, VALUES, CALIBRATED).score.sum(axis=0) for data in draws])
     information = np.mean([model.information(data, VALUES, CALIBRATED) for data in draws[:20]], axis=0)
     pull = score.mean(axis=0) / np.sqrt(np.diag(information) / len(draws))
     assert (np.abs(pull) < 3).all(), pull
-    # Three standard errors of a variance of 300 draws.
+    # Three standard errors of a variance of 200 draws.
     ratio = score.var(axis=0) / np.diag(information)
     assert (np.abs(ratio - 1) < 3 * np.sqrt(2 / len(draws))).all(), ratio
     time, charge = (np.concatenate(z) for z in zip(*(model.normal_scores(d, VALUES) for d in draws), strict=True))
@@ -122,7 +122,9 @@ def test_whole_numbers_tend_to_real_ones_where_the_bins_are_small() -> None:
     whole = model.probability(whole_numbers(data, fine.clock, fine.adc_counts), VALUES, CALIBRATED)
     bins = np.log(fine.clock) - np.log(fine.counts_per_electron)
     assert whole.log.sum() - len(data) * bins == pytest.approx(exact.log.sum(), abs=0.3)
-    np.testing.assert_allclose(whole.score.sum(axis=0), exact.score.sum(axis=0), rtol=0.02, atol=0.02 * 30)
+    # In units of its own spread; times are half a bin early on average.
+    spread = np.sqrt(np.diag(model.information(data, VALUES, CALIBRATED)))
+    np.testing.assert_allclose(whole.score.sum(axis=0) / spread, exact.score.sum(axis=0) / spread, atol=0.05)
 
 
 def test_tracks_that_share_no_pixel_are_independent() -> None:
