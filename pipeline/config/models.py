@@ -18,6 +18,7 @@ from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .priors import Prior, check_priors
+from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
@@ -391,6 +392,8 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    pulls: Pulls = Pulls()
+    score: Score = Score()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
     landscape: Landscape = Landscape()

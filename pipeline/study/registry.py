@@ -26,7 +26,8 @@ class Study:
     `input` says which segments of a sample `run` gets; None: none, it gets None. `sections` are the parts of the
     configuration that its numbers depend on, besides its own settings (`study.<name>`, if it has any) and the methods
     that these name. Where `every_sample` is false, the workflow runs it for the first sample of a scenario only: it
-    takes minutes, and another sample would tell little more.
+    takes minutes, and another sample would tell little more. The `run` of a `resumable` one takes the answers of an
+    interrupted run besides (`study.processes.Kept`).
     """
 
     name: str
@@ -36,6 +37,7 @@ class Study:
     sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "readout.pixels", "simulate")
     every_sample: bool = True
     figure: str | None = None
+    resumable: bool = False
 
     def function(self, name: str) -> Callable[..., Any]:
         """`run` or `table` of the study's module."""
@@ -45,6 +47,8 @@ class Study:
 
 #: What the numbers of studies depend on that simulate data of their own.
 _ON_DATA = ("seed", "checks", "detector", "simulate", "readout")
+#: What repeated experiments depend on.
+_OF_REPEATED = ("seed", "checks", "select", "detector", "readout", "simulate", "targets")
 
 _ALL = (
     Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),
@@ -112,6 +116,26 @@ _ALL = (
         input="segments",
         sections=("seed", "checks", "select", "detector", "readout.pixels", "simulate"),
         figure="pipeline.report.studies.pseudo_correlation",
+    ),
+    Study(
+        "pulls",
+        "pipeline.study.pulls",
+        "whether fits of noisy data are as far from the truth as they say",
+        input="segments",
+        sections=_OF_REPEATED,
+        every_sample=False,
+        resumable=True,
+        figure="pipeline.report.studies.pulls",
+    ),
+    Study(
+        "score",
+        "pipeline.study.score",
+        "mean and covariance of the derivative of the likelihood at the truth",
+        input="segments",
+        sections=_OF_REPEATED,
+        every_sample=False,
+        resumable=True,
+        figure="pipeline.report.studies.score",
     ),
 )
 

@@ -16,6 +16,7 @@ from ..calibrate.residuals import match
 from ..config.models import Config
 from ..config.studies import Taylor
 from ..detector.geometry import DetectorGeometry
+from ..detector.pixels import PixelConstants
 from ..errors import ModelRangeError
 from ..parameters import Parameter
 from ..parameters import table as parameter_table
@@ -66,10 +67,10 @@ def table(result: dict[str, Any]) -> str:
 def noise_units(at: Linearised, config: Config, geometry: DetectorGeometry) -> Floats:
     """`(n, 2)` standard deviations of ADC counts and times [us] of hits: noise of reset and sampling on the charge, and
     of the reset on the moment of crossing; at least the rounding of a clock tick."""
-    noise, readout = config.readout.noise, geometry.readout
-    charge = np.hypot(noise.reset_electrons, noise.sampling_electrons) * readout.counts_per_electron
-    time = np.hypot(noise.reset_electrons * at.softness[:, 1], readout.clock / np.sqrt(12))
-    return np.stack([np.full(len(time), charge), time], axis=1)
+    noise, counts = config.readout.noise, PixelConstants.nominal(geometry).counts_per_electron(at.observables.channel)
+    charge = np.hypot(noise.reset_electrons, noise.sampling_electrons) * counts
+    time = np.hypot(noise.reset_electrons * at.softness[:, 1], geometry.readout.clock / np.sqrt(12))
+    return np.stack([charge, time], axis=1)
 
 
 def _curve(
