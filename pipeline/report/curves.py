@@ -178,6 +178,7 @@ def _parameter_figure(name: str, fits: Sequence[Fit]) -> Figure:
         data += _target_line(fit, fitted, parameter, len(values), colour[fit.target])
         hover = f"{words.symbol(parameter)} = %{{y:.6g}} {in_unit}"
         data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
+        data += _uncertainty_bar(fit, fitted, parameter, len(values), colour[fit.target])
         data += _failed(fit, values)
     assert parameter is not None
     in_unit = words.display_unit(parameter)
@@ -201,6 +202,27 @@ def _target_line(fit: Fit, fitted: FittedParameter, parameter: Parameter, length
             "y": numbers([words.scaled(parameter, fitted.target)] * 2),
             "line": {"color": colour, "width": 1.5, "dash": "dash"},
             "hovertemplate": f"target of {html.escape(fit.title)}: {text}<extra></extra>",
+        }
+    ]
+
+
+def _uncertainty_bar(fit: Fit, fitted: FittedParameter, parameter: Parameter, length: int, colour: str) -> list[Figure]:
+    """A bar of one standard uncertainty to either side of the fitted value, at the end of its curve."""
+    sigma = fitted.uncertainty
+    if sigma is None or not np.isfinite(sigma) or not length:
+        return []
+    text = f"{words.measured(parameter, fitted.value, sigma)} {words.display_unit(parameter)}".rstrip()
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": html.escape(fit.title),
+            "legendgroup": group(fit),
+            "x": [length - 1],
+            "y": numbers([words.scaled(parameter, fitted.value)]),
+            "error_y": {"type": "data", "array": numbers([words.scaled(parameter, sigma)]), "thickness": 2, "width": 5},
+            "marker": {"size": 5, "color": colour},
+            "hovertemplate": f"{html.escape(fit.title)}<br>{words.symbol(parameter)} = {text}<extra></extra>",
         }
     ]
 

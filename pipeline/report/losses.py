@@ -50,6 +50,12 @@ def in_batches(fit: Fit) -> bool:
     return settings.get("optimiser") == "adam" and bool(settings.get("adam", {}).get("batch_length_cm"))
 
 
+def counts_hits(fit: Fit) -> bool:
+    """Whether the counts in the history of a fit are those of all hits with and without a partner: one batch after the
+    other says nothing about the fit, and a likelihood pairs no hits."""
+    return settings_of(fit).get("objective") != "likelihood" and not in_batches(fit)
+
+
 def compared(fits: Sequence[Fit]) -> list[Fit]:
     """The fits of targets that several methods fitted."""
     methods: dict[str, set[str]] = {}
