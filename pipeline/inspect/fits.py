@@ -13,7 +13,7 @@ from ..rounding import measured
 from ..tables import FitResult, FittedParameter
 from .findings import Finding, Summary, counted, in_order
 from .pulls import pull
-from .trust import UNMATCHED, Facts, judge
+from .trust import UNMATCHED, Facts, judge, remarks
 
 #: Relative differences to a known target that are worth a word, and that are far beyond what noise does.
 OFF_TARGET, FAR_OFF_TARGET = 0.01, 0.1
@@ -32,11 +32,7 @@ def summarise(result: FitResult, provenance: tuple[tuple[str, str], ...] = (), f
     for p in result.parameters:
         found += _value(p)
     # The fit's own remarks on ranges are said above, with their numbers.
-    found += [
-        Finding("warning", "remark", text)
-        for text in result.warnings
-        if not ("outside the range" in text and any(p.name in text for p in result.parameters))
-    ]
+    found += [Finding("warning", "remark", text) for text in remarks(result)]
     return Summary("fit", (*_facts(result, facts), *provenance), in_order(found))
 
 

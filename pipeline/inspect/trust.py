@@ -191,10 +191,11 @@ def _hits(r: FitResult, facts: Facts) -> Iterator[Reason]:
 
 
 def _chi2(r: FitResult, facts: Facts) -> Iterator[Reason]:
-    value, freedom = r.diagnostics.get("chi2_per_freedom"), r.diagnostics.get("degrees_of_freedom", 0.0)
+    value, hits = r.diagnostics.get("chi2_per_degree_of_freedom"), r.diagnostics.get("hits_used", 0.0)
     if value is None or r.uncertainty is None:
         return
-    limit = max(CHI2_OFF, CHI2_SIGMAS * math.sqrt(2 / freedom) if freedom > 0 else 0.0)
+    # At least one residual per hit.
+    limit = max(CHI2_OFF, CHI2_SIGMAS * math.sqrt(2 / max(hits, 1.0)))
     if abs(value - 1) > limit:
         more = "more" if value > 1 else "less"
         text = f"the residuals scatter {more} than noise does (chi2 per degree of freedom {value:.3g})"
@@ -294,6 +295,19 @@ def _outside(p: FittedParameter, known: Parameter) -> Iterator[Reason]:
     yield Reason("care", "unusual values", text, "is the detector so, or does the simulation lack something?")
 
 
+def remarks(r: FitResult) -> Iterator[str]:
+    """What the fit itself remarks on its result, without what is told by its uncertainty and of ranges."""
+    caveats = () if r.uncertainty is None else r.uncertainty.caveats
+    for text in r.warnings:
+        if text not in caveats and not ("outside the range" in text and any(p.name in text for p in r.parameters)):
+            yield text
+
+
+def _remarks(r: FitResult, facts: Facts) -> Iterator[Reason]:
+    for text in remarks(r):
+        yield Reason("care", "remarks of the fit", f"the fit remarks “{text.rstrip('.')}”", "see what it says")
+
+
 def _together(r: FitResult, facts: Facts) -> Iterator[Reason]:
     """Values that are known well only together: no fault, but not to be forgotten."""
     known = r.uncertainty
@@ -311,7 +325,7 @@ def _together(r: FitResult, facts: Facts) -> Iterator[Reason]:
 
 
 _CHECKS: tuple[Callable[[FitResult, Facts], Iterator[Reason]], ...] = (
-    _outcome, _noise, _hits, _chi2, _known, _pulls, _places, _together,
+    _outcome, _noise, _hits, _chi2, _known, _pulls, _places, _remarks, _together,
 )  # fmt: skip
 
 
