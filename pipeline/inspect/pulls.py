@@ -13,12 +13,20 @@ from ..parameters import table
 from ..tables import FitResult, FittedParameter
 
 
+#: Components of a combination of unit length that are worth naming.
+_SHARE = 0.35
+
+
 @dataclass(frozen=True)
 class Joint:
-    """All pulls of one or more fits together: `chi2` for `freedom` values."""
+    """All pulls of one or more fits together: `chi2` for `freedom` values.
+
+    `direction` names the parameters that have most of the combination which is farthest off, of a single fit.
+    """
 
     chi2: float
     freedom: int
+    direction: tuple[str, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -68,12 +76,14 @@ def joint(result: FitResult) -> Joint | None:
     sigma = np.sqrt(np.abs(np.diag(covariance)))
     if not (np.isfinite(covariance).all() and np.isfinite(d).all() and (sigma > 0).all()):
         return None
-    try:
-        # Parameters differ in size by many powers of ten: pulls and correlations do not.
-        white = np.linalg.solve(np.linalg.cholesky(covariance / np.outer(sigma, sigma)), d / sigma)
-    except np.linalg.LinAlgError:
+    # Parameters differ in size by many powers of ten: pulls and correlations do not.
+    width, directions = np.linalg.eigh(covariance / np.outer(sigma, sigma))
+    if width[0] <= len(rows) * np.finfo(float).eps:
         return None
-    return Joint(float(white @ white), len(rows))
+    off = directions.T @ (d / sigma) / np.sqrt(width)
+    shares = np.abs(directions[:, int(np.abs(off).argmax())])
+    farthest = tuple(known.names[i] for i, share in zip(rows, shares, strict=True) if share > _SHARE)
+    return Joint(float(off @ off), len(rows), farthest)
 
 
 def together(joints: Iterable[Joint | None]) -> Joint | None:

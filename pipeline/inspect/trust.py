@@ -31,7 +31,7 @@ ILL_CONDITIONED = 1e10
 #: Probability below which pulls are no accident: four standard deviations of a single value.
 UNLIKELY = 1e-4
 #: Topic of a reason.
-FAR_PULLS = "distances to the targets in units of their uncertainty"
+FAR_PULLS = "values farther from their targets than their uncertainties allow"
 #: Relative distance to a target, of data without noise, that wants an explanation.
 FAR_OFF = 0.1
 #: Standard uncertainties by which a value of unknown target may lie outside the range of the table.
@@ -113,7 +113,7 @@ def judge(result: FitResult, facts: Facts) -> Trust:
     found = tuple(reason for check in _CHECKS for reason in check(result, facts))
     worst = min(found, key=lambda r: _VERDICTS.index(r.verdict)).verdict
     deciding = [r for r in found if r.verdict == worst]
-    texts = [f"{r.text} ({r.advice})" if r.advice else r.text for r in deciding]
+    texts = [f"{r.text} – {r.advice}" if r.advice else r.text for r in deciding]
     return Trust(worst, f"{_BEGIN[worst](result)}: {'; '.join(texts)}.", found)
 
 
@@ -262,10 +262,12 @@ def _pulls(r: FitResult, facts: Facts) -> Iterator[Reason]:
         return
     told = in_words(pulls)
     if pulls.probability < UNLIKELY:
-        text = f"the values are farther from their targets than the uncertainties allow ({told})"
+        where = _and([_symbol(name) for name in pulls.direction])
+        together = f", most of all {where}{' together' if len(pulls.direction) > 1 else ''}"
+        text = f"the values are farther from their targets than the uncertainties allow{together} ({told})"
         yield Reason("care", FAR_PULLS, text, "look at what differs between data and simulation")
     else:
-        yield Reason("good", FAR_PULLS, f"the targets are where the uncertainties say ({told})")
+        yield Reason("good", "pulls", f"the targets are where the uncertainties say ({told})")
 
 
 def in_words(pulls: Joint) -> str:

@@ -64,6 +64,19 @@ def test_only_known_targets_count_and_their_covariance_is_the_marginal_one() -> 
     assert found.chi2 == pytest.approx((pull(some[1]) or 0.0) ** 2)
 
 
+def test_the_combination_that_is_farthest_off_is_named() -> None:
+    """A_B up and k_B down by half a standard uncertainty each: seven where the correlation is 0.99, hidden in each."""
+    result = measured_result(3)
+    assert result.uncertainty is not None
+    moved = [
+        replace(p, value=(p.target or 0.0) + sign * 0.5 * s)
+        for p, s, sign in zip(result.parameters, result.uncertainty.standard, (1, -1, 0, 0, 0, 0), strict=True)
+    ]
+    found = joint(replace(result, parameters=tuple(moved)))
+    assert found is not None and found.direction == ("birks_ab", "birks_kb")
+    assert found.chi2 == pytest.approx(2 * 0.25 / (1 - 0.99), rel=1e-6)
+
+
 def test_without_a_covariance_there_is_no_joint_pull() -> None:
     assert joint(fit_result()) is None
     result = measured_result()
