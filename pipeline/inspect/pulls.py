@@ -12,7 +12,6 @@ from scipy.special import chdtr, chdtrc
 from ..parameters import table
 from ..tables import FitResult, FittedParameter
 
-
 #: Components of a combination of unit length that are worth naming.
 _SHARE = 0.35
 

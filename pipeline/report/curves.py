@@ -246,8 +246,15 @@ def distance_figure(fits: Sequence[Fit]) -> Figure | None:
         hover = "largest distance %{y:.2e}"
         data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], hover, curves=len(known)))
         data += _failed(fit, shown)
-    y = axis("largest |value / target − 1|", type="log", dtick=2 if _decades(known) > 6 else 1)
+    y = axis("largest |value / target − 1|", type="log", dtick=decade_ticks(_decades(known)))
     return _figure(data, "", y)
+
+
+def decade_ticks(decades: float) -> int | str:
+    """Distance of ticks of a logarithmic axis over so many decades: one must be among them however few they are."""
+    if decades > 6:
+        return 2
+    return 1 if decades > 1.5 else "D2"
 
 
 def _decades(known: Sequence[tuple[Fit, npt.NDArray[np.float64]]]) -> float:
@@ -310,5 +317,8 @@ def hit_figures(fits: Sequence[Fit], counted: Sequence[Fit] | None = None) -> li
                 data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
                 data += _failed(fit, values)
         if data:
-            figures.append(_figure(data, title, axis("number of hits", tickformat=",d", nticks=6)))
+            everything = np.concatenate([np.asarray(trace["y"], dtype=np.float64) for trace in data])
+            few = float(np.nanmax(everything) - np.nanmin(everything)) < 6
+            ticks: Figure = {"dtick": 1} if few else {"nticks": 6}
+            figures.append(_figure(data, title, axis("number of hits", tickformat=",d", **ticks)))
     return figures

@@ -180,7 +180,7 @@ def _figure(lines: Sequence[tuple[Fit, Any, Floats]], fits: Sequence[Fit], x: Fi
     layout = {
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1f2933"},
         "xaxis": x,
-        "yaxis": axis(title, type="log", dtick=2 if decades > 6 else 1),
+        "yaxis": axis(title, type="log", dtick=curves.decade_ticks(decades)),
         "margin": {"l": 60, "r": 12, "t": 12, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -17,6 +17,13 @@ from . import words
 from .curves import Figure, numbers
 from .outcome import Fit, parameter_of
 
+#: Where uncertainties come from, in words.
+_MEANING: Mapping[str, str] = {
+    "expected information": "the inverse of what data of this kind tell on average, which no fit without bias can "
+    "undercut (Cramér and Rao)",
+    "sandwich": "the scatter of the data's pull on the fit, as they show it, between two inverses of its curvature "
+    "(Huber, White)",
+}
 #: Ratios of uncertainties that differ from 1 by more are coloured.
 APART = 0.05
 #: Diverging, white at no correlation, and safe for the colour-blind.
@@ -36,6 +43,7 @@ def section(fit: Fit, name: str) -> dict[str, Any] | None:
     return {
         "name": name if np.isfinite(known.covariance).any() else None,
         "kind": known.kind,
+        "meaning": _MEANING.get(known.kind, ""),
         "condition": words.number(known.condition_number, 3),
         "directions": [words.typeset(text) for text in known.directions],
         "caveats": [words.typeset(text) for text in known.caveats],
