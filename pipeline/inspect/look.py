@@ -24,6 +24,7 @@ from ..storage.yaml_text import YamlText
 from ..tables import Hits, Segments
 from . import fits, hits, segments, settings
 from .findings import Finding, Summary, in_order, quiet, without
+from .trust import Facts, facts_of
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _hits(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
 def _fit(path: Path) -> Summary:
     result = read_fit(path)
     made, doubts = _provenance(path)
-    summary = _more(fits.summarise(result, made), doubts)
+    summary = _more(fits.summarise(result, made, Facts() if doubts else _facts(path)), doubts)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         return summary
@@ -120,6 +121,12 @@ def _fit(path: Path) -> Summary:
     except GradcalError as error:
         wrong = str(error)
     return summary if wrong is None else _more(summary, (Finding("warning", "beside", wrong),))
+
+
+def _facts(path: Path) -> Facts:
+    """What the record of a fit tells of its data."""
+    with open_hdf5(path) as file:
+        return facts_of(read_provenance(file))
 
 
 def _more(summary: Summary, findings: tuple[Finding, ...]) -> Summary:

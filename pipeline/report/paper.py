@@ -20,6 +20,7 @@ from .paper_fits import (
     MIXED,
     MUONS,
     PARAMETER_HEAD,
+    VALUE_HEAD,
     Family,
     PaperFit,
     family_of,
@@ -27,6 +28,7 @@ from .paper_fits import (
     largest_errors,
     parameter_curves,
     parameter_rows,
+    value_rows,
 )
 from .paper_model import Result
 from .plots import Drawing, image, style
@@ -174,7 +176,15 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         "small steps is a mean over its last pass through the batches, and of the single points; time of the fit, "
         "without reading files."
     )
-    return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
+    values = Table(
+        "values",
+        "Fitted values",
+        "Every fitted value with its standard uncertainty, where the fit has the noise in its model and so gives one; "
+        "the pull is the distance to the true value in these uncertainties.",
+        VALUE_HEAD,
+        value_rows(fits),
+    )
+    return [first, Table("fits", "Fits in numbers", caption + beside, head, rows), values]
 
 
 def files(paper: Paper) -> dict[str, bytes]:
