@@ -30,8 +30,9 @@ OUTLIER_RATE = 1e-6
 OUTLIER_TIME = 1000.0
 #: Cells in which the place of a hit within its clock tick is followed.
 CELLS = 8
-#: A current below this [electrons/us] counts as this.
-_SMALLEST_CURRENT = 1e-9
+#: A current below this [electrons/us] counts as this, and tells nothing: smaller ones are rounding of the response
+#: table on plateaus of the charge. Over 10 us on a plateau that is 0.01 of the width of the noise.
+SMALLEST_CURRENT = 1.0
 #: A time this close [us] to the moment of re-arming is that moment.
 _SAME_TIME = 1e-6
 
@@ -128,7 +129,7 @@ def log_probability(chains: Chains, charges: Charges) -> LogProbability:
 def _real_valued(c: Chains, q: Charges) -> LogProbability:
     threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
     z = (threshold - q.crossing + before) / c.reset
-    arrival = q.current.clamp(min=_SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
+    arrival = q.current.clamp(min=SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
     crossed = arrival + _recorded(c, threshold + q.end - q.crossing)
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .charge import PixelCharges
-from .first_passage import Chains
+from .first_passage import SMALLEST_CURRENT, Chains
 from .gaussian import hazard, log_below, log_density
 from .waveform import Waveforms, batches, coarse_waveforms, windows
 
@@ -30,7 +30,6 @@ _WIDEST = 6.0
 _FAR, _NEAR = 7, 16
 #: Steps by which times of outcomes are improved; what is left is in the value of z that is used.
 _NEWTON_STEPS = 2
-_SMALLEST_CURRENT = 1e-6
 
 
 def expected_information(charges: PixelCharges, chains: Chains, clock: float) -> Tensor:
@@ -108,7 +107,8 @@ def _of_hits(charges: PixelCharges, c: Chains, coarse: Waveforms, row: Tensor, s
     end, _, d_end = charges.evaluate_with_derivatives(pixel, time.flatten() + c.hold)
     reset, d_reset = (v.repeat_interleave(place.shape[1], dim=0) for v in (steps.reset, steps.d_reset))
     z = (c.threshold[pixel] - charge + reset) / c.reset
-    s = d_current / current.clamp(min=_SMALLEST_CURRENT)[:, None] - z[:, None] * (d_reset - d_charge) / c.reset
+    rising = torch.where(current > SMALLEST_CURRENT, 1 / current, torch.zeros_like(current))
+    s = d_current * rising[:, None] - z[:, None] * (d_reset - d_charge) / c.reset
     m = (d_end - d_charge) / c.sampling
     known = _unclipped((c.clipped[pixel] - c.threshold[pixel] - end + charge) / c.sampling)
     weight = weight.flatten()
