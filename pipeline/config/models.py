@@ -95,7 +95,7 @@ class Detector(Section):
 class Noise(Section):
     """Electronics noise of targets (forward-model noise terms)."""
 
-    enabled: bool = Field(False, description="add noise to the simulated targets")
+    enabled: bool = Field(True, description="add noise to the simulated targets")
     reset_electrons: NotNegative = Field(900.0, description="drawn at the start and after every reset")
     sampling_electrons: NotNegative = Field(500.0, description="drawn once per recorded hit")
     discriminator_electrons: NotNegative = Field(0.0, description="white noise per clock tick on the discriminator")
@@ -474,7 +474,7 @@ class Config(Section):
     simulate: Simulate = Simulate()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
-        default_factory=lambda: {"gauss_newton": STANDARD_METHODS["gauss_newton"]},
+        default_factory=lambda: {"likelihood": STANDARD_METHODS["likelihood"]},
         min_length=1,
         description="ways to fit, by name; gauss_newton, masked_residuals, likelihood, adam and one for each loss need "
         "no entry here",

@@ -46,7 +46,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     muons = {"sample": TWO_MUONS, "seed": 4}
     assert run(["produce", "--config-json", json.dumps(muons), str(files.segments)]) == 0
     values = [f"{name}={value}" for name, value in TRUTH.items()]
-    for path, options in ((files.hits, []), (files.noisy, ["--noise"])):
+    for path, options in ((files.hits, ["--no-noise"]), (files.noisy, ["--noise"])):
         command = ["simulate", "--config-json", "{}", str(files.segments), str(path), "--set", *values, *options]
         assert run(command) == 0
     return files
@@ -54,7 +54,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 def command(sample: Sample, out: Path, *options: object, config: dict[str, object] | None = None) -> list[str]:
     """The arguments of a fit; `--segments` and `--hits` among the options replace those of the sample."""
-    given = ["fit", "--config-json", json.dumps(config or {}), str(out), *map(str, options)]
+    config = {"methods": {"gauss_newton": {}}, **(config or {})}
+    given = ["fit", "--config-json", json.dumps(config), str(out), *map(str, options)]
     if "--segments" not in options:
         given += ["--segments", str(sample.segments)]
     if "--hits" not in options:

@@ -14,8 +14,8 @@ RESULTS = {
     FOLDER / "segments.h5",
     FOLDER / "selected.h5",
     FOLDER / "target_1/hits.h5",
-    FOLDER / "target_1/gauss_newton/fit.h5",
-    FOLDER / "target_1/gauss_newton/fit.json",
+    FOLDER / "target_1/likelihood/fit.h5",
+    FOLDER / "target_1/likelihood/fit.json",
     FOLDER / "report.html",
 }
 AFTER_SELECT = {"select", "simulate", "fit", "report"}
@@ -52,7 +52,7 @@ def test_everything_is_made_and_nothing_else(whole_run):
         assert f">{job}</a>" in jobs
     for link in re.findall(r'href="([^#"][^"]*)"', page.split("<script")[0]):
         assert (whole_run.folder / FOLDER / link).is_file(), link
-    fit = json.loads(made[FOLDER / "target_1/gauss_newton/fit.json"])
+    fit = json.loads(made[FOLDER / "target_1/likelihood/fit.json"])
     record = json.loads(made[Path("results/run.json")])
     assert {p["name"]: p["target"] for p in fit["parameters"]} == pytest.approx(record["targets"]["target_1"])
 
@@ -99,7 +99,7 @@ def test_an_edit_reruns_what_depends_on_it(copied, module, again):
         ("seed=2", {"produce"} | AFTER_SELECT),
         ("select={min_track_length_cm: 3.0}", AFTER_SELECT),
         ("detector={recombination: box}", {"simulate", "fit", "report"}),
-        ("methods={gauss_newton: {max_iterations: 5}}", {"fit", "report"}),
+        ("methods={likelihood: {max_iterations: 5}}", {"fit", "report"}),
         ("report={title: Another}", {"report"}),
         ("targets={named: {mine: {birks_ab: 0.81}}}", {"simulate", "fit", "report"}),
         ("simulate={threads: 1}", set()),
