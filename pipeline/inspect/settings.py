@@ -14,6 +14,7 @@ from ..layout import check_paths
 from ..parameters import lookup
 from ..perturb.apply import check_perturbations
 from ..produce.generator import check_generator, expanded, particles_in
+from ..storage.pixels import load_pixels
 from ..study.registry import study_names
 from ..targets import target_values
 from .findings import Finding, Summary, counted, in_order
@@ -47,6 +48,7 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
                 found.append(Finding("error", "sample", text))
         steps, key = config.scenarios[config.scenario].perturb, f"scenarios.{config.scenario}.perturb"
         found += _tried("perturb", lambda: check_perturbations(steps, geometry, key))
+        found += _tried("pixels", lambda: load_pixels(config.readout.pixels, geometry))
     found += _tried("paths", lambda: check_paths(config))
     found += _tried("targets", lambda: target_values(config))
     for name in run:
@@ -91,7 +93,10 @@ def _facts(
     name = detector.file if isinstance(geometry, GradcalError) else geometry.name
     yield "detector", f"{name}; {detector.recombination} recombination, {detector.response} response"
     noise = "with electronics noise" if config.readout.noise.enabled else "without noise"
-    yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts"
+    pixels = config.readout.pixels
+    alike = "drawn for every pixel" if pixels.drawn else "those of the detector"
+    constants = f"thresholds, gains and pedestals {alike if pixels.file is None else f'from {pixels.file}'}"
+    yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts, {constants}"
     yield "targets", _targets(config)
     for name, m in run.items():
         yield (

@@ -21,7 +21,9 @@ from .provenance import Provenance, read_provenance, write_provenance
 _KIND = "hits"
 _TYPES = dict(zip(Hits.COLUMNS, ("i8", "i4", "i4", "i4", "i4", "f4", "f4", "f4", "f8", "f4", "f4"), strict=True))
 _UNITS = {"x": "cm", "y": "cm", "z": "cm", "t": "us", "adc": "counts", "charge": "electrons"}
-#: Attributes of the table: widths of the noise [electrons], in the order of `Recording.noise`.
+#: Group whose attributes say how hits were recorded, and among them the widths of the noise [electrons] in the order of
+#: `Recording.noise`.
+_RECORDING = "recording"
 _NOISE = ("reset_noise", "sampling_noise", "discriminator_noise")
 _EVENT_TYPES = {"event_id": "i8", "t0": "f8"}
 _EVENT_UNITS = {"t0": "us"}
@@ -42,11 +44,11 @@ def write_hits(path: Path | str, hits: Hits, provenance: Provenance, attributes:
         dataset = write_table(file, "hits", {n: c[order] for n, c in columns.items()}, _TYPES, _UNITS)
         dataset.attrs["drift_velocity"] = float(hits.drift_velocity)
         dataset.attrs["unit_drift_velocity"] = "cm/us"
-        dataset.attrs.update(_recording_attributes(hits.recording))
         dataset.attrs.update({name: value for name, value in attributes.items() if name not in parameters})
         t0 = np.array([hits.event_t0[event] for event in events], dtype=np.float64)
         write_table(file, "events", {"event_id": np.array(events, np.int64), "t0": t0}, _EVENT_TYPES, _EVENT_UNITS)
         file.create_group("parameters").attrs.update(parameters)
+        file.create_group(_RECORDING).attrs.update(_recording_attributes(hits.recording))
         write_provenance(file, provenance)
 
 
@@ -128,7 +130,7 @@ def read_hits_noise(path: Path | str) -> bool | None:
 
 
 def _recording_attributes(recording: Recording) -> dict[str, bool | float | str]:
-    """How hits were recorded, as attributes of their table; what is not known is left out."""
+    """How hits were recorded, as attributes of a group; what is not known is left out."""
     found: dict[str, bool | float | str] = {"integer": recording.integer}
     if recording.noise is not None:
         found |= dict(zip(_NOISE, recording.noise, strict=True))
@@ -139,22 +141,22 @@ def _recording_attributes(recording: Recording) -> dict[str, bool | float | str]
 
 def _recording(file: h5py.File, adc: Floats, fault: Fault = refuse) -> Recording:
     """How hits were recorded; where nothing tells whether data are integer, they are if all their counts are whole."""
-    table = file["hits"]
-    integer, pixels = attribute(table, "integer"), attribute(table, "pixels")
+    group = file.get(_RECORDING, file)
+    integer, pixels = attribute(group, "integer"), attribute(group, "pixels")
     if not isinstance(integer, bool | np.bool_):
         if integer is not None:
-            fault(f"{file.filename}: the attribute integer of hits is {integer!r}, neither true nor false; mend it.")
+            fault(f"{file.filename}: {_RECORDING}.integer is {integer!r}, neither true nor false; mend it.")
         integer = len(adc) > 0 and np.all(adc == np.round(adc))
-    return Recording(bool(integer), _noise(file, fault), None if pixels is None else str(pixels))
+    return Recording(bool(integer), _noise(group, fault), None if pixels is None else str(pixels))
 
 
-def _noise(file: h5py.File, fault: Fault) -> tuple[float, float, float] | None:
-    widths = [attribute(file["hits"], name) for name in _NOISE]
+def _noise(group: h5py.Group, fault: Fault) -> tuple[float, float, float] | None:
+    widths = [attribute(group, name) for name in _NOISE]
     if all(width is None for width in widths):
         return None
     if all(isinstance(width, int | float | np.number) and 0 <= width < np.inf for width in widths):
         return float(widths[0]), float(widths[1]), float(widths[2])
-    fault(f"{file.filename}: the attributes {', '.join(_NOISE)} of hits must be widths in electrons; mend them.")
+    fault(f"{group.file.filename}: {', '.join(_NOISE)} of {_RECORDING} must be widths in electrons; mend them.")
     return None
 
 

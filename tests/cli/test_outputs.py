@@ -18,12 +18,13 @@ COMMANDS = {
     "report": ["report", "--config", "config.yaml", "--segments", "segments.h5", "OUT", "--fits", "a.h5", "b.h5"],
     "study": ["study", "benchmark", "--config", "config.yaml", "--segments", "segments.h5", "--output", "OUT"],
     "produce": ["produce", "--config", "config.yaml", "OUT"],
+    "pixels": ["pixels", "--config", "config.yaml", "OUT"],
     "record": ["record", "--config", "config.yaml", "OUT"],
 }
 READ = [
     (name, word)
     for name, words in COMMANDS.items()
-    for word in [*(w for w in words if Path(w).suffix), *(["detector.yaml"] if name != "convert" else [])]
+    for word in [*(w for w in words if Path(w).suffix), *(["detector.yaml", "pixels.csv"] if name != "convert" else [])]
 ]
 
 
@@ -31,8 +32,10 @@ READ = [
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(detector_path("module0"), "detector.yaml")
-    Path("config.yaml").write_text(json.dumps({"detector": {"file": "detector.yaml"}}))
-    for name in ("segments.h5", "hits.h5", "a.h5", "b.h5"):
+    Path("config.yaml").write_text(
+        json.dumps({"detector": {"file": "detector.yaml"}, "readout": {"pixels": {"file": "pixels.csv"}}})
+    )
+    for name in ("segments.h5", "hits.h5", "a.h5", "b.h5", "pixels.csv"):
         Path(name).write_text(name)
     return tmp_path
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.inspect.findings import Summary
 from pipeline.inspect.hits import summarise
-from pipeline.tables import Hits
+from pipeline.tables import Hits, Recording
 
 from .samples import GEOMETRY, PIXELS, TRUTH, good_hits, raw_hits
 
@@ -100,6 +100,15 @@ def test_saturated_hits_are_a_note_of_their_own() -> None:
     h = spoil(good_hits())
     summary = looked_at(replace(h, adc=PIXELS.adc(h.charge, np.zeros(len(h), dtype=int))))
     assert [(f.rule, f.severity) for f in summary.findings] == [("saturated", "note")]
+
+
+def test_hits_of_pixels_with_other_constants_are_not_accused() -> None:
+    """Counts by another gain: a fault if the file does not tell, a note if it names other constants than assumed."""
+    h = good_hits()
+    other = replace(h, adc=PIXELS.adc(1.05 * h.charge, np.zeros(len(h), dtype=int)))
+    assert [f.rule for f in looked_at(other).findings] == ["charge"]
+    for pixels, found in ((PIXELS.digest(), ["charge"]), ("0" * 64, ["constants"])):
+        assert [f.rule for f in looked_at(replace(other, recording=Recording(pixels=pixels))).findings] == found
 
 
 def test_whole_counts_and_ticks_are_no_fault() -> None:

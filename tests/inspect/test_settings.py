@@ -51,6 +51,7 @@ CASES = {
     "off": ({"select": {"max_abs_cos_drift": None}}, "cuts_off", "note", "select.max_abs_cos_drift"),
     "loss": ({"methods": {"m": {"loss": {"gamma": 2.0}}}}, "unused", "note", "methods.m.loss: not used"),
     "adam": ({"methods": {"m": {"adam": {"decay": 0.9}}}}, "unused", "note", "methods.m.adam: not used"),
+    "pixels": ({"readout": {"pixels": {"threshold_spread_electrons": 2e3}}}, "pixels", "error", "so wide"),
     "noise": ({"readout": {"noise": {"reset_electrons": 1.0}}}, "unused", "note", "readout.noise"),
 }  # fmt: skip
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import FileFormatError
-from pipeline.storage.hits import read_hits, read_hits_truth, write_hits
+from pipeline.storage.hits import examine_hits, read_hits, read_hits_noise, read_hits_truth, write_hits
 from pipeline.storage.provenance import Provenance
-from pipeline.tables import Hits
+from pipeline.tables import Hits, Recording
 
 PROVENANCE = Provenance("simulate", {"seed": 1}, {"segments": "0" * 64}, "1" * 64)
 TRUTH = {"birks_ab": 0.82, "electron_lifetime": 800.0}
@@ -196,3 +196,46 @@ def test_damaged_files_never_end_in_a_traceback(file):
                 read(file)
             except FileFormatError as error:
                 assert str(file) in str(error)
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [
+        Recording(),
+        Recording(integer=True, noise=(900.0, 500.0, 0.0), pixels="f" * 64),
+        Recording(noise=(0.0, 0.0, 0.0)),
+    ],
+)
+def test_how_hits_were_recorded_comes_back(tmp_path, recording):
+    path = tmp_path / "hits.h5"
+    write_hits(path, replace(some_hits(), recording=recording), PROVENANCE, TRUTH)
+    assert read_hits(path).recording == recording
+    noise = None if recording.noise is None else recording.noise[0] > 0
+    assert read_hits_noise(path) is noise
+
+
+@pytest.mark.parametrize(("whole", "integer"), [(True, True), (False, False)])
+def test_data_that_do_not_tell_are_integer_if_all_counts_are_whole(tmp_path, whole, integer):
+    path, hits = tmp_path / "hits.h5", some_hits()
+    write_hits(path, replace(hits, adc=np.round(hits.adc) if whole else hits.adc), PROVENANCE, TRUTH)
+    with h5py.File(path, "a") as content:
+        del content["recording"]
+    assert read_hits(path).recording == Recording(integer=integer)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("integer", "perhaps", "recording.integer is 'perhaps', neither true nor false"),
+        ("reset_noise", -1.0, "reset_noise, sampling_noise, discriminator_noise of recording must be widths"),
+        ("sampling_noise", np.nan, "must be widths in electrons"),
+        ("discriminator_noise", "none", "must be widths in electrons"),
+    ],
+)
+def test_damaged_records_of_how_hits_were_recorded_are_refused(tmp_path, name, value, says):
+    path = tmp_path / "hits.h5"
+    write_hits(path, replace(some_hits(), recording=Recording(noise=(900.0, 500.0, 0.0))), PROVENANCE, TRUTH)
+    with h5py.File(path, "a") as content:
+        content["recording"].attrs[name] = value
+    assert says in refusal(path)
+    assert any(says in fault for fault in examine_hits(path).faults)

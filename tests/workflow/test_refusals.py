@@ -42,6 +42,11 @@ esac
         ("scenarios: {closure: {targets: [taget_1]}}\n", "no target 'taget_1'; did you mean 'target_1'?"),
         ("sample: {file: nowhere.root}\n", "sample.file: there is no file 'nowhere.root'"),
         ("detector: {file: modul0}\n", "detector.file: there is no detector 'modul0'; did you mean 'module0'"),
+        (
+            "readout: {pixels: {file: none.csv}}\n",
+            "readout.pixels.file: there is no file 'none.csv'; give a CSV or HDF5",
+        ),
+        ("readout: {pixels: {gain_spread: 0.3}}\n", "readout.pixels.gain_spread is so wide that the gain of some"),
         ("results: /dev/null/results\n", "results: /dev/null/results cannot be made"),
     ],
 )
