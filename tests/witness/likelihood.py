@@ -36,7 +36,7 @@ from .physics import MODULE0, Detector, Floats
 SAME_TIME = 1e-8
 
 _DIFFERENCE = 1e-4  # step [us] of the numerical derivative of Q
-_POINTS = 200  # midpoints per clock tick
+_POINTS = 100  # midpoints per clock tick
 _REACH = 9.0  # widths of Gaussians that are integrated over
 
 Recorded = Callable[[Floats, float], Floats]
@@ -171,11 +171,13 @@ class Pixel:
         armed, reset, weight = np.array([self.begin]), np.zeros(1), np.ones(1)
         for tick, count in zip(ticks, counts, strict=True):
             low, high = tick * e.clock - e.early, (tick + 1) * e.clock - e.early
-            time = low + (np.arange(_POINTS) + 0.5) * (high - low) / _POINTS
+            step = (high - low) / _POINTS
+            time: Floats = low + (np.arange(_POINTS, dtype=np.float64) + 0.5) * step
             crossed, held = self.charge(time), self.charge(time + d.hold)
             r = d.threshold - crossed + reset[:, None]
-            density = np.exp(log_normal(r, e.reset)) * (time > armed[:, None])
-            later = weight @ density * self.current(time) * (high - low) / _POINTS
+            # The share of each step that lies after the arming.
+            after = np.clip((time + 0.5 * step - armed[:, None]) / step, 0.0, 1.0)
+            later = (weight[:, None] * np.exp(log_normal(r, e.reset)) * after).sum(axis=0) * self.current(time) * step
             later = later * self.count_probability(d.threshold + held - crossed, count)
             # Hits at the moment of arming are moments of their own.
             at_once = np.flatnonzero((armed >= low) & (armed < high))
@@ -198,7 +200,7 @@ class Pixel:
         """
         d, e = self.detector, self.electronics
         last = int(np.floor(self.end / e.clock + SAME_TIME))
-        armed, reset, log = self.begin, 0.0, 0.0
+        armed, reset, probability = self.begin, 0.0, 1.0
         r = self._all_r()
         prior = np.exp(log_normal(r, e.reset))
         for tick, counts in zip(ticks, adc, strict=True):
@@ -206,19 +208,18 @@ class Pixel:
             crossed, held = (float(self.charge(np.asarray(tick * e.clock + wait))) for wait in (0.0, d.hold))
             fires = ndtr((crossed + r - reset - d.threshold) / e.comparator)
             joint = prior * silent * fires * recorded(held - reset + r, counts)
-            with np.errstate(divide="ignore"):
-                log += float(np.log(np.trapezoid(joint, r)))
+            looked = np.ceil(armed / e.clock - SAME_TIME) <= tick <= last
+            probability *= float(np.trapezoid(joint, r)) if looked else 0.0
             armed, reset = tick * e.clock + d.hold, held
-            if tick < np.ceil(self.begin / e.clock - SAME_TIME) or tick > last:
-                return -np.inf
         if len(ticks) < d.max_hits:
-            log += float(np.log(np.trapezoid(prior * np.exp(self._log_silent(r, armed, last, reset)), r)))
-        return log
+            probability *= float(np.trapezoid(prior * np.exp(self._log_silent(r, armed, last, reset)), r))
+        with np.errstate(divide="ignore"):
+            return float(np.log(probability))
 
     def _all_r(self) -> Floats:
         """Values of r that resolve both its own width and that of the comparator."""
         e = self.electronics
-        step = min(e.reset, e.comparator) / 8.0
+        step = min(e.reset, e.comparator) / 4.0
         return np.linspace(-_REACH * e.reset, _REACH * e.reset, 2 * int(np.ceil(_REACH * e.reset / step)) + 1)
 
     def _log_silent(self, r: Floats, armed: float, last: int, reset: float) -> Floats:

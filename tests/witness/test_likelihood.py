@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import ndtr
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from tests.witness.draws import Drawn, draws
 from tests.witness.likelihood import Electronics, Pixel
-from tests.witness.physics import MODULE0, Floats
+from tests.witness.physics import MODULE0, Detector, Floats
 
 
 def steps(*size_time_width: tuple[float, float, float]) -> Callable[[Floats], Floats]:
@@ -171,3 +173,121 @@ def test_the_score_is_zero_on_average_and_varies_as_the_curvature_says(case: str
     identity = score[:, :, None] * score[:, None, :] + second
     error = identity.std(axis=0) / np.sqrt(len(drawn))
     np.testing.assert_array_less(np.abs(identity.mean(axis=0)), 3.5 * error)
+
+
+#: A readout whose outcomes can all be counted: 4 ADC counts, of 3000 e from 3500 e on, and two hits at most.
+FEW = replace(MODULE0, gain=1.0, pedestal=-5000.0, common_mode=0.0, reference=12_000.0, counts=4, max_hits=2)
+#: The same, where a pixel fires at once after 4 % of its resets.
+LOW = replace(FEW, threshold=1550.0, pedestal=0.0)
+Outcome = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def outcomes(low: int, high: int, apart: int) -> list[Outcome]:
+    """All outcomes of at most two hits at ticks `low` ... `high` - 1, at least `apart` ticks apart."""
+    counts = range(FEW.counts)
+    one: list[Outcome] = [((t,), (q,)) for t in range(low, high) for q in counts]
+    two: list[Outcome] = [
+        ((t, u), (q, p)) for t in range(low, high) for u in range(t + apart, high) for q in counts for p in counts
+    ]
+    return [((), ()), *one, *two]
+
+
+def seen(drawn: list[Drawn], clock: float, early: float, every: list[Outcome]) -> Floats:
+    """How often the draws, in whole numbers, gave each outcome; all must be among them."""
+    found = Counter(
+        (
+            tuple(np.floor((d.time + early) / clock + 1e-9).astype(int).tolist()),
+            tuple(np.clip(np.floor(d.adc + 0.5), 0, FEW.counts - 1).astype(int).tolist()),
+        )
+        for d in drawn
+    )
+    assert found.keys() <= set(every)
+    return np.array([found[outcome] for outcome in every], dtype=np.float64)
+
+
+@pytest.mark.parametrize(("detector", "early"), [(FEW, 0.0), (FEW, 0.2), (LOW, 0.0)])
+def test_whole_numbers_are_distributed_as_their_probabilities_say(detector: Detector, early: float) -> None:
+    """The probabilities of all outcomes sum to one; draws fill them."""
+    one = replace(pixel("one or two", clock=1.0, early=early), detector=detector, begin=6.0, end=19.0)
+    every = outcomes(6, 19, 1)
+
+    expected = np.exp([one.log_probability(*outcome) for outcome in every])
+
+    assert expected.sum() == pytest.approx(1.0, abs=2e-5)
+    assert goodness(expected * 6000, seen(draws(one, 6000, seed=5), 1.0, early, every)) > 1e-3
+
+
+def test_probabilities_of_small_bins_tend_to_the_density() -> None:
+    """In the middle of bins of 1 ns and 10 e what is left is of second order."""
+    one = replace(pixel("one or two", clock=1e-3), detector=replace(MODULE0, counts=25_600))
+    for drawn in draws(one, 20, seed=7):
+        ticks, counts = np.floor(drawn.time * 1e3), np.floor(drawn.adc + 0.5)
+
+        density = one.log_density([*(ticks + 0.5) * 1e-3], [*counts])
+
+        whole = one.log_probability([*ticks.astype(int)], [*counts])
+        assert whole == pytest.approx(float(density) + len(ticks) * np.log(1e-3), abs=1e-4)
+
+
+def test_a_pixel_above_the_threshold_fires_when_it_is_armed() -> None:
+    """P(r > threshold) = Phi(-threshold / sigma_r) at every arming, whatever the charge did before."""
+    once = replace(pixel("one or two"), detector=replace(MODULE0, threshold=1550.0, max_hits=1))
+    twice = replace(once, detector=replace(once.detector, max_hits=2))
+    counts, expected = np.arange(60.0, 110.0, 0.25), ndtr(-1550.0 / 900.0)
+
+    first = np.exp(once.log_density([5.0], [counts])).sum() * 0.25
+    again = np.exp(twice.log_density([10.0, 11.8], [75.0, counts]) - once.log_density([10.0], [75.0])).sum() * 0.25
+    later = mass(once, 1, np.arange(5.0, 18.0, 0.02)[1:], counts)
+
+    assert first == pytest.approx(expected, rel=1e-5)
+    assert again == pytest.approx(expected, rel=1e-5)
+    assert first + later + mass(once, 0, counts, counts) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("detector", [FEW, LOW])
+def test_a_noisy_comparator_fires_as_its_looks_say(detector: Detector) -> None:
+    """Looked at every us, with 400 e of noise: the probabilities of all outcomes sum to one; draws fill them."""
+    one = replace(pixel("one or two", clock=1.0, comparator=400.0), detector=detector, begin=6.0, end=19.0)
+    every = outcomes(6, 20, 2)
+
+    expected = np.exp([one.at_looks(*outcome, one.count_probability) for outcome in every])
+
+    assert expected.sum() == pytest.approx(1.0, abs=1e-6)
+    assert goodness(expected * 6000, seen(draws(one, 6000, seed=6), 1.0, 0.0, every)) > 1e-3
+
+
+def test_a_density_at_looks_sums_to_the_probability() -> None:
+    """Over the bins of whole ADC counts, by plain sums."""
+    one = pixel("one or two", comparator=300.0)
+    inside = np.linspace(-0.5, 0.5, 21)[:-1] + 0.025
+
+    density = [one.at_looks([101], [80.0 + offset], one.adc_density) for offset in inside]
+
+    whole = one.at_looks([101], [80.0], one.count_probability)
+    assert np.exp(density).mean() == pytest.approx(np.exp(whole), rel=1e-3)
+
+
+@pytest.mark.parametrize("case", ["near", "one or two", "three"])
+def test_a_comparator_with_hardly_any_noise_fires_at_the_first_tick_above(case: str) -> None:
+    """Without noise r lies between the levels of two ticks: the same by adaptive quadrature over that interval.
+
+    The highest of many looks shifts the threshold by its few widths, so that noise is extrapolated to zero.
+    """
+    one, more = pixel(case, comparator=1.0), pixel(case, comparator=2.0)
+    total = float(one.charge(np.array(22.0)))
+    for drawn in draws(one, 4, seed=8):
+        ticks, expected, armed, reset = np.rint(drawn.time * 10).astype(int), 1.0, 50, 0.0
+        for tick, count in zip(ticks, drawn.adc):
+            before, at, held = (float(one.charge(np.array(0.1 * t))) for t in (tick - 1, tick, tick + 18))
+            low, high = 7000.0 + reset - at, 7000.0 + reset - before if tick > armed else np.inf
+
+            def joint(r: float, mean: float = held - reset, count: float = count) -> float:
+                return float(norm.pdf(r, scale=900.0) * one.adc_density(np.array(mean + r), count))
+
+            expected *= quad(joint, low, high, epsabs=0, epsrel=1e-8)[0]
+            armed, reset = tick + 18, held
+        expected *= norm.cdf(7000.0 + reset - total, scale=900.0)
+
+        little, twice = (p.at_looks([*ticks], [*drawn.adc], p.adc_density) for p in (one, more))
+        assert abs(twice - little) < 0.01
+        assert 2 * little - twice == pytest.approx(np.log(expected), abs=5e-4)
