@@ -196,7 +196,7 @@ SECTIONS = {
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
     "perturb": ("checks", "detector.file"),
-    "fit": ("seed", "checks", "detector", "simulate"),
+    "fit": ("seed", "checks", "detector", "readout", "simulate"),
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
 }

@@ -45,6 +45,7 @@ def fit(
     seed: int,
     extra: Mapping[str, float],
     batches: Sequence[Objective] = (),
+    approach: Objective | None = None,
     rounding: float = float(np.finfo(np.float64).eps),
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
@@ -53,7 +54,8 @@ def fit(
 
     `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
     passed through. `batches` are the parts of the objective that an optimiser of small steps goes through in turn;
-    without them it sees the whole each time. `rounding` is that of the arithmetic of the model: nothing finer is asked
+    without them it sees the whole each time. By the `approach` (default: the objective itself) an optimiser of two
+    stages comes near. `rounding` is that of the arithmetic of the model: nothing finer is asked
     of the fit.
     `on_iteration` sees every iteration; a `resume` from it continues to the same result. Raises `FitError` where the
     data say nothing about a free parameter, or a start value cannot be used.
@@ -63,7 +65,8 @@ def fit(
     runs: list[_Run] = []
     finished = list(resume.finished) if resume else []
     for number, initial in enumerate(_starts(free, method, seed)):
-        problem = _Problem(objective, tuple(batches) or (objective,), method, free, initial, rounding)
+        parts = tuple(batches) or (objective,)
+        problem = _Problem(objective, parts, approach or objective, method, free, initial, rounding)
         if number < len(finished):
             runs.append(problem.repeat(finished[number]))
             continue
@@ -140,6 +143,7 @@ class _Problem:
 
     objective: Objective
     parts: tuple[Objective, ...]
+    near: Objective
     method: Method
     free: Sequence[Parameter]
     initial: Mapping[str, float]
@@ -172,8 +176,15 @@ class _Problem:
 
     def evaluate(self, x: Floats, batch: int | None = None) -> Evaluation:
         """See `Search`."""
+        return self._seen(self.objective if batch is None else self.parts[batch], x)
+
+    def approach(self, x: Floats) -> Evaluation:
+        """See `Search`."""
+        return self._seen(self.near, x)
+
+    def _seen(self, objective: Objective, x: Floats) -> Evaluation:
+        """An objective in the coordinates of the optimiser."""
         at = self.values(x)
-        objective = self.objective if batch is None else self.parts[batch]
         e = objective.evaluate(at, tuple(p.name for p in self.free))
         chain = np.array([c.derivative(at[c.parameter.name]) for c in self.coordinates])
         curvature = None if e.curvature is None else e.curvature * np.outer(chain, chain)

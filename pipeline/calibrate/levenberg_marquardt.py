@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..tables import Floats
 from .objective import Evaluation
 from .progress import State
 
-_FIRST_DAMPING = 1e-3
+FIRST_DAMPING = 1e-3
 _SMALLEST_DAMPING = 1e-12
 _LARGEST_DAMPING = 1e8
 _DOWN, _UP = 0.1, 8.0
@@ -36,6 +36,7 @@ def minimise(
     *,
     tolerance: float,
     precision: float,
+    negligible: float = 0.0,
     max_iterations: int,
     record: Callable[[State, Evaluation], None],
     resume: State | None = None,
@@ -46,10 +47,11 @@ def minimise(
     cost is taken and the damping lowered tenfold, otherwise the damping is raised. `room(x)` gives the lowest and
     highest step of every coordinate. Costs are compared in the units of the present point. Converged when a step
     changes no coordinate by more than `tolerance`, or when the cost that the undamped step promises to gain, the
-    estimated distance to the minimum, is below the `precision` (relative) to which the cost is computed. `record` is
-    called for the start and after every iteration; `resume` may be any recorded state.
+    estimated distance to the minimum, is below the `precision` (relative) to which the cost is computed, or
+    `negligible` as it is. `record` is called for the start and after every iteration; `resume` may be any recorded
+    state.
     """
-    state = resume or State(x=start, control=_FIRST_DAMPING)
+    state = resume or State(x=start, control=FIRST_DAMPING)
     current = evaluate(state.x)
     if resume is None:
         record(state, current)
@@ -62,13 +64,13 @@ def minimise(
         # At the minimum rounding decides whether a step helps; a negligible step is the end either way.
         # A step that bounds cut short may promise a loss: that is not the minimum.
         gain = abs(_gain(current, room(state.x)))
-        settled = (size <= tolerance and state.control <= 1.0) or gain <= precision * current.cost
+        settled = (size <= tolerance and state.control <= 1.0) or gain <= max(precision * current.cost, negligible)
         if trial is not None and trial.cost_seen_from(current) < current.cost:
             current = trial
             x, damping = state.x + step, max(state.control * _DOWN, _SMALLEST_DAMPING)
         else:
             x, damping = state.x, state.control * _UP
-        state = State(x, damping, size, state.iteration + 1, settled)
+        state = replace(state, x=x, control=damping, step=size, iteration=state.iteration + 1, settled=settled)
         record(state, current)
     return Outcome(state, current, *_verdict(state, current, room(state.x), tolerance))
 

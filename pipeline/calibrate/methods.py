@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from ..config.models import Method
 from ..tables import Floats, Observables
-from . import adam, levenberg_marquardt
+from . import adam, fisher_scoring, levenberg_marquardt
 from .levenberg_marquardt import Outcome
+from .likelihood import Likelihood, ProbabilityModel
 from .objective import Evaluation, MatchedResiduals, Objective, ObservableModel
 from .progress import State
 
@@ -30,9 +31,15 @@ def mean_event_loss(method: Method, model: ObservableModel, data: Observables) -
     return MeanEventLoss(model, data, LOSSES[method.objective], method.loss)
 
 
+def likelihood(method: Method, model: ObservableModel, data: Observables) -> Objective:
+    """The likelihood of data, for models that know their noise."""
+    return Likelihood(cast(ProbabilityModel, model), data)
+
+
 #: Objectives by the names that the config uses; every other name is that of a loss of hits.
 OBJECTIVES: dict[str, Callable[[Method, ObservableModel, Observables], Objective]] = {
-    "matched_residuals": matched_residuals
+    "matched_residuals": matched_residuals,
+    "likelihood": likelihood,
 }
 
 
@@ -68,6 +75,10 @@ class Search(Protocol):
         """The objective of a batch, or of everything, with derivatives to the coordinates."""
         ...
 
+    def approach(self, x: Floats) -> Evaluation:
+        """The objective by which an optimiser comes near, with derivatives to the coordinates."""
+        ...
+
     def room(self, x: Floats) -> tuple[Floats, Floats]:
         """Lowest and highest step of every coordinate."""
         ...
@@ -87,6 +98,19 @@ def _levenberg_marquardt(search: Search, record: Record, resume: State | None) -
         search.start,
         tolerance=max(search.method.tolerance, 100 * search.rounding),
         precision=30 * search.rounding,
+        max_iterations=search.method.max_iterations,
+        record=record,
+        resume=resume,
+    )
+
+
+def _fisher_scoring(search: Search, record: Record, resume: State | None) -> Outcome:
+    return fisher_scoring.maximise(
+        search.approach,
+        search.evaluate,
+        search.room,
+        search.start,
+        rounding=search.rounding,
         max_iterations=search.method.max_iterations,
         record=record,
         resume=resume,
@@ -121,5 +145,6 @@ class Optimiser:
 #: Optimisers by the names that the config uses.
 OPTIMISERS: dict[str, Optimiser] = {
     "levenberg_marquardt": Optimiser(_levenberg_marquardt, "damping", inverse=True),
+    "fisher_scoring": Optimiser(_fisher_scoring, "damping", inverse=True),
     "adam": Optimiser(_adam, "learning_rate", inverse=False),
 }

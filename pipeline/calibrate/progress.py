@@ -16,7 +16,8 @@ class State:
     Levenberg-Marquardt, the learning rate of Adam), and whether the search has `settled`.
 
     `step` is the largest change of a coordinate that the last iteration tried, taken or not; `moments` `(2, P)` are
-    running means of the gradient and its square, where the optimiser keeps them.
+    running means of the gradient and its square, where the optimiser keeps them. `stage` counts the objectives that an
+    optimiser goes through.
     """
 
     x: Floats
@@ -25,6 +26,7 @@ class State:
     iteration: int = 0
     settled: bool = False
     moments: Floats | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True)

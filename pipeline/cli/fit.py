@@ -31,13 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments and hits, fit, write the result."""
-    import numpy as np
-
     from ..calibrate.comparison import compare_fit
-    from ..calibrate.fit import check_method, fit
-    from ..calibrate.methods import objective_of
+    from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
-    from ..simulate.batches import observable_batches
+    from ..calibrate.run import fit_hits
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
     from ..storage.checkpoint import Checkpoint
@@ -56,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_with_detector(args.segments, config)
 
-    settings = model_slice(config, "seed")
+    settings = model_slice(config, "seed", "readout")
     settings["method"] = {name: method.model_dump(mode="json")}
     settings["data"] = {"noise": read_hits_noise(args.hits)}  # as their file tells; for the page
     inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
@@ -75,17 +72,14 @@ def main(args: argparse.Namespace) -> None:
 
         model = PixelObservables(forward_model(segments, geometry, config))
         data = observables_of_hits(hits, geometry)
-        known, length = {**method.fixed, **method.initial}, method.batch_length_cm
-        batches = observable_batches(model.model, data, length, config.seed, known) if length else []
-        result = fit(
-            objective_of(method, model, data),
+        result = fit_hits(
+            model,
+            data,
             method,
             name,
             target=target,
             seed=config.seed,
-            batches=[objective_of(method, *batch) for batch in batches],
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
-            rounding=float(np.finfo(config.simulate.dtype).eps),
             on_iteration=on_iteration,
             resume=resume,
         )

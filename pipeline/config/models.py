@@ -191,10 +191,18 @@ class Method(Section):
     """One way to fit: what is made small, and how."""
 
     objective: Literal[
-        "matched_residuals", "soft_dtw", "chamfer", "energy_distance", "mmd", "space_match", "multi_scale"
+        "matched_residuals",
+        "likelihood",
+        "soft_dtw",
+        "chamfer",
+        "energy_distance",
+        "mmd",
+        "space_match",
+        "multi_scale",
     ] = Field("matched_residuals", description="what is made small")
-    optimiser: Literal["levenberg_marquardt", "adam"] = Field(
-        "levenberg_marquardt", description="how it is made small; levenberg_marquardt needs matched_residuals"
+    optimiser: Literal["levenberg_marquardt", "fisher_scoring", "adam"] = Field(
+        "levenberg_marquardt",
+        description="how it is made small; levenberg_marquardt needs matched_residuals, fisher_scoring the likelihood",
     )
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
@@ -211,6 +219,11 @@ class Method(Section):
     fair_scale: Positive = Field(20.0, description="Fair weight 1 / (1 + |r| / scale), in residual units")
     max_unmatched_fraction: NotNegative = Field(
         0.1, description="verdict: more hits than this without a partner and the fit is not called good"
+    )
+    approach_length_cm: Positive | None = Field(
+        300.0,
+        description="fisher_scoring: residuals of this much track bring it near, then the likelihood of all of it "
+        "decides; null: of the whole sample",
     )
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
     loss: Loss = Loss()
@@ -237,6 +250,11 @@ class Method(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Method:
+        if (self.optimiser == "fisher_scoring") != (self.objective == "likelihood"):
+            raise ValueError(
+                f"the objective likelihood and the optimiser fisher_scoring need each other; here are "
+                f"{self.objective} and {self.optimiser}"
+            )
         if self.optimiser == "levenberg_marquardt" and self.objective != "matched_residuals":
             raise ValueError(
                 f"levenberg_marquardt needs residuals, which the objective {self.objective} has not; use adam"
@@ -251,6 +269,7 @@ class Method(Section):
 #: with the other losses.
 STANDARD_METHODS = {
     "gauss_newton": Method(),
+    "likelihood": Method(objective="likelihood", optimiser="fisher_scoring"),
     "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
     **{
         f"adam_{loss}": Method(objective=loss, optimiser="adam", max_iterations=2000)
@@ -362,7 +381,7 @@ class Config(Section):
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"gauss_newton": STANDARD_METHODS["gauss_newton"]},
         min_length=1,
-        description="ways to fit, by name; gauss_newton, adam and one for each loss are known without an entry here",
+        description="ways to fit, by name; gauss_newton, likelihood, adam and one for each loss need no entry here",
     )
     scenarios: dict[Name, Scenario] = Field(
         default_factory=lambda: {"closure": Scenario()},

@@ -7,7 +7,6 @@ table look-up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +52,17 @@ class PixelCharges:
         """`(pixels,)` charge [electrons] that each pixel collects in the end."""
         return segment_sum(self.charge * self.weights[:, 0, 0], self.first.diff())
 
+    def total_with_derivatives(self) -> tuple[Tensor, Tensor]:
+        """As `total`, and its derivatives `(pixels, P)` to the parameters."""
+        assert self.tangents is not None
+        # In the end the first shape is collected whole, all others cancel.
+        in_the_end = torch.zeros_like(self.weights[:, :1, :]).expand(-1, 3, -1).clone()
+        in_the_end[:, 0, :] = self.weights[:, 0, :]
+        moved = self._moved(in_the_end, self.charge, value=0, in_time=1, in_sigma=2)
+        slopes = torch.bmm(moved[:, None, :], self.tangents.values)[:, 0]
+        counts = self.first.diff()
+        return self.total(), segment_sum(slopes, counts)
+
     def evaluate(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Charge [electrons] and current [electrons/us] of `pixel` `(r,)` at `time` `(r,)`."""
         charge = torch.empty_like(time)
@@ -71,23 +81,46 @@ class PixelCharges:
         for part, rows, counts in self._rows(pixel):
             local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2])
             q = self.charge[rows]
-            columns = iter(range(1, local.shape[2]))
-            moved = [self._by_quantity(name, local, q, columns) for name in self.tangents.quantities]
-            by_packet = torch.stack(moved, 1) if moved else q.new_zeros(len(q), 0)
+            by_packet = self._moved(local, q, value=0, in_time=1, in_sigma=2)
             by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.values.index_select(0, rows))[:, 0]
             summed = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], by_parameter], dim=1), counts)
             charge[part], current[part], slopes[part] = summed[:, 0], summed[:, 1], summed[:, 2:]
         return charge, current, slopes
 
-    def _by_quantity(self, name: str, local: Tensor, q: Tensor, columns: Iterator[int]) -> Tensor:
-        """Derivative `(rows,)` of a packet's charge on the pixel to one of its quantities."""
-        if name == "charge":
-            return local[:, 0, 0]
-        if name == "time":
-            return -q * local[:, 1, 0]
-        if name == "sigma_time":
-            return q * local[:, 2, 0]
-        return q * local[:, 0, next(columns)]
+    def evaluate_to_second_order(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `evaluate_with_derivatives`, and the derivative `(r, P)` of the current at fixed time."""
+        assert self.tangents is not None
+        count = self.tangents.values.shape[2]
+        summed = torch.empty(time.shape[0], 2 + 2 * count, dtype=time.dtype, device=time.device)
+        for part, rows, counts in self._rows(pixel):
+            local = self._lookup(
+                rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2], second=True
+            )
+            q = self.charge[rows]
+            of_charge = self._moved(local, q, value=0, in_time=1, in_sigma=2)
+            of_current = self._moved(local, q, value=1, in_time=3, in_sigma=4)
+            slopes = torch.bmm(torch.stack([of_charge, of_current], 1), self.tangents.values.index_select(0, rows))
+            summed[part] = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], slopes.flatten(1)], dim=1), counts)
+        return summed[:, 0], summed[:, 1], summed[:, 2 : 2 + count], summed[:, 2 + count :]
+
+    def _moved(self, local: Tensor, q: Tensor, *, value: int, in_time: int, in_sigma: int) -> Tensor:
+        """Derivatives `(rows, quantities)` of what a packet of charge `q` adds to a pixel, to its own quantities.
+
+        `local` `(rows, curves, columns)`; the others say which curve is the value, and which its derivatives.
+        """
+        assert self.tangents is not None
+        columns = iter(range(1, local.shape[2]))
+        moved = []
+        for name in self.tangents.quantities:
+            if name == "charge":
+                moved.append(local[:, value, 0])
+            elif name == "time":
+                moved.append(-q * local[:, in_time, 0])
+            elif name == "sigma_time":
+                moved.append(q * local[:, in_sigma, 0])
+            else:
+                moved.append(q * local[:, value, next(columns)])
+        return torch.stack(moved, 1) if moved else q.new_zeros(len(q), 0)
 
     def _rows(self, pixel: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
         """Requests in slices of bounded size, each with its packet rows and their number per request."""
@@ -105,8 +138,11 @@ class PixelCharges:
             start, done = end, int(ends[end - 1])
         return parts
 
-    def _lookup(self, rows: Tensor, time: Tensor, columns: int) -> Tensor:
-        """`(rows, 3, columns)`: C, dC/dt, dC/dsigma_t of each packet, for each column of the weights."""
+    def _lookup(self, rows: Tensor, time: Tensor, columns: int, *, second: bool = False) -> Tensor:
+        """`(rows, 3, columns)`: C, dC/dt, dC/dsigma_t of each packet, for each column of the weights.
+
+        With `second` `(rows, 5, columns)`: the derivatives of dC/dt to t and sigma_t follow.
+        """
         table = self.table
         place = ((time - self.time.index_select(0, rows)) - table.time_start) / table.time_step
         place = place.clamp(0.0, table.time_cells * (1 - 1e-7))
@@ -118,9 +154,14 @@ class PixelCharges:
         square = f * f
         powers = [one, f, square, square * f]
         slopes = [torch.zeros_like(f), one / table.time_step, f * (2 / table.time_step), square * (3 / table.time_step)]
-        in_time = torch.cat([*powers, *slopes, *powers], dim=1).view(-1, 3, 4, 1)
-        in_sigma = self.sigma_powers.index_select(0, rows)[:, :, None, :]
-        monomials = (in_time * in_sigma).view(-1, 3, 16)
+        orders = [*powers, *slopes, *powers]
+        in_sigma = self.sigma_powers.index_select(0, rows)
+        if second:
+            step = table.time_step**2
+            orders += [torch.zeros_like(f), torch.zeros_like(f), one * (2 / step), f * (6 / step), *slopes]
+            in_sigma = in_sigma[:, [0, 1, 2, 0, 2]]
+        in_time = torch.cat(orders, dim=1).view(len(f), -1, 4, 1)
+        monomials = (in_time * in_sigma[:, :, None, :]).view(len(f), -1, 16)
         curves = torch.bmm(monomials, coefficients)
         return torch.bmm(curves, self.weights.index_select(0, rows)[:, :, :columns])
 

@@ -20,7 +20,7 @@ from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
 from .charge import PACKETS_AT_ONCE, ROWS_AT_ONCE, PixelCharges, pixel_charges
 from .drift import Deposits, packets, packets_with_derivatives
-from .noise import Noise
+from .noise import Noise, NoiseLevels
 from .plan import Plan, Reach, build_plan
 from .readout import PixelHits, Trigger, differentiate, read_out
 from .response_table import SIGMA_RANGE, response_table
@@ -38,7 +38,10 @@ _SHIFT_STEP = 0.1
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """How the forward model is computed; the meaning of each is that of the config's `simulate` and `detector`."""
+    """How the forward model is computed; the meaning of each is that of the config's `simulate` and `detector`.
+
+    `noise` is what a likelihood assumes; drawing noise takes its own.
+    """
 
     recombination: str = "birks"
     response: str = "parametrised"
@@ -48,6 +51,7 @@ class ModelSettings:
     block_pairs: int = 16384
     threads: int = 2
     memory_limit_mib: float = 512.0
+    noise: NoiseLevels | None = None
 
 
 @dataclass(frozen=True)
@@ -84,15 +88,15 @@ class ForwardModel:
             settings.response, geometry.pixel_pitch, self.accuracy, settings.dtype, settings.device
         )
         self._plan: Plan | None = None
-        self._energy = self._tensor(segments.dE)
-        self._dedx = self._tensor(segments.dEdx)
+        self._energy = self.tensor(segments.dE)
+        self._dedx = self.tensor(segments.dEdx)
 
     def plan(self, values: Mapping[str, float]) -> Plan:
         """The pairing of deposits and pixels, wide enough for these parameter values (others nominal).
 
         Raises `ModelRangeError` as `hits` does: beyond its range a pairing could fill any memory.
         """
-        reach = self._reach(self._complete(values))
+        reach = self._reach(self.complete(values))
         if self._plan is None or self._plan.reach != reach:
             nominal = _width(parameters.nominal_values(), self.geometry.temperature)
             plan = build_plan(
@@ -130,42 +134,42 @@ class ForwardModel:
         `progress(1)` is called after each block of `plan(values).blocks`.
         Raises `ModelRangeError` where the values lie outside what the model can compute.
         """
-        values = self._complete(values)
+        values = self.complete(values)
         plan = self.plan(values)
 
         def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
-            hits = read_out(self._charges(plan, block, values, ()), self._trigger(plan, block, noise))
+            hits = read_out(self.charges(plan, block, values, ()), self._trigger(plan, block, noise))
             return _as_columns(hits, block)
 
-        return self._collect(plan, self._map(run, plan.blocks, progress), ())
+        return self._collect(plan, self.map_blocks(run, plan.blocks, progress), ())
 
     def hits_with_derivatives(self, values: Mapping[str, float], names: tuple[str, ...]) -> SimulatedHits:
         """As `hits`, noiseless, with exact derivatives to the parameters `names`."""
-        values = self._complete(values)
+        values = self.complete(values)
         plan = self.plan(values)
 
         def run(block: tuple[int, int]) -> tuple[Tensor, ...]:
-            charges = self._charges(plan, block, values, names)
+            charges = self.charges(plan, block, values, names)
             trigger = self._trigger(plan, block, None)
             hits = read_out(charges, trigger)
             return (*_as_columns(hits, block), *differentiate(charges, hits, trigger))
 
-        return self._collect(plan, self._map(run, plan.blocks), names)
+        return self._collect(plan, self.map_blocks(run, plan.blocks), names)
 
     def totals(self, values: Mapping[str, float]) -> Floats:
         """`(pixels,)` charge [electrons] that each pixel of `plan(values)` collects in the end, without noise.
 
         Raises `ModelRangeError` as `hits` does.
         """
-        values = self._complete(values)
+        values = self.complete(values)
         plan = self.plan(values)
-        parts = self._map(lambda block: self._charges(plan, block, values, ()).total(), plan.blocks)
+        parts = self.map_blocks(lambda block: self.charges(plan, block, values, ()).total(), plan.blocks)
         return np.concatenate([np.zeros(0), *(part.cpu().numpy().astype(np.float64) for part in parts)])
 
     def pixel_charges(self, values: Mapping[str, float], pixels: tuple[int, int]) -> PixelCharges:
         """The charge of a range of pixels of `plan(values)` as a function of time."""
-        values = self._complete(values)
-        return self._charges(self.plan(values), pixels, values, ())
+        values = self.complete(values)
+        return self.charges(self.plan(values), pixels, values, ())
 
     def estimate_mib(self, plan: Plan) -> float:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
@@ -198,7 +202,8 @@ class ForwardModel:
                 f"or simulate.threads, or select less."
             )
 
-    def _complete(self, values: Mapping[str, float]) -> dict[str, float]:
+    def complete(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The values with nominal ones for all other parameters; raises `ModelRangeError` as `hits` does."""
         full = {**parameters.nominal_values(), **values}
         parameters.check_values(full, "forward model")
         table = parameters.table()
@@ -218,20 +223,21 @@ class ForwardModel:
             )
         return full
 
-    def _charges(
+    def charges(
         self, plan: Plan, block: tuple[int, int], values: Mapping[str, float], names: tuple[str, ...]
     ) -> PixelCharges:
+        """The packets of a block of pixels, with derivatives to `names`."""
         a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
         segment = torch.from_numpy(plan.segment[a:b]).long().to(self.settings.device)
         deposits = Deposits(
-            energy=self._energy[segment] * self._tensor(plan.fraction[a:b]),
+            energy=self._energy[segment] * self.tensor(plan.fraction[a:b]),
             dedx=self._dedx[segment],
-            x=self._tensor(plan.x[a:b]),
-            y=self._tensor(plan.y[a:b]),
-            distance=self._tensor(plan.distance[a:b]),
-            delay=self._tensor(plan.delay[a:b]),
+            x=self.tensor(plan.x[a:b]),
+            y=self.tensor(plan.y[a:b]),
+            distance=self.tensor(plan.distance[a:b]),
+            delay=self.tensor(plan.delay[a:b]),
         )
-        p = {name: self._tensor(np.float64(value)) for name, value in values.items()}
+        p = {name: self.tensor(np.float64(value)) for name, value in values.items()}
         model: dict[str, Any] = {
             "recombination": self.settings.recombination,
             "response_start": self.geometry.response_start,
@@ -255,24 +261,25 @@ class ForwardModel:
 
         def comparator(pixel: Tensor, ticks: int) -> Tensor:
             rows = pixel.cpu().numpy()
-            return self._tensor(noise.ticks(event[rows], channel[rows], ticks))
+            return self.tensor(noise.ticks(event[rows], channel[rows], ticks))
 
-        trigger = replace(trigger, reset=self._tensor(reset), sampling=self._tensor(sampling))
+        trigger = replace(trigger, reset=self.tensor(reset), sampling=self.tensor(sampling))
         if noise.levels.discriminator == 0:
             return trigger
         return replace(
             trigger,
             comparator=comparator,
             comparator_width=noise.levels.discriminator,
-            phase=self._tensor(np.mod(plan.time[slice(*block)], readout.clock)),
+            phase=self.tensor(np.mod(plan.time[slice(*block)], readout.clock)),
         )
 
-    def _map(
+    def map_blocks(
         self,
         run: Callable[[tuple[int, int]], T],
         blocks: tuple[tuple[int, int], ...],
         progress: Callable[[int], None] = lambda blocks: None,
     ) -> list[T]:
+        """What `run` makes of each block, in their order."""
         # Always in threads of their own, also where there is one, so that the settings of the caller's thread stay.
         with ThreadPoolExecutor(self.settings.threads, initializer=_one_thread) as pool:
             done = []
@@ -299,7 +306,8 @@ class ForwardModel:
             d_time=d_time,
         )
 
-    def _tensor(self, array: object) -> Tensor:
+    def tensor(self, array: object) -> Tensor:
+        """An array in the floating point and on the device of the model."""
         return torch.as_tensor(array, dtype=self.settings.dtype, device=self.settings.device)
 
 

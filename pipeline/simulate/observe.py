@@ -8,7 +8,8 @@ import numpy as np
 
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
-from ..tables import Floats, Hits, Ints, Linearised, Observables, Supply, common_numbers
+from ..tables import Floats, Hits, Ints, Linearised, Observables, Probability, Supply, common_numbers
+from . import pixel_likelihood
 from .model import ForwardModel, SimulatedHits
 
 VALUE_NAMES = ("adc", "t")
@@ -37,6 +38,14 @@ class PixelObservables:
         return observables_of_simulation(hits, self.model.geometry), Supply(
             plan.event, plan.channel, left / readout.threshold
         )
+
+    def probability(self, data: Observables, values: Mapping[str, float], names: tuple[str, ...]) -> Probability:
+        """Log-probability of data by pixels, with derivatives to `names`: see `pixel_likelihood.probability`."""
+        return pixel_likelihood.probability(self.model, data, values, names)
+
+    def information(self, data: Observables, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+        """`(P, P)` expected information on `names`: see `pixel_likelihood.information`."""
+        return pixel_likelihood.information(self.model, data, values, names)
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""

@@ -9,6 +9,7 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
 from ..tables import Segments
 from .model import ForwardModel, ModelSettings
+from .noise import NoiseLevels
 
 
 def model_settings(config: Config) -> ModelSettings:
@@ -30,7 +31,14 @@ def model_settings(config: Config) -> ModelSettings:
         block_pairs=config.simulate.block_pairs,
         threads=config.simulate.threads if device == "cpu" else 1,
         memory_limit_mib=config.simulate.memory_limit_mib,
+        noise=noise_levels(config),
     )
+
+
+def noise_levels(config: Config) -> NoiseLevels:
+    """The configured noise, whether or not it is switched on for simulated data."""
+    noise = config.readout.noise
+    return NoiseLevels(noise.reset_electrons, noise.sampling_electrons, noise.discriminator_electrons)
 
 
 def forward_model(segments: Segments, geometry: DetectorGeometry, config: Config) -> ForwardModel:

@@ -24,7 +24,7 @@ def collected(simulation: ForwardModel, **changes: float) -> float:
     """Electrons that all pixels together collect in the end."""
     values = NOMINAL | changes
     plan = simulation.plan(values)
-    totals = [simulation._charges(plan, block, values, ()).total() for block in plan.blocks]
+    totals = [simulation.charges(plan, block, values, ()).total() for block in plan.blocks]
     return float(sum(t.double().sum() for t in totals))
 
 

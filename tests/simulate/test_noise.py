@@ -119,8 +119,8 @@ def test_every_draw_is_of_its_own_reset() -> None:
     segments = deposits([0.1, 0.1, 3.0], [0.12, 0.12, 13.0], dedx=8.0)
     simulation, noise = model(segments), Noise(USUAL, 9)
     hits = simulation.hits({}, noise)
-    plan = simulation.plan(simulation._complete({}))
-    charges = simulation._charges(plan, (0, len(plan.event)), simulation._complete({}), ())
+    plan = simulation.plan(simulation.complete({}))
+    charges = simulation.charges(plan, (0, len(plan.event)), simulation.complete({}), ())
     assert hits.order.max() > 3
     pixel = np.searchsorted(plan.channel, hits.channel)
     reset, sampling = (d[pixel, hits.order] for d in noise.hits(plan.event, plan.channel, 10))

@@ -34,7 +34,7 @@ def several(seed: int) -> Segments:
 
 def in_one_block(simulation: ForwardModel) -> PixelCharges:
     plan = simulation.plan(NOMINAL)
-    return simulation._charges(plan, (0, len(plan.event)), NOMINAL, ())
+    return simulation.charges(plan, (0, len(plan.event)), NOMINAL, ())
 
 
 def followed(charge: Floats, time: Floats, threshold: float) -> list[tuple[float, float]]:

@@ -1,0 +1,211 @@
+"""The probability of what a self-triggered pixel records: a chain of first passages.
+
+Noise r ~ N(0, sigma_r), drawn at every reset, makes a pixel that collects Q(t) cross at the first t with
+`Q(t) - Q_reset + r >= threshold`. For a charge that does not fall, hit n therefore has, given the hits before it,
+
+    p(t) = Q'(t) phi(z) / sigma_r,       z = (threshold - Q(t) + Q_reset) / sigma_r,
+    p(q | t) = N(q; threshold + Q(t + hold) - Q(t), sigma_u),
+
+since the crossing fixes r, and sampling noise u ~ N(0, sigma_u) adds to the recorded charge. Q_reset is the charge at
+the end of the hold of the *recorded* hit before. No further hit has the probability Phi((threshold - Q(inf) +
+Q_reset) / sigma_r). Where a pixel re-arms above its threshold it fires at once, with r anywhere above it.
+Data in whole ticks and counts (`tick` > 0) have the integral over both bins; where in its tick a hit was decides where
+the next begins, so the chain is summed over `CELLS` cells of every tick (the forward algorithm of hidden Markov
+models).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .gaussian import log_below, log_between, log_density
+
+#: Probability of an outlier at every step of a chain; its time and charge may be anything.
+OUTLIER_RATE = 1e-6
+#: An outlier has any time within this long [us] with equal probability.
+OUTLIER_TIME = 1000.0
+#: Cells in which the place of a hit within its clock tick is followed.
+CELLS = 8
+#: A current below this [electrons/us] counts as this.
+_SMALLEST_CURRENT = 1e-9
+#: A time this close [us] to the moment of re-arming is that moment.
+_SAME_TIME = 1e-6
+
+
+@dataclass(frozen=True)
+class Chains:
+    """What some pixels recorded, hits sorted by pixel and order, and the constants of their readout.
+
+    Hits `(h,)`: `pixel`; `time` [us] after the pixel's reference (`tick` > 0: the start of a clock tick of that
+    length); `low`, `high` [electrons] between which the charge was (equal for real-valued data); `previous`: row of
+    the hit before, -1 for the first. Pixels `(p,)`: `threshold` [electrons], `span`: the range of charges that can be
+    recorded [electrons], `counts`: the number of different ADC counts, `clipped`: the largest charge that is not
+    clipped, `last`: row of the last hit or -1, `full`:
+    whether no further hit can be recorded. `hold` [us]; `reset`, `sampling`: widths of the noise [electrons].
+    """
+
+    pixel: Tensor
+    time: Tensor
+    low: Tensor
+    high: Tensor
+    previous: Tensor
+    threshold: Tensor
+    span: Tensor
+    counts: Tensor
+    clipped: Tensor
+    last: Tensor
+    full: Tensor
+    hold: float
+    reset: float
+    sampling: float
+    tick: float = 0.0
+
+    @property
+    def first(self) -> Tensor:
+        """`(h,)` whether a hit is the first of its pixel."""
+        return self.previous < 0
+
+    def times(self) -> tuple[Tensor, Tensor]:
+        """Times at which the charge must be known: of crossings, and of the ends of their holds.
+
+        `(h,)` each; for whole ticks `(2 h,)`: all starts of ticks, then all ends.
+        """
+        edges = self.time if not self.tick else torch.cat([self.time, self.time + self.tick])
+        return edges, edges + self.hold
+
+    def orders(self) -> Tensor:
+        """`(h,)` number of hits of the same pixel before each."""
+        row = torch.arange(len(self.pixel), device=self.pixel.device)
+        return row - torch.where(self.first, row, torch.zeros_like(row)).cummax(dim=0).values
+
+    def previous_of(self, at_hits: Tensor) -> Tensor:
+        """`(h, ...)` values of the hit before each, 0 before the first."""
+        first = self.first.view(-1, *[1] * (at_hits.ndim - 1))
+        return at_hits[self.previous.clamp(min=0)].masked_fill(first, 0.0)
+
+    def last_of(self, at_hits: Tensor, without: float) -> Tensor:
+        """`(p, ...)` values of the last hit of each pixel, `without` where it has none."""
+        if not len(at_hits):
+            return at_hits.new_full((len(self.last), *at_hits.shape[1:]), without)
+        none = (self.last < 0).view(-1, *[1] * (at_hits.ndim - 1))
+        return at_hits[self.last.clamp(min=0)].masked_fill(none, without)
+
+
+@dataclass(frozen=True)
+class Charges:
+    """The charge of the pixels where `Chains` need it: [electrons] `crossing` and `end`, [electrons/us] `current` and
+    `end_current`, at the times of `Chains.times`; `total` `(p,)` in the end."""
+
+    crossing: Tensor
+    current: Tensor
+    end: Tensor
+    end_current: Tensor
+    total: Tensor
+
+
+@dataclass(frozen=True)
+class LogProbability:
+    """Logarithms of the probability of each hit `(h,)` given those before it, and of no further hit `(p,)`.
+
+    `explained` `(h,)`, `ended` `(p,)`: the share of each that is not the outliers'.
+    """
+
+    hits: Tensor
+    ends: Tensor
+    explained: Tensor
+    ended: Tensor
+
+
+def log_probability(chains: Chains, charges: Charges) -> LogProbability:
+    """Log-probability of everything recorded (of densities where data are real numbers); differentiable."""
+    return _in_ticks(chains, charges) if chains.tick else _real_valued(chains, charges)
+
+
+def _real_valued(c: Chains, q: Charges) -> LogProbability:
+    threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
+    z = (threshold - q.crossing + before) / c.reset
+    arrival = q.current.clamp(min=_SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
+    crossed = arrival + _recorded(c, threshold + q.end - q.crossing)
+    armed = c.previous_of(c.time) + c.hold
+    at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
+    # The outlier's density, so that all outcomes together have probability one.
+    unexplained = math.log(OUTLIER_RATE / 2 / OUTLIER_TIME) - c.span[c.pixel].log()
+    unexplained = torch.where(c.low == c.high, unexplained, math.log(OUTLIER_RATE / 2 / OUTLIER_TIME))
+    explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-OUTLIER_RATE)
+    hits = torch.logaddexp(explained, unexplained)
+    stays_below = log_below((c.threshold - q.total + c.last_of(q.end, 0.0)) / c.reset)
+    ends, ended = _ended(c, stays_below)
+    return LogProbability(hits, ends, torch.exp(explained - hits).detach(), ended)
+
+
+def _recorded(c: Chains, mean: Tensor) -> Tensor:
+    """Log-probability of the recorded charge about its mean: a density, or the probability of its bin."""
+    low, high = (c.low - mean) / c.sampling, (c.high - mean) / c.sampling
+    exact = c.low == c.high
+    density = log_density(torch.where(exact, low, torch.zeros_like(low))) - math.log(c.sampling)
+    binned = log_between(torch.where(exact, torch.zeros_like(low), low), torch.where(exact, torch.ones_like(low), high))
+    return torch.where(exact, density, binned)
+
+
+def _fired_at_once(c: Chains, q: Charges, threshold: Tensor, before: Tensor) -> Tensor:
+    """Log-probability of firing at the moment of re-arming, and of the recorded charge: `q = Q_end - Q_reset + r + u`
+    with r above the threshold. A charge that the ADC clips is taken at its limit."""
+    wide = math.hypot(c.reset, c.sampling)
+    charge = torch.where(torch.isinf(c.low), c.high, c.low) - q.end + before
+    most_likely, spread = charge * (c.reset / wide) ** 2, c.reset * c.sampling / wide
+    return log_density(charge / wide) - math.log(wide) + log_below((most_likely - threshold) / spread)
+
+
+def _ended(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability `(p,)` of no further hit, 0 where none can be recorded, and the share that is no outlier."""
+    explained = stays_below + math.log1p(-OUTLIER_RATE)
+    ends = torch.logaddexp(explained, torch.full_like(explained, math.log(OUTLIER_RATE / 2)))
+    share = torch.exp(explained - ends).detach()
+    return torch.where(c.full, torch.zeros_like(ends), ends), share
+
+
+def _in_ticks(c: Chains, q: Charges) -> LogProbability:
+    n = len(c.pixel)
+    threshold = c.threshold[c.pixel]
+    edges = torch.linspace(0, 1, CELLS + 1, dtype=q.total.dtype, device=q.total.device)
+    crossing = _within_tick(q.crossing, q.current, n, c.tick, edges)
+    end = _within_tick(q.end, q.end_current, n, c.tick, edges)
+    reset = _within_tick(q.end, q.end_current, n, c.tick, 0.5 * (edges[1:] + edges[:-1]))
+    mean = threshold[:, None] + end - crossing
+    # The mean charge runs through a cell: taken at its middle, with the width of what it runs through.
+    width = torch.sqrt(c.sampling**2 + (mean[:, 1:] - mean[:, :-1]) ** 2 / 12)
+    middle = 0.5 * (mean[:, 1:] + mean[:, :-1])
+    recorded = log_between((c.low[:, None] - middle) / width, (c.high[:, None] - middle) / width)
+    unexplained = math.log(OUTLIER_RATE / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
+    # Where in its tick each hit was, given everything up to it: log-probabilities of the cells.
+    place = torch.full_like(middle, -math.log(CELLS))
+    hits, explained = torch.zeros_like(c.low), torch.ones_like(c.low)
+    order = c.orders()
+    for k in range(int(order.max()) + 1 if n else 0):
+        i = torch.nonzero(order == k).flatten()
+        row = c.previous[i].clamp(min=0)
+        # Before the first hit nothing was collected, wherever.
+        before = reset[row] if k else torch.zeros_like(reset[row])
+        z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
+        crossed = torch.logsumexp(place[row][:, :, None] + log_between(z[:, :, 1:], z[:, :, :-1]), dim=1) + recorded[i]
+        crossed = crossed + math.log1p(-OUTLIER_RATE)
+        cells = torch.logaddexp(crossed, (unexplained[c.pixel[i]] - math.log(CELLS))[:, None])
+        total = torch.logsumexp(cells, dim=1)
+        hits = hits.index_copy(0, i, total)
+        explained[i] = torch.exp(torch.logsumexp(crossed, dim=1) - total).detach()
+        place = place.index_copy(0, i, cells - total[:, None])
+    x = (c.threshold[:, None] - q.total[:, None] + c.last_of(reset, 0.0)) / c.reset
+    ends, ended = _ended(c, torch.logsumexp(c.last_of(place, -math.log(CELLS)) + log_below(x), dim=1))
+    return LogProbability(hits, ends, explained, ended)
+
+
+def _within_tick(charge: Tensor, current: Tensor, n: int, tick: float, place: Tensor) -> Tensor:
+    """`(n, places)` charge at fractions `place` of a tick, by the cubic through charge and current at both its ends."""
+    a, b = charge[:n, None], charge[n:, None]
+    ia, ib = tick * current[:n, None], tick * current[n:, None]
+    s = place
+    return (1 + 2 * s) * (1 - s) ** 2 * a + s * (1 - s) ** 2 * ia + s**2 * (3 - 2 * s) * b + s**2 * (s - 1) * ib

@@ -1,0 +1,207 @@
+"""The likelihood of recorded hits, and the information that they hold, for all pixels of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import FitError
+from ..tables import Floats, Ints, Observables, Probability, common_numbers
+from .charge import PixelCharges
+from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, LogProbability, log_probability
+from .gaussian import hazard
+from .model import ForwardModel
+from .noise import NoiseLevels
+from .pixel_information import expected_information
+from .plan import Plan
+
+
+def probability(
+    model: ForwardModel, data: Observables, values: Mapping[str, float], names: tuple[str, ...]
+) -> Probability:
+    """Log-probability of all hits of `data` and of the silence of all other pixels that the deposits can reach.
+
+    Groups are the pixels of the plan, which depends on neither the hits nor on small steps of the parameters; hits on
+    pixels that no deposit reaches can only be outliers and stand in one group more, the last. The curvature is the
+    information of arrival times and charges without the change of the current (it steers; see `information`).
+    Raises `FitError` where the model has no noise, `ModelRangeError` as `ForwardModel.hits` does.
+    """
+    recorded = Recorded.of(model, data, values)
+    values = model.complete(values)
+    plan = recorded.plan
+
+    def run(block: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, int]:
+        charges = model.charges(plan, block, values, names)
+        return _block(charges, recorded.chains(block))
+
+    parts = model.map_blocks(run, plan.blocks)
+    p = len(names)
+    log = np.concatenate([np.zeros(0), *(_numpy(part[0]) for part in parts), [recorded.lost_log]])
+    score = np.concatenate([np.zeros((0, p)), *(_numpy(part[1]) for part in parts), np.zeros((1, p))])
+    outliers = sum(int(part[3]) for part in parts) + recorded.lost
+    return Probability(
+        log=log,
+        score=score,
+        curvature=sum((_numpy(part[2]) for part in parts), np.zeros((p, p))),
+        hits=recorded.hits - outliers,
+        outliers=outliers,
+    )
+
+
+def information(model: ForwardModel, data: Observables, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
+    """`(P, P)` expected information on the parameters `names`: see `pixel_information`.
+
+    Raises as `probability` does.
+    """
+    recorded = Recorded.of(model, data, values)
+    values = model.complete(values)
+    plan, clock = recorded.plan, model.geometry.readout.clock
+
+    def run(block: tuple[int, int]) -> Tensor:
+        return expected_information(model.charges(plan, block, values, names), recorded.chains(block), clock)
+
+    parts = model.map_blocks(run, plan.blocks)
+    return sum((_numpy(part) for part in parts), np.zeros((len(names), len(names))))
+
+
+class Recorded:
+    """Hits of data sorted into the pixels of a plan."""
+
+    def __init__(self, model: ForwardModel, plan: Plan, data: Observables, noise: NoiseLevels) -> None:
+        self.model, self.plan, self.noise = model, plan, noise
+        rows = np.flatnonzero(data.valid)
+        pixels, of_hits = common_numbers(*(_keys(t) for t in (plan, data)))
+        place = np.searchsorted(pixels, of_hits[rows])
+        found = np.zeros(len(rows), dtype=bool)
+        inside = place < len(pixels)
+        found[inside] = pixels[place[inside]] == of_hits[rows][inside]
+        self.hits, self.lost = len(rows), int((~found).sum())
+        rows = rows[found]
+        self.pixel: Ints = place[found].astype(np.int64)
+        self.time: Floats = data.values[rows, data.value_names.index("t")] - plan.time[self.pixel]
+        self.adc: Floats = data.values[rows, data.value_names.index("adc")]
+        self.integer = bool(getattr(data, "integer", False))
+
+    @staticmethod
+    def of(model: ForwardModel, data: Observables, values: Mapping[str, float]) -> Recorded:
+        """Data in the plan that these values ask for."""
+        noise = model.settings.noise
+        if noise is None or noise.reset <= 0 or noise.sampling <= 0:
+            raise FitError(
+                "a likelihood needs noise in the model: set readout.noise.reset_electrons and "
+                "readout.noise.sampling_electrons to those of the data, above 0."
+            )
+        return Recorded(model, model.plan(values), data, noise)
+
+    @property
+    def lost_log(self) -> float:
+        """Log-probability of the hits that no deposit can explain."""
+        readout = self.model.geometry.readout
+        span = readout.adc_counts / readout.counts_per_electron
+        return self.lost * float(np.log(OUTLIER_RATE / 2 / OUTLIER_TIME / span))
+
+    def chains(self, block: tuple[int, int]) -> Chains:
+        """The hits of a block of pixels."""
+        readout, tensor = self.model.geometry.readout, self.model.tensor
+        a, b = np.searchsorted(self.pixel, block)
+        pixel = self.pixel[a:b] - block[0]
+        row = np.arange(len(pixel))
+        first = np.diff(pixel, prepend=-1) > 0
+        last = np.full(block[1] - block[0], -1)
+        last[pixel] = row  # of several hits the last one stays
+        number = np.bincount(pixel, minlength=block[1] - block[0])
+        low, high = self._charges(self.adc[a:b])
+        span = readout.adc_counts / readout.counts_per_electron
+        device = self.model.settings.device
+        return Chains(
+            pixel=torch.as_tensor(pixel, device=device),
+            time=tensor(self.time[a:b]),
+            low=tensor(low),
+            high=tensor(high),
+            previous=torch.as_tensor(np.where(first, -1, row - 1), device=device),
+            threshold=tensor(np.full(len(last), readout.threshold)),
+            span=tensor(np.full(len(last), span)),
+            counts=tensor(np.full(len(last), float(readout.adc_counts))),
+            clipped=tensor(np.full(len(last), span - (readout.pedestal - readout.common_mode) / readout.gain)),
+            last=torch.as_tensor(last, device=device),
+            full=torch.as_tensor(number >= readout.max_hits, device=device),
+            hold=readout.hold,
+            reset=self.noise.reset,
+            sampling=self.noise.sampling,
+            tick=readout.clock if self.integer else 0.0,
+        )
+
+    def _charges(self, adc: Floats) -> tuple[Floats, Floats]:
+        """Charges [electrons] between which the ADC gives these counts."""
+        readout = self.model.geometry.readout
+        width = 0.5 if self.integer else 0.0
+        top = readout.adc_counts - (1 if self.integer else 0)
+
+        def charge(counts: Floats) -> Floats:
+            offset = readout.pedestal - readout.common_mode
+            return np.asarray((counts / readout.counts_per_mv - offset) / readout.gain)
+
+        low = np.where(adc <= 0, -np.inf, charge(np.minimum(adc, top) - width))
+        high = np.where(adc >= top, np.inf, charge(np.maximum(adc, 0) + width))
+        return low, high
+
+
+def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Log-probability `(p,)`, score `(p, P)`, curvature `(P, P)` and number of outliers of a block of pixels."""
+    at, slopes = _evaluated(charges, chains)
+    leaves = {k: v.detach().requires_grad_() for k, v in vars(at).items()}
+    with torch.enable_grad():
+        found = log_probability(chains, Charges(**leaves))
+        pulls = torch.autograd.grad(
+            found.hits.sum() + found.ends.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
+    pixels = torch.cat([chains.pixel] * (2 if chains.tick else 1))
+    score = torch.zeros_like(slopes["total"])
+    for name, pull in zip(leaves, pulls, strict=True):
+        if name == "total":
+            score += pull[:, None] * slopes[name]
+        elif name in slopes:
+            score.index_add_(0, pixels, pull[:, None] * slopes[name])
+    log = found.ends.detach().clone().index_add_(0, chains.pixel, found.hits.detach())
+    curvature = _steering(chains, at, slopes, found)
+    return log, score, curvature, int((found.explained < 0.5).sum())
+
+
+def _evaluated(charges: PixelCharges, chains: Chains) -> tuple[Charges, dict[str, Tensor]]:
+    """The charges that chains ask for, and their derivatives `(..., P)` to the parameters, by the same names."""
+    crossing, end = chains.times()
+    pixel = torch.cat([chains.pixel] * (2 if chains.tick else 1))
+    total, d_total = charges.total_with_derivatives()
+    q, current, d_q, d_current = charges.evaluate_to_second_order(pixel, crossing)
+    slopes = {"crossing": d_q, "current": d_current, "total": d_total}
+    if chains.tick:
+        q_end, end_current, slopes["end"], slopes["end_current"] = charges.evaluate_to_second_order(pixel, end)
+    else:
+        q_end, end_current, slopes["end"] = charges.evaluate_with_derivatives(pixel, end)
+    return Charges(q, current, q_end, end_current, total), slopes
+
+
+def _steering(c: Chains, q: Charges, slopes: Mapping[str, Tensor], found: LogProbability) -> Tensor:
+    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence."""
+    n = len(c.pixel)
+    # Within a tick the two ends tell the same.
+    d_cross, d_end = slopes["crossing"][:n], slopes["end"][:n]
+    d_time = (c.previous_of(d_end) - d_cross) / c.reset
+    d_charge = (d_end - d_cross) / c.sampling
+    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / c.reset
+    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / c.reset
+    rate = hazard(x)
+    weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
+    both = torch.cat([d_time, d_charge]) * found.explained.repeat(2)[:, None]
+    return both.T @ torch.cat([d_time, d_charge]) + (d_silence * weight[:, None]).T @ d_silence
+
+
+def _keys(table: Plan | Observables) -> Ints:
+    return np.stack([table.event, table.channel], axis=1)
+
+
+def _numpy(tensor: Tensor) -> Floats:
+    return tensor.cpu().numpy().astype(np.float64)
