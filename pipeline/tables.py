@@ -207,6 +207,7 @@ class Observables:
     `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
     `value_names`; `valid` `(n,)` is false for rows a fit must not use. `columns` holds more `(n,)` arrays that a
     readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`.
+    `integer`: values are whole ADC counts and starts of whole clock ticks.
     """
 
     event: Ints
@@ -216,6 +217,7 @@ class Observables:
     value_names: tuple[str, ...]
     valid: Bools
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    integer: bool = False
 
     def take(self, index: npt.NDArray[Any]) -> Observables:
         """The rows chosen by a boolean mask or an index array."""

@@ -47,6 +47,10 @@ class PixelObservables:
         """`(P, P)` expected information on `names`: see `pixel_likelihood.information`."""
         return pixel_likelihood.information(self.model, data, values, names)
 
+    def normal_scores(self, data: Observables, values: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Residuals of times, and of charges given times, as Gaussian quantiles: see `pixel_likelihood`."""
+        return pixel_likelihood.normal_scores(self.model, data, values)
+
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""
         hits = self.model.hits_with_derivatives(values, names)

@@ -12,7 +12,7 @@ from ..errors import FitError
 from ..tables import Floats, Ints, Observables, Probability, common_numbers
 from .charge import PixelCharges
 from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, LogProbability, log_probability
-from .gaussian import hazard
+from .gaussian import hazard, log_below
 from .model import ForwardModel
 from .noise import NoiseLevels
 from .pixel_information import expected_information
@@ -67,6 +67,35 @@ def information(model: ForwardModel, data: Observables, values: Mapping[str, flo
     return sum((_numpy(part) for part in parts), np.zeros((len(names), len(names))))
 
 
+def normal_scores(model: ForwardModel, data: Observables, values: Mapping[str, float]) -> tuple[Floats, Floats]:
+    """Probability-integral residuals `(h,)` of the times of hits, and of their charges given their times.
+
+    Each is where in the predicted distribution a recorded value lies, as the quantile of a standard Gaussian: where the
+    model is right both have mean 0 and width 1 and are independent. Hits that no deposit explains and charges that the
+    ADC clips are left out. Raises as `probability` does, and `FitError` for data in whole ticks.
+    """
+    recorded = Recorded.of(model, data, values)
+    if recorded.integer:
+        raise FitError("residuals of this kind need times and charges in real numbers; these data are whole numbers.")
+    values = model.complete(values)
+
+    def run(block: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        c = recorded.chains(block)
+        charges = model.charges(recorded.plan, block, values, ())
+        at, _ = charges.evaluate(c.pixel, c.time)
+        end, _ = charges.evaluate(c.pixel, c.time + c.hold)
+        before, threshold = c.previous_of(end), c.threshold[c.pixel]
+        z = (threshold - at + before) / c.reset
+        silent = (threshold - charges.total()[c.pixel] + before) / c.reset
+        # Later is larger; given that there is a hit at all.
+        later = torch.exp(log_below(-z) - log_below(-silent)).clamp(1e-15, 1 - 1e-15)
+        return torch.special.ndtri(later), (c.low - threshold - end + at) / c.sampling
+
+    parts = model.map_blocks(run, recorded.plan.blocks)
+    time, charge = (np.concatenate([np.zeros(0), *(_numpy(part[i]) for part in parts)]) for i in range(2))
+    return time, charge[np.isfinite(charge)]
+
+
 class Recorded:
     """Hits of data sorted into the pixels of a plan."""
 
@@ -83,7 +112,7 @@ class Recorded:
         self.pixel: Ints = place[found].astype(np.int64)
         self.time: Floats = data.values[rows, data.value_names.index("t")] - plan.time[self.pixel]
         self.adc: Floats = data.values[rows, data.value_names.index("adc")]
-        self.integer = bool(getattr(data, "integer", False))
+        self.integer = data.integer
 
     @staticmethod
     def of(model: ForwardModel, data: Observables, values: Mapping[str, float]) -> Recorded:
@@ -93,6 +122,11 @@ class Recorded:
             raise FitError(
                 "a likelihood needs noise in the model: set readout.noise.reset_electrons and "
                 "readout.noise.sampling_electrons to those of the data, above 0."
+            )
+        if noise.discriminator > 0:
+            raise FitError(
+                "the likelihood does not know noise on the discriminator; set readout.noise.discriminator_electrons "
+                "to 0, or fit residuals."
             )
         return Recorded(model, model.plan(values), data, noise)
 
