@@ -55,6 +55,10 @@ class Parameter:
             return 1.0
         return -value * value / self.nominal if self.fit_inverse else self.nominal
 
+    def pull(self, value: float, uncertainty: float, target: float) -> float:
+        """(value - target) / uncertainty, as in the coordinate that a fit moves in, where noise is nearly Gaussian."""
+        return self.derivative(value) * (self.to_internal(value) - self.to_internal(target)) / uncertainty
+
 
 _TABLE: dict[str, Parameter] = {}
 

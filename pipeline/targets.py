@@ -21,15 +21,34 @@ def target_values(config: Config) -> dict[str, dict[str, float]]:
 
     Raises `ConfigError` if a name is given twice or a scenario asks for a target that does not exist.
     """
-    known = {f"target_{i + 1}": _drawn(config.targets.seed + i) for i in range(config.targets.drawn)}
-    for name, values in _named(config.targets).items():
+    known = _known(config.targets, config.targets.drawn)
+    wanted = config.scenarios[config.scenario].targets or tuple(known)
+    return _chosen(known, wanted, f"scenarios.{config.scenario}.targets")
+
+
+def study_targets(config: Config, drawn: int, names: tuple[str, ...], where: str) -> dict[str, dict[str, float]]:
+    """Targets of a study, which asks for them at `where`: those called `names`, or else the first `drawn` that are
+    drawn, whatever number of them a run has.
+
+    Raises `ConfigError` as `target_values` does.
+    """
+    if names:
+        return _chosen(_known(config.targets, config.targets.drawn), names, f"{where}.named_targets")
+    return _known(config.targets.model_copy(update={"named": {}}), drawn)
+
+
+def _known(targets: Targets, drawn: int) -> dict[str, dict[str, float]]:
+    known = {f"target_{i + 1}": _drawn(targets.seed + i) for i in range(drawn)}
+    for name, values in _named(targets).items():
         if name in known:
             raise ConfigError(f"targets.named.{name}: a drawn target has this name already; choose another.")
         known[name] = values
-    wanted = config.scenarios[config.scenario].targets or tuple(known)
+    return known
+
+
+def _chosen(known: dict[str, dict[str, float]], wanted: tuple[str, ...], where: str) -> dict[str, dict[str, float]]:
     for name in wanted:
         if name not in known:
-            where = f"scenarios.{config.scenario}.targets"
             raise ConfigError(f"{where}: there is no target {name!r}; did you mean {nearest(name, known)!r}?")
     return {name: known[name] for name in wanted}
 

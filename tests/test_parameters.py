@@ -175,3 +175,20 @@ def test_values_in_another_unit_are_refused(name: str, absurd: float, limit: str
 def test_only_the_lifetime_may_be_infinite() -> None:
     assert [name for name in NAMES if math.isinf(TABLE[name].maximum)] == ["electron_lifetime"]
     assert parameters.check_values({"electron_lifetime": math.inf}, "--set") == {"electron_lifetime": math.inf}
+
+
+# --- pulls ---
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pull_far_below_the_curvature_of_the_coordinate_is_the_plain_one(name: str) -> None:
+    parameter = TABLE[name]
+    value, uncertainty = within(parameter, 0.5), 1e-6 * (parameter.high - parameter.low)
+
+    assert parameter.pull(value, uncertainty, value - 2 * uncertainty) == pytest.approx(2.0, rel=1e-4)
+
+
+def test_a_pull_of_the_lifetime_is_taken_in_its_inverse() -> None:
+    """1/1000 and 1/2000 with sigma(1/tau) = 100 / 1000^2: 5 standard deviations low, however far tau itself is off."""
+    assert TABLE["electron_lifetime"].pull(1000.0, 100.0, 2000.0) == pytest.approx(-5.0)
+    assert TABLE["electron_lifetime"].pull(1000.0, 100.0, math.inf) == pytest.approx(-10.0)

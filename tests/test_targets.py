@@ -7,7 +7,7 @@ import pytest
 from pipeline.config.models import Config, Scenario, Targets
 from pipeline.errors import ConfigError
 from pipeline.parameters import CALIBRATED, calibrated
-from pipeline.targets import target_seed, target_values
+from pipeline.targets import study_targets, target_seed, target_values
 
 
 def test_drawn_targets_are_the_published_ones(shared_data):
@@ -61,3 +61,15 @@ def test_noise_differs_between_targets_and_seeds_but_not_between_runs():
     seeds = {(seed, name): target_seed(seed, name) for seed in range(20) for name in ("target_1", "target_2", "mine")}
     assert len(set(seeds.values())) == len(seeds)
     assert target_seed(1, "target_1") == 1077506410
+
+
+def test_a_study_draws_as_many_as_it_likes_of_the_same_or_takes_named_ones():
+    config = Config(targets=Targets(drawn=1, named={"low": {"electric_field": 0.46}}))
+    drawn = study_targets(config, 3, (), "study.pulls")
+    assert drawn == target_values(Config(targets=Targets(drawn=3)))
+    assert study_targets(config, 3, ("low", "target_1"), "study.pulls") == {
+        "low": target_values(config)["low"],
+        "target_1": drawn["target_1"],
+    }
+    with pytest.raises(ConfigError, match=r"study\.pulls\.named_targets: there is no target 'hi'; did you mean"):
+        study_targets(config, 3, ("hi",), "study.pulls")

@@ -2,7 +2,8 @@
 limits beside.
 
 Each table is made by the commands that users run, on the shared data (GRADCAL_DATA); it ends with exit status 1 if a
-limit is missed. `python -m tests.validate reference closure` makes only those tables.
+limit is missed. `python -m tests.validate reference closure` makes only those tables; a table that has sizes takes
+others by `python -m tests.validate pulls:targets=2,draws=5`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipeline.tables import Hits
 from tests.conftest import data_folder
 from tests.simulate.deposits import model, random_deposits
 from tests.simulate.test_gradients import check_every_parameter
+from tests.validate_pulls import pulls_table, s1_table, score_table
 from tests.validate_transport import all_tables
 
 FAILED: list[str] = []
@@ -253,7 +255,22 @@ def transport(data: Path, work: Path) -> None:
     all_tables(data, limit)
 
 
-TABLES: dict[str, Callable[[Path, Path], None]] = {
+def score(data: Path, work: Path, *, targets: int = 2, draws: int = 500, length: float = 400) -> None:
+    """The score of the likelihood at the truth: mean 0, covariance equal to the expected information."""
+    score_table(work, gradcal, limit, targets=targets, draws=draws, length=length)
+
+
+def pulls(data: Path, work: Path, *, targets: int = 8, draws: int = 25, length: float = 1000) -> None:
+    """Fits of noisy data from the nominal point: pulls, coverage and errors, every fit counted."""
+    pulls_table(work, gradcal, limit, targets=targets, draws=draws, length=length)
+
+
+def s1(data: Path, work: Path, *, targets: int = 8, draws: int = 1, length: float = 40_000) -> None:
+    """Fits of 400 m of muons with noise: errors beside the published ones of stage S1."""
+    s1_table(work, gradcal, limit, targets=targets, draws=draws, length=length)
+
+
+TABLES: dict[str, Callable[..., None]] = {
     "reference": reference,
     "gradients": gradients,
     "speed": speed,
@@ -261,26 +278,44 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
     "reproducible": reproducible,
     "production": production,
     "transport": transport,
+    "score": score,
+    "pulls": pulls,
+    "s1": s1,
 }
 
 
-def main(names: list[str]) -> int:
-    """Make the tables `names` (all if empty)."""
+def main(wanted: list[str]) -> int:
+    """Make the tables `wanted` (all if empty), each a name, or a name with sizes: `name:size=value,...`."""
     data = data_folder()
     if not data.is_dir():
         print(f"validate: the shared data are not in {data}; set GRADCAL_DATA.", file=sys.stderr)
         return 2
-    unknown = [n for n in names if n not in TABLES]
-    if unknown:
-        print(f"validate: there is no table {unknown[0]!r}; there are {', '.join(TABLES)}.", file=sys.stderr)
+    try:
+        tables = [_table(text) for text in wanted or TABLES]
+    except ValueError as error:
+        print(f"validate: {error}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        for name in names or TABLES:
+        for name, sizes in tables:
             print(f"\n## {name}: {TABLES[name].__doc__}\n", flush=True)
-            TABLES[name](data, Path(folder))
+            TABLES[name](data, Path(folder), **sizes)
     print(f"\n{len(FAILED)} limits missed." if FAILED else "\nAll limits are kept.")
     print("\n".join(FAILED))
     return 1 if FAILED else 0
+
+
+def _table(text: str) -> tuple[str, dict[str, float]]:
+    """Name and sizes of a table; raises `ValueError` where there is none such."""
+    name, _, given = text.partition(":")
+    if name not in TABLES:
+        raise ValueError(f"there is no table {name!r}; there are {', '.join(TABLES)}.")
+    known = TABLES[name].__kwdefaults__ or {}
+    sizes = {}
+    for key, _, value in (size.partition("=") for size in given.split(",") if size):
+        if key not in known:
+            raise ValueError(f"the table {name} has no size {key!r}; it has {', '.join(known) or 'none'}.")
+        sizes[key] = type(known[key])(value)
+    return name, sizes
 
 
 if __name__ == "__main__":

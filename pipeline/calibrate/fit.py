@@ -13,17 +13,21 @@ from .. import parameters
 from ..config.models import Method
 from ..errors import FitError
 from ..parameters import Parameter
-from ..tables import FitResult, FittedParameter, Floats
+from ..tables import FitResult, FittedParameter, Floats, condition_number
+from .information import Spectrum
 from .levenberg_marquardt import Outcome
 from .methods import OPTIMISERS, Optimiser
 from .objective import Evaluation, Objective
 from .progress import Finished, Progress, State
+from .uncertainty import of_fit
 
 #: What the history holds besides the free parameters and the control of the optimiser.
 DIAGNOSTICS = ("objective", "gradient", "matched", "unmatched_model", "unmatched_data")
 
-#: Directions with less than this share of the largest curvature are held by nothing but rounding.
-_NO_CURVATURE = 1e-13
+_NO_MASK = (
+    "Hits near the threshold are fitted too (min_charge_electrons is 0): noise decides which of them there are, and "
+    "the uncertainty does not contain the bias that this gives."
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def fit(
     target: Mapping[str, float],
     seed: int,
     extra: Mapping[str, float],
+    noisy: bool = False,
     batches: Sequence[Objective] = (),
     approach: Objective | None = None,
     rounding: float = float(np.finfo(np.float64).eps),
@@ -53,10 +58,10 @@ def fit(
     """Fit the free parameters of `method` and say what came of it.
 
     `target` holds true values where they are known; they are only carried into the result. `extra` diagnostics are
-    passed through. `batches` are the parts of the objective that an optimiser of small steps goes through in turn;
-    without them it sees the whole each time. By the `approach` (default: the objective itself) an optimiser of two
-    stages comes near. `rounding` is that of the arithmetic of the model: nothing finer is asked
-    of the fit.
+    passed through. Where the data are `noisy`, the result says how well they determine its values. `batches` are the
+    parts of the objective that an optimiser of small steps goes through in turn; without them it sees the whole each
+    time. By the `approach` (default: the objective itself) an optimiser of two stages comes near. `rounding` is that of
+    the arithmetic of the model: nothing finer is asked of the fit.
     `on_iteration` sees every iteration; a `resume` from it continues to the same result. Raises `FitError` where the
     data say nothing about a free parameter, or a start value cannot be used.
     """
@@ -78,7 +83,8 @@ def fit(
         runs.append(run)
     # A cost that is not a number compares with nothing.
     best = min(runs, key=lambda r: (not r.outcome.converged, np.nan_to_num(r.outcome.evaluation.cost, nan=np.inf)))
-    return _result(best, runs, free, method, name, target, extra)
+    result = _result(best, runs, free, method, name, target, extra)
+    return _with_uncertainty(result, objective, method, free, best, rounding) if noisy else result
 
 
 def check_method(method: Method, name: str) -> None:
@@ -269,7 +275,8 @@ def _result(
             f"not to be trusted: {fraction:.1%} of the hits have no partner, more than max_unmatched_fraction = "
             f"{method.max_unmatched_fraction:.1%} ({status})"
         )
-    undetermined = [] if e.curvature is None else _undetermined(free, e.curvature)
+    curvature = None if e.curvature is None else Spectrum(e.curvature)
+    undetermined = [] if curvature is None else curvature.undetermined([p.name for p in free])
     if converged and undetermined:
         converged = False
         status = f"not to be trusted: the data do not determine all free parameters ({status})"
@@ -289,7 +296,7 @@ def _result(
             "unmatched_data": float(e.counts["unmatched_data"]),
             "objective": e.cost,
             "unmatched_fraction": fraction,
-            **({} if e.curvature is None else {"condition_number": _condition_number(e.curvature)}),
+            **({} if curvature is None else {"condition_number": condition_number(curvature.eigenvalues)}),
             "averaged_iterations": float(outcome.averaged),
             "starts": float(len(runs)),
             "starts_converged": float(sum(r.outcome.converged for r in runs)),
@@ -298,35 +305,31 @@ def _result(
     )
 
 
+def _with_uncertainty(
+    result: FitResult, objective: Objective, method: Method, free: Sequence[Parameter], best: _Run, rounding: float
+) -> FitResult:
+    """The result with its uncertainty, or with a sentence on why it has none."""
+    found = of_fit(objective, free, best.values, method.uncertainty, rounding=rounding)
+    if found is None:
+        text = f"There is no uncertainty: {method.objective} does not say how probable data are."
+        return replace(result, warnings=(*result.warnings, text))
+    if not best.outcome.converged:
+        text = "The fit did not converge: its uncertainty is that of the point where it stopped."
+        found = replace(found, caveats=(text, *found.caveats))
+    if method.objective == "matched_residuals" and not method.min_charge_electrons:
+        found = replace(found, caveats=(*found.caveats, _NO_MASK))
+    diagnostics, e = {**result.diagnostics, "condition_number": found.condition_number}, best.outcome.evaluation
+    if e.chi2 is not None:
+        diagnostics["chi2_per_degree_of_freedom"] = e.chi2 / max(e.residuals - len(free), 1)
+    known = {n: float(s) for n, s in zip(found.names, found.standard, strict=True) if np.isfinite(s)}
+    rows = tuple(replace(p, uncertainty=known.get(p.name)) for p in result.parameters)
+    return replace(result, parameters=rows, diagnostics=diagnostics, uncertainty=found)
+
+
 def _unmatched_fraction(e: Evaluation) -> float:
     """Share of all hits, of model and data together, that have no partner."""
     alone = e.counts["unmatched_model"] + e.counts["unmatched_data"]
     return float(alone / max(alone + 2 * e.counts["matched"], 1))
-
-
-def _normalised(curvature: Floats) -> Floats:
-    """The curvature scaled to unit diagonal; rows without curvature stay zero."""
-    scale = np.sqrt(np.diag(curvature))
-    scale = np.where(scale > 0, scale, 1.0)
-    return np.asarray(curvature / np.outer(scale, scale))
-
-
-def _condition_number(curvature: Floats) -> float:
-    """Ratio of the largest to the smallest eigenvalue of the normalised curvature."""
-    eigenvalues = np.linalg.eigvalsh(_normalised(curvature))
-    return float(eigenvalues[-1] / max(eigenvalues[0], np.finfo(float).tiny))
-
-
-def _undetermined(free: Sequence[Parameter], curvature: Floats) -> list[str]:
-    """A sentence for every direction in which the data do not hold the parameters at all."""
-    eigenvalues, vectors = np.linalg.eigh(_normalised(curvature))
-    remarks = []
-    for value, vector in zip(eigenvalues, vectors.T, strict=True):
-        if value < _NO_CURVATURE * eigenvalues[-1]:
-            names = [p.name for p, share in zip(free, vector, strict=True) if abs(share) > 0.1]
-            how = "separately; fix one of them." if len(names) > 1 else "at all; take it out of the free parameters."
-            remarks.append(f"{' and '.join(names)} cannot be determined from these data {how}")
-    return remarks
 
 
 def _remarks(final: Mapping[str, float], runs: Sequence[_Run], best: _Run) -> list[str]:

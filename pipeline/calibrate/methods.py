@@ -13,14 +13,29 @@ from ..tables import Floats, Observables
 from . import adam, fisher_scoring, levenberg_marquardt
 from .levenberg_marquardt import Outcome
 from .likelihood import Likelihood, ProbabilityModel
+from .mask import well_above_threshold
 from .objective import Evaluation, MatchedResiduals, Objective, ObservableModel
+from .priors import with_priors
 from .progress import State
 
 
 def matched_residuals(method: Method, model: ObservableModel, data: Observables) -> Objective:
-    """Charge and time residuals of hits, in the units of the method."""
+    """Charge and time residuals of hits, in the units of the method.
+
+    Which hits are looked at is decided at the start values, once.
+    """
     scales = np.array([method.charge_scale_adc, method.time_scale_us])
-    return MatchedResiduals(model, data, scales, method.fair_scale, method.threshold_noise_electrons)
+    start, lowest = {**method.fixed, **method.initial}, method.min_charge_electrons
+    kept = well_above_threshold(model, start, lowest) if lowest else None
+    return MatchedResiduals(
+        model,
+        data,
+        scales,
+        method.fair_scale,
+        method.threshold_noise_electrons,
+        kept,
+        method.reset_noise_electrons,
+    )
 
 
 def mean_event_loss(method: Method, model: ObservableModel, data: Observables) -> Objective:
@@ -44,8 +59,8 @@ OBJECTIVES: dict[str, Callable[[Method, ObservableModel, Observables], Objective
 
 
 def objective_of(method: Method, model: ObservableModel, data: Observables) -> Objective:
-    """The objective of a method on some data."""
-    return OBJECTIVES.get(method.objective, mean_event_loss)(method, model, data)
+    """The objective of a method on some data, with its priors."""
+    return with_priors(OBJECTIVES.get(method.objective, mean_event_loss)(method, model, data), method.priors)
 
 
 class Search(Protocol):

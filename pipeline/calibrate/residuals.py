@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,9 +35,17 @@ def match(model: Observables, data: Observables) -> Match:
 
 def residuals(model: Observables, data: Observables, pairs: Match) -> Floats:
     """`(m, k)` differences model - data of matched rows, in the units of the observables."""
-    return np.asarray(model.values[pairs.model] - data.values[pairs.data])
+    return np.asarray(model.centre[pairs.model] - data.centre[pairs.data])
 
 
 def keys(table: Observables | Comparison) -> Ints:
     """`(n, 3)` event, channel and order of each row."""
     return np.stack([table.event, table.channel, table.order], axis=1).astype(np.int64)
+
+
+def restricted(table: Observables, kept: Ints | None) -> Observables:
+    """`table` in which only the rows `kept` `(m, 3)` (event, channel, order) may be used; None: all."""
+    if kept is None:
+        return table
+    wanted, rows = common_numbers(kept, keys(table))
+    return replace(table, valid=table.valid & np.isin(rows, wanted))

@@ -51,6 +51,7 @@ def fit_hits(
     target: Mapping[str, float],
     seed: int,
     extra: Mapping[str, float] | None = None,
+    noisy: bool = False,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
@@ -63,6 +64,7 @@ def fit_hits(
         target=target,
         seed=seed,
         extra=extra or {},
+        noisy=noisy,
         batches=objectives.batches,
         approach=objectives.approach,
         rounding=float(torch.finfo(model.model.settings.dtype).eps),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..config.models import Config, Method
-    from ..tables import FitResult
+    from ..tables import FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"
 
@@ -35,14 +36,14 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
     from ..calibrate.run import fit_hits
+    from ..simulate.conditions import different_conditions
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
     from ..storage.checkpoint import Checkpoint
-    from ..storage.detector import detector_path
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from .common import fit_progress, model_config, model_slice, read_with_detector, say, timed
+    from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
     name, method = _method(args, config)
@@ -55,8 +56,9 @@ def main(args: argparse.Namespace) -> None:
 
     settings = model_slice(config, "seed", "readout")
     settings["method"] = {name: method.model_dump(mode="json")}
-    settings["data"] = {"noise": read_hits_noise(args.hits)}  # as their file tells; for the page
-    inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
+    noise = read_hits_noise(args.hits)
+    settings["data"] = {"noise": noise}  # as their file tells; for the page
+    inputs = {"segments": args.segments, "hits": args.hits, **detector_files(config)}
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)
     resume = checkpoint.load()
@@ -79,28 +81,53 @@ def main(args: argparse.Namespace) -> None:
             name,
             target=target,
             seed=config.seed,
+            noisy=noise is not False,  # measured hits do not tell, and have it
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             on_iteration=on_iteration,
             resume=resume,
         )
+    # No objective so far has noise in its model.
+    notes = different_conditions(hits.recording, model.model.pixels, noise=None)
+    result = replace(result, warnings=(*notes, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
     say(f"{args.output}: {result.status}")
-    for warning in result.warnings:
-        say(warning)
+    caveats = () if result.uncertainty is None else result.uncertainty.caveats
+    for sentence in (*result.warnings, *(c for c in caveats if c not in result.warnings)):
+        say(sentence)
     print(table(result))
 
 
 def table(result: FitResult) -> str:
-    """The fitted parameters as lines of text."""
-    lines = [f"{'parameter':<24}{'initial':>13}{'fitted':>15}{'target':>15}{'difference':>12}  unit"]
-    for p in result.parameters:
-        if p.free:
-            known = p.target is not None
-            target = f"{p.target:.8g}" if known else "-"
-            difference = f"{100 * (p.value / p.target - 1):.2g} %" if known and p.target else "-"
-            lines.append(f"{p.name:<24}{p.initial:>13.6g}{p.value:>15.8g}{target:>15}{difference:>12}  {p.unit}")
-    return "\n".join(lines)
+    """The fitted parameters as lines of text; with their uncertainty, and the weakest direction, where there is one."""
+    widths = {"parameter": -24, "initial": 13, "fitted": 15, "+-": 12, "target": 15, "difference": 12, "pull": 8}
+    if result.uncertainty is None:
+        del widths["+-"], widths["pull"]
+    rows = [dict(zip(widths, widths, strict=True)) | {"unit": "unit"}]
+    rows += [_row(p) for p in result.parameters if p.free]
+    lines = [
+        "".join(f"{row[name]:{'<' if width < 0 else '>'}{abs(width)}}" for name, width in widths.items())
+        + f"  {row['unit']}"
+        for row in rows
+    ]
+    return "\n".join([*lines, *(result.uncertainty.directions[:1] if result.uncertainty else ())])
+
+
+def _row(p: FittedParameter) -> dict[str, str]:
+    """A line of the table by its columns."""
+    from ..parameters import lookup
+
+    row = dict.fromkeys(("+-", "target", "difference", "pull"), "-")
+    row |= {"parameter": p.name, "initial": f"{p.initial:.6g}", "fitted": f"{p.value:.8g}", "unit": p.unit}
+    if p.target is not None:
+        row["target"] = f"{p.target:.8g}"
+    if p.target:
+        row["difference"] = f"{100 * (p.value / p.target - 1):.2g} %"
+    if p.uncertainty is not None:
+        row["+-"] = f"{p.uncertainty:.2g}"
+    if p.target is not None and p.uncertainty is not None:
+        row["pull"] = f"{lookup(p.name, 'fit').pull(p.value, p.uncertainty, p.target):+.2f}"
+    return row
 
 
 def _check_outputs(args: argparse.Namespace, config: Config) -> None:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.models import Config
+    from ..storage.kept_answers import KeptAnswers
+    from ..study.registry import Study
 
 HELP = "run one study, such as `benchmark`, on segments"
 
@@ -53,11 +59,31 @@ def main(args: argparse.Namespace) -> None:
         segments, geometry = None, load_geometry(config.detector.file)
     else:
         segments, geometry = read_with_detector(args.segments, config)
-    result = study.function("run")(config, segments, geometry, lambda step: say(f"{args.name}: {step}"))
+    kept = _kept(args, study, config) if study.resumable and args.output is not None else None
+    more = {} if kept is None else {"kept": kept}
+    result = study.function("run")(config, segments, geometry, lambda step: say(f"{args.name}: {step}"), **more)
     # Figures say which study and which sample they show.
     sample = None if study.input is None else sample_of(args.segments)
     labelled = {"study": args.name, "sample": sample, **result}
     if args.output is not None:
         with atomic_output(args.output) as temporary:
             temporary.write_text(json.dumps(labelled, indent=2) + "\n", encoding="utf-8")
+    if kept is not None:
+        kept.remove()
     print(study.function("table")(result))
+
+
+def _kept(args: argparse.Namespace, study: Study, config: Config) -> KeptAnswers:
+    """The answers that an interrupted run of the same study, settings and inputs found."""
+    from ..config.load import config_slice
+    from ..storage.detector import detector_path
+    from ..storage.kept_answers import KeptAnswers
+    from ..storage.provenance import Provenance
+
+    settings = config_slice(config, *study.sections)
+    # How the work is shared out changes no answer.
+    for name in ("threads", "memory_limit_mib"):
+        settings.get("simulate", {}).pop(name, None)
+    inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
+    provenance = Provenance.of(f"study {study.name}", settings, inputs=inputs, module=study.module)
+    return KeptAnswers(args.output, provenance)

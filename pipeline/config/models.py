@@ -14,9 +14,13 @@ from ..parameters import CALIBRATED, check_values, lookup
 from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
+from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
-from .section import Name, NotNegative, Positive, Section
+from .priors import Prior, check_priors
+from .repeated import Pulls, Score
+from .section import Name, NotNegative, Positive, Section, Seed
+from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
 
 class Sample(Section):
@@ -97,11 +101,37 @@ class Noise(Section):
     discriminator_electrons: NotNegative = Field(0.0, description="white noise per clock tick on the discriminator")
 
 
+class Pixels(Section):
+    """Constants of single pixels: from a file, or drawn; without either all are those of the detector file."""
+
+    file: str | None = Field(
+        None,
+        description="CSV or HDF5 table of pixels (docs/formats.md), simulation and fit alike; pixels that are not "
+        "listed are as in the detector file",
+    )
+    threshold_spread_electrons: NotNegative = Field(0.0, description="width of a Gaussian about the nominal threshold")
+    gain_spread: NotNegative = Field(0.0, description="width about the nominal gain, relative to it")
+    pedestal_spread_mv: NotNegative = Field(0.0, description="width about the nominal pedestal")
+    seed: Seed = Field(1, description="seed of the drawn constants: the detector's, whatever is simulated")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether any constants are drawn."""
+        return bool(self.threshold_spread_electrons or self.gain_spread or self.pedestal_spread_mv)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pixels:
+        if self.file is not None and self.drawn:
+            raise ValueError("constants come from the file or are drawn, not both; leave out the file or the spreads")
+        return self
+
+
 class Readout(Section):
     """What the pixel readout writes."""
 
     integer_adc: bool = Field(False, description="whole ADC counts and whole clock ticks, as real data")
     noise: Noise = Noise()
+    pixels: Pixels = Pixels()
 
 
 class Simulate(Section):
@@ -187,6 +217,18 @@ class Adam(Section):
     settle_tolerance: Positive = Field(5e-3, description="... to within this much of the nominal values")
 
 
+class Uncertainty(Section):
+    """Uncertainty of fits to data with noise."""
+
+    observed: bool = Field(
+        True, description="also from differences of the gradient at the end of the fit, as a check of the expected one"
+    )
+
+
+#: Objectives that are half a chi2 or a minus log-likelihood, so that a measurement can be added.
+WITH_NOISE_UNITS = ("likelihood", "matched_residuals")
+
+
 class Method(Section):
     """One way to fit: what is made small, and how."""
 
@@ -207,6 +249,10 @@ class Method(Section):
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
     initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")
+    priors: dict[str, Prior] = Field(
+        default_factory=dict,
+        description="external measurements by parameter: {name: {value, uncertainty, correlation: {other name: rho}}}",
+    )
     max_iterations: int = Field(40, ge=1, description="at most this many steps (adam: exactly this many)")
     tolerance: Positive = Field(
         1e-10, description="levenberg_marquardt: converged when no parameter moves by more, relative to nominal"
@@ -215,6 +261,14 @@ class Method(Section):
     time_scale_us: Positive = Field(0.1, description="unit of the time residual [us]")
     threshold_noise_electrons: NotNegative = Field(
         900.0, description="widens the units of both by what this much noise on the threshold would move a hit"
+    )
+    reset_noise_electrons: NotNegative = Field(
+        0.0, description="widens them by what this much noise drawn at every reset does to a hit, of data that have it"
+    )
+    min_charge_electrons: NotNegative = Field(
+        0.0,
+        description="matched_residuals: hits with less simulated charge at the start values, and later ones of their "
+        "pixel, are left out; for data with noise: well above the threshold, such as 11000 in module 0; 0: off",
     )
     fair_scale: Positive = Field(20.0, description="Fair weight 1 / (1 + |r| / scale), in residual units")
     max_unmatched_fraction: NotNegative = Field(
@@ -228,6 +282,7 @@ class Method(Section):
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
     loss: Loss = Loss()
     adam: Adam = Adam()
+    uncertainty: Uncertainty = Uncertainty()
 
     @property
     def batch_length_cm(self) -> float | None:
@@ -262,14 +317,29 @@ class Method(Section):
         for name in self.fixed:
             if name in self.free:
                 raise ValueError(f"{name} is both free and fixed; take it out of one of the two")
+        check_priors(self.priors, self.free)
+        if self.priors and (self.objective not in WITH_NOISE_UNITS or self.batch_length_cm is not None):
+            raise ValueError(
+                f"priors need an objective in units of the noise ({', '.join(WITH_NOISE_UNITS)}) on the whole sample, "
+                f"not {self.objective} by {self.optimiser}; leave them out or change it"
+            )
         return self
 
 
-#: Methods that need no entry in the configuration: the quick fit of residuals, the published recipe, and the same steps
-#: with the other losses.
+#: Methods that need no entry in the configuration: the quick fit of residuals, the same for data with the noise of
+#: `Noise` (500 electrons are 0.506 ADC counts in module 0), the published recipe, and the same steps with the other
+#: losses.
 STANDARD_METHODS = {
     "gauss_newton": Method(),
     "likelihood": Method(objective="likelihood", optimiser="fisher_scoring"),
+    "masked_residuals": Method(
+        charge_scale_adc=0.506,
+        time_scale_us=0.01,
+        threshold_noise_electrons=0.0,
+        reset_noise_electrons=900.0,
+        min_charge_electrons=11000.0,
+        tolerance=1e-6,
+    ),
     "adam": Method(objective="soft_dtw", optimiser="adam", max_iterations=2000),
     **{
         f"adam_{loss}": Method(objective=loss, optimiser="adam", max_iterations=2000)
@@ -283,7 +353,12 @@ class Basin(Section):
 
     length_cm: Positive = Field(60.0, description="length of track, with the cut and without")
     target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
-    methods: tuple[Name, ...] = Field(tuple(STANDARD_METHODS), min_length=1, description="methods that are compared")
+    methods: tuple[Name, ...] = Field(
+        # Its data have no noise.
+        tuple(name for name, method in STANDARD_METHODS.items() if not method.min_charge_electrons),
+        min_length=1,
+        description="methods that are compared",
+    )
     distances: tuple[NotNegative, ...] = Field(
         (1.0, 2.0, 3.0), min_length=1, description="distances of starts; 1: at the edge of the table ranges"
     )
@@ -317,6 +392,21 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    pulls: Pulls = Pulls()
+    score: Score = Score()
+    bootstrap: Bootstrap = Bootstrap()
+    pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
+    landscape: Landscape = Landscape()
+    interdependence: Interdependence = Interdependence()
+    recombination_lines: RecombinationLines = RecombinationLines()
+    sensitivity: Sensitivity = Sensitivity()
+    taylor: Taylor = Taylor()
+
+    def methods_of(self, study: str) -> tuple[str, ...]:
+        """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
+        own = getattr(self, study, None)
+        one = getattr(own, "method", None)
+        return (*getattr(own, "methods", ()), *([] if one is None else [one]))
 
 
 class Scenario(Section):
@@ -381,7 +471,8 @@ class Config(Section):
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"gauss_newton": STANDARD_METHODS["gauss_newton"]},
         min_length=1,
-        description="ways to fit, by name; gauss_newton, likelihood, adam and one for each loss need no entry here",
+        description="ways to fit, by name; gauss_newton, masked_residuals, likelihood, adam and one for each loss need "
+        "no entry here",
     )
     scenarios: dict[Name, Scenario] = Field(
         default_factory=lambda: {"closure": Scenario()},
@@ -411,6 +502,11 @@ class Config(Section):
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
             if scenario.contaminate is not None:
                 _other_sample(f"scenarios.{name}.contaminate.sample", scenario, self.samples)
+        for study in Studies.model_fields:
+            for method in self.study.methods_of(study):
+                if method not in self.known_methods:
+                    guess = nearest(method, self.known_methods)
+                    raise ValueError(f"study.{study}: there is no method {method!r}; did you mean {guess!r}?")
         for key, more in self.samples.items():
             if key in ("paper", "studies"):
                 raise ValueError(f"samples.{key}: {key!r} is a folder of the workflow's own; choose another name")

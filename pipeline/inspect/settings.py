@@ -191,6 +191,8 @@ def _unused(config: Config) -> Iterator[Finding]:
         method, plain = config.known_methods[name], Method()
         for setting, used, by in (
             ("loss", method.objective != "matched_residuals", "a loss"),
+            ("min_charge_electrons", method.objective == "matched_residuals", "the objective matched_residuals"),
+            ("reset_noise_electrons", method.objective == "matched_residuals", "the objective matched_residuals"),
             ("adam", method.optimiser == "adam", "the optimiser adam"),
             ("tolerance", method.optimiser == "levenberg_marquardt", "levenberg_marquardt"),
         ):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import parent_process
 
 import numpy as np
 
@@ -19,6 +15,7 @@ from ..config.models import Sample
 from ..detector.geometry import DetectorGeometry
 from ..errors import MemoryLimitError
 from ..tables import Primaries
+from ..workers import as_worker
 from .flight import World
 from .generator import events_of, expanded, primaries
 from .joining import RAW, Joining
@@ -102,7 +99,7 @@ def produce(recipe: Recipe, processes: int) -> Iterator[Transported]:
 
 def _together(recipe: Recipe, work: list[tuple[int, int]], processes: int) -> Iterator[Transported]:
     waiting: deque[Future[Transported]] = deque()
-    with ProcessPoolExecutor(min(processes, len(work)), initializer=_as_worker) as pool:
+    with ProcessPoolExecutor(min(processes, len(work)), initializer=as_worker) as pool:
         try:
             for first, events in work:
                 waiting.append(pool.submit(produce_part, recipe, first, events))
@@ -112,18 +109,3 @@ def _together(recipe: Recipe, work: list[tuple[int, int]], processes: int) -> It
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _as_worker() -> None:
-    """Make a process of the pool end when it is told to, leave Ctrl-C to the main one, and not outlive that."""
-    # Handlers are inherited, and the pool would take what they raise for a result and go on.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    main = parent_process()
-    if main is not None:
-        main.join()
-        os._exit(1)

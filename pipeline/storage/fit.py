@@ -16,6 +16,7 @@ from ..tables import Comparison, FitResult, FittedParameter
 from .atomic import atomic_output
 from .hdf5 import SCHEMA, check_kind, mark, open_hdf5, write_table
 from .provenance import Provenance, write_provenance
+from .uncertainty import read_uncertainty, uncertainty_summary, write_uncertainty
 
 _KIND = "fit"
 _TEXT = h5py.string_dtype()
@@ -71,6 +72,8 @@ def write_fit(
             file.create_group("diagnostics").attrs.update(
                 {name: float(result.diagnostics[name]) for name in sorted(result.diagnostics)}
             )
+            if result.uncertainty is not None:
+                write_uncertainty(file.create_group("uncertainty"), result.uncertainty)
             if comparison:
                 tables = file.create_group("comparison")
                 for name in sorted(comparison):
@@ -92,6 +95,7 @@ def read_fit(path: Path | str) -> FitResult:
             history={name: dataset[()] for name, dataset in file["history"].items()},
             diagnostics={name: float(value) for name, value in file["diagnostics"].attrs.items()},
             warnings=tuple(text.decode() for text in file["warnings"][()]),
+            uncertainty=read_uncertainty(file["uncertainty"]) if "uncertainty" in file else None,
         )
 
 
@@ -185,6 +189,7 @@ def _summary(path: Path | str, result: FitResult) -> dict[str, Any]:
             if p.free
         ],
         "iterations": result.iterations,
+        **({} if result.uncertainty is None else uncertainty_summary(result.uncertainty)),
     }
 
 

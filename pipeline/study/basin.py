@@ -24,7 +24,8 @@ from ..names import nearest
 from ..parameters import CALIBRATED, Parameter, calibrated
 from ..select.cuts import apply_cuts
 from ..tables import Floats, Segments
-from .basin_work import Job, LineJob, StartJob, Work, work_through
+from .basin_work import Job, LineJob, StartJob, Work
+from .processes import work_through
 
 
 def run(
@@ -57,7 +58,7 @@ def run(
     for sample in range(len(samples)):
         jobs += [LineJob(sample, tuple(map(tuple, line))) for line in _lines(settings)]
         jobs += [StartJob(sample, method, distance, u) for method in methods for distance, u in starts]
-    answers = list(work_through(work, jobs, config.simulate.threads, progress))
+    answers = work_through(work, jobs, config.simulate.threads, progress, "fits and lines")
     return {
         "target": work.target,
         "settings": settings.model_dump(mode="json"),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
@@ -207,51 +203,3 @@ def _cost(objective: Objective, values: Floats) -> float | None:
         return None
     alone = not e.counts["matched"] and e.cost == 0.0
     return None if alone or not np.isfinite(e.cost) else float(e.cost)
-
-
-def work_through(
-    work: Work, jobs: Sequence[Job], processes: int, progress: Callable[[str], None]
-) -> Iterator[dict[str, Any]]:
-    """The answers in the order of the jobs."""
-    told = 0
-    for done, answer in enumerate(_answers(work, jobs, processes), start=1):
-        yield answer
-        if 20 * done // len(jobs) > told:
-            told = 20 * done // len(jobs)
-            progress(f"{done} of {len(jobs)} fits and lines")
-
-
-def _answers(work: Work, jobs: Sequence[Job], processes: int) -> Iterator[dict[str, Any]]:
-    if processes == 1:
-        with _one_thread():
-            yield from map(work.do, jobs)
-        return
-    # A process that was forked from one with threads may wait for ever; a spawned one begins anew.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
-        yield from pool.map(_do, jobs)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread of torch: sums in the same order however many processes there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-_work: Work | None = None
-
-
-def _begin(work: Work) -> None:
-    global _work
-    torch.set_num_threads(1)
-    _work = work
-
-
-def _do(job: Job) -> dict[str, Any]:
-    assert _work is not None
-    return _work.do(job)

@@ -17,13 +17,15 @@ class ToyChamber:
     """Point charges at distances `d` from a plane, seen one by one: `charge = 100 A_B exp(-t / tau) / (1 + k x / E)`
     and `t = d / (0.32 E)`, shifted by `shift_z`.
 
-    Charges below `threshold` leave no hit; fields above `largest_field` are refused; `softness` is that of every hit.
+    A count is 1000 electrons. Charges below `threshold` leave no hit; fields above `largest_field` are refused;
+    `softness` and `reset` are those of every hit.
     """
 
     hits: int = 60
     threshold: float = 0.0
     largest_field: float = np.inf
     softness: float = 0.0
+    reset: float = 0.0
     asked: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -47,7 +49,13 @@ class ToyChamber:
         seen = self.formula(p)
         keep = seen[:, 0] >= self.threshold
         return Observables(
-            self.event[keep], self.channel[keep], self.order[keep], seen[keep], ("adc", "t"), np.ones(keep.sum(), bool)
+            self.event[keep],
+            self.channel[keep],
+            self.order[keep],
+            seen[keep],
+            ("adc", "t"),
+            np.ones(keep.sum(), bool),
+            {"charge": 1000 * seen[keep, 0].real},
         )
 
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
@@ -58,7 +66,8 @@ class ToyChamber:
         # Derivatives of analytic formulas to the last digit: the imaginary part of a tiny complex step.
         columns = [self.formula({**p, n: p[n] + 1e-30j}).imag / 1e-30 for n in names]
         jacobian = np.stack(columns, axis=2)[keep] if names else np.zeros((keep.sum(), 2, 0))
-        return Linearised(observables, jacobian, np.full((keep.sum(), 2), self.softness))
+        softness, reset = (np.full((keep.sum(), 2), size) for size in (self.softness, self.reset))
+        return Linearised(observables, jacobian, softness, reset)
 
 
 def noisy(data: Observables, seed: int, charge: float = 1.0, time: float = 0.1) -> Observables:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from pipeline import parameters
 from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.objective import Objective
@@ -330,7 +331,7 @@ class Part:
     def linearise(self, values, names):
         at = self.whole.linearise(values, names)
         mine = np.isin(at.observables.event, self.events)
-        return Linearised(at.observables.take(mine), at.jacobian[mine], at.softness[mine])
+        return Linearised(at.observables.take(mine), at.jacobian[mine], at.softness[mine], at.reset[mine])
 
 
 def test_adam_goes_through_batches_in_multiples_of_the_nominal_values():
@@ -384,3 +385,58 @@ def test_uncertain_data_move_the_result_by_as_much_as_their_noise_says():
         difference = np.array([found[n] - TRUTH[n] for n in FOUR])
         chi2.append(difference @ (j.T @ j) @ difference / 4)
     assert np.mean(chi2) == pytest.approx(1.0, abs=3 * 0.141)
+
+
+MASKED = Method(free=FOUR, min_charge_electrons=1000.0, charge_scale_adc=1.0)
+
+
+def test_data_without_noise_give_no_uncertainty():
+    result = run(MASKED)
+    assert result.uncertainty is None and all(p.uncertainty is None for p in result.parameters)
+    assert "chi2_per_degree_of_freedom" not in result.diagnostics
+
+
+def test_a_fit_of_noisy_data_says_how_well_it_knows_its_values():
+    model = ToyChamber(hits=600)
+    model.event = np.arange(600) // 20
+    result = run(MASKED, noisy(model.observe(TRUTH), 4), model=model, noisy=True)
+    found = result.uncertainty
+    assert (found.kind, found.names, found.caveats) == ("sandwich", FOUR, ())
+    assert set(found.others) == {"sandwich of observed information"}
+    told = {p.name: p.uncertainty for p in result.parameters}
+    assert [told[n] for n in FOUR] == found.standard.tolist()
+    assert told["longitudinal_diffusion"] is None
+    assert result.diagnostics["condition_number"] == found.condition_number
+    # 1200 residuals, 4 parameters: one within 3 standard deviations.
+    assert result.diagnostics["chi2_per_degree_of_freedom"] == pytest.approx(1.0, abs=3 * np.sqrt(2 / 1196))
+    table = parameters.table()
+    pulls = [table[p.name].pull(p.value, p.uncertainty, p.target) for p in result.parameters if p.free]
+    assert np.abs(pulls).max() < 4
+    assert "k_B" in found.directions[0]
+
+
+def test_hits_near_the_threshold_and_a_fit_that_did_not_converge_are_caveats():
+    data = noisy(ToyChamber().observe(TRUTH), 4)
+    result = run(Method(free=FOUR, max_iterations=2), data, noisy=True)
+    assert result.uncertainty.caveats[0].startswith("The fit did not converge")
+    assert result.uncertainty.caveats[-1].startswith("Hits near the threshold are fitted too")
+
+
+def test_parameters_of_which_only_the_ratio_enters_have_no_uncertainty():
+    method = Method(free=("birks_ab", "birks_kb", "density"), min_charge_electrons=1.0)
+    result = run(method, noisy(ToyChamber().observe({}), 1), target={}, noisy=True)
+    told = {p.name: p.uncertainty for p in result.parameters}
+    assert told["birks_ab"] > 0 and told["birks_kb"] is None and told["density"] is None
+
+
+def test_an_objective_that_knows_no_probability_gives_a_sentence_instead():
+    class Bare:
+        """Only what an optimiser asks for."""
+
+        def __init__(self, objective):
+            self.evaluate = objective.evaluate
+
+    model, data = ToyChamber(), noisy(ToyChamber().observe(TRUTH), 4)
+    result = fit(Bare(objective_of(MASKED, model, data)), MASKED, "toy", target={}, seed=1, extra={}, noisy=True)
+    assert result.uncertainty is None
+    assert result.warnings[-1] == "There is no uncertainty: matched_residuals does not say how probable data are."

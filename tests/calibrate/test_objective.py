@@ -122,3 +122,48 @@ def test_without_any_pair_the_cost_is_that_of_the_lost_and_nothing_pulls():
     found = MatchedResiduals(model, data, SCALES, 1.0, 0.0).evaluate({}, NAMES)
     assert found.cost == pytest.approx(120 * 2 * (1 - np.log(2)))
     assert not found.gradient.any() and not found.curvature.any()
+
+
+def test_noise_at_resets_widens_the_units_in_quadrature():
+    """3 counts of unit, 4 of softness and 12 of what resets do are 13 counts."""
+    model = ToyChamber(softness=0.004, reset=0.012)
+    data = noisy(model.observe({}), 1)
+    soft = MatchedResiduals(model, data, np.array([3.0, 3.0]), 20.0, 1000.0, reset_noise=1000.0).evaluate(POINT, NAMES)
+    plain = MatchedResiduals(model, data, np.array([13.0, 13.0]), 20.0, 0.0).evaluate(POINT, NAMES)
+    assert soft.cost == pytest.approx(plain.cost, rel=1e-12)
+    assert soft.chi2 == pytest.approx(plain.chi2, rel=1e-12)
+
+
+def test_scores_are_those_of_pixels_and_add_up_to_minus_the_gradient():
+    """Taking a pixel out of the data takes its score out of the sum."""
+    o = objective()
+    scores, gradient = o.scores(POINT, NAMES), o.evaluate(POINT, NAMES).gradient
+    assert scores.shape == (30, 4)  # 60 hits, two in each pixel of each event
+    np.testing.assert_allclose(scores.sum(axis=0), -gradient, rtol=1e-10)
+    first = (o.data.event == o.data.event[0]) & (o.data.channel == o.data.channel[0])
+    assert first.sum() == 2
+    without = replace(o, data=replace(o.data, valid=~first)).evaluate(POINT, NAMES).gradient
+    np.testing.assert_allclose(scores[0], without - gradient, rtol=1e-8)
+
+
+def test_sensitivity_is_the_mean_derivative_of_the_gradient():
+    """Residuals are as often positive as negative, so that the curvature of the model averages to nothing."""
+    model, name = ToyChamber(hits=400), "electric_field"
+    model.event = np.arange(400) // 20
+    differences, expected = [], []
+    for seed in range(200):
+        o = MatchedResiduals(model, noisy(model.observe({}), seed), np.array([1.0, 0.1]), 2.0, 0.0)
+        step = 1e-6
+        up, down = (o.evaluate({name: 0.5 + s}, (name,)).gradient[0] for s in (step, -step))
+        differences.append((up - down) / (2 * step))
+        expected.append(o.sensitivity({}, (name,))[0, 0])
+    apart = np.array(differences) / np.array(expected) - 1
+    assert abs(apart.mean()) < 3 * apart.std() / np.sqrt(200)
+    assert np.mean(expected) < 0.85 * o.evaluate({}, (name,)).curvature[0, 0]
+
+
+def test_chi2_is_the_plain_sum_of_squares():
+    o = objective(fair_scale=0.5)
+    found = o.evaluate(POINT, NAMES)
+    r = (o.model.observe(POINT).values - o.data.values) / SCALES
+    assert found.chi2 == pytest.approx((r**2).sum(), rel=1e-12) and found.residuals == 120

@@ -95,6 +95,26 @@ def test_truth_is_found_told_and_written(sample, tmp_path, capsys):
     assert result.diagnostics["length_cm"] > 50 and result.history["matched"][-1] > 100
 
 
+def test_data_with_noise_are_fitted_with_their_uncertainty(sample, tmp_path, capsys):
+    options = ["--hits", sample.noisy, "--method", "masked_residuals", "--free", "birks_ab,birks_kb,electric_field"]
+    assert run(command(sample, tmp_path / "fit.h5", *options)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["parameter", "initial", "fitted", "+-", "target", "difference", "pull", "unit"]
+    result = read_fit(tmp_path / "fit.h5")
+    assert result.converged and result.uncertainty.kind == "sandwich" and result.uncertainty.caveats == ()
+    summary = json.loads((tmp_path / "fit.json").read_text())
+    for p, row, line in zip(result.parameters, summary["parameters"], said[1:], strict=False):
+        assert p.uncertainty == row["uncertainty"] > 0
+        assert float(line.split()[3]) == pytest.approx(p.uncertainty, rel=0.05)
+        assert float(line.split()[-2 if p.unit else -1]) == pytest.approx(
+            (p.value - p.target) / p.uncertainty, abs=0.006
+        )
+    # Two muons hardly tell the two constants of Birks' law apart.
+    assert said[-1] == summary["weakest"][0] == result.uncertainty.directions[0]
+    assert said[-1].startswith("A_B and k_B are hardly told apart: ")
+    assert 0.7 < result.diagnostics["chi2_per_degree_of_freedom"] < 1.3
+
+
 def test_parameters_on_the_command_line_are_those_fitted(sample, tmp_path):
     """The rest stays at what the configuration fixes; a parameter that it fixes may be freed."""
     fixed = {"electron_lifetime": 1500.0, "transverse_diffusion": 1.1e-5, "birks_ab": 0.8}
@@ -253,7 +273,7 @@ def test_inputs_are_not_overwritten(which, sample, capsys):
     assert path.read_bytes() == before
 
 
-CONFIG = {"methods": {"m": {"max_iterations": 12, "starts": 2}}}
+CONFIG = {"methods": {"m": {"max_iterations": 12, "starts": 2, "uncertainty": {"observed": False}}}}
 
 
 def interrupted(arguments: list[str], line: str) -> tuple[int, list[str]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.detector.pixels import PixelConstants
 from pipeline.simulate.model import SimulatedHits
-from pipeline.simulate.observe import PixelObservables, hits_table, observables_of_hits
+from pipeline.simulate.noise import NoiseLevels
+from pipeline.simulate.observe import PixelObservables, hits_table, observables_of_hits, observables_of_simulation
 from pipeline.tables import Hits
 from tests.simulate.deposits import MODULE0, PITCH, deposits, model, random_deposits
 
@@ -16,7 +18,9 @@ READOUT = MODULE0.readout
 def made_up(charge: list[float], time: list[float]) -> SimulatedHits:
     n = len(charge)
     zero = np.zeros(n, dtype=np.int64)
-    return SimulatedHits(zero, np.arange(n), zero, np.array(time, dtype=float), np.array(charge, dtype=float))
+    charges, channel = np.array(charge, dtype=float), np.arange(n)
+    adc = PixelConstants.nominal(MODULE0).adc(charges, channel)
+    return SimulatedHits(zero, channel, zero, np.array(time, dtype=float), charges, adc)
 
 
 def table(hits: SimulatedHits, *, integer: bool) -> Hits:
@@ -124,3 +128,33 @@ def test_the_charge_that_a_pixel_has_for_its_hits() -> None:
     assert supply.left[pixel, hits.order].min() > 0.99
     quiet = np.setdiff1d(np.arange(len(place)), pixel)
     assert supply.left[quiet, 0].max() < 1.0
+
+
+class EqualResets:
+    """The same charge drawn at every reset of every pixel."""
+
+    levels = NoiseLevels(1.0, 0.0)
+
+    def __init__(self, charge: float) -> None:
+        self.charge = charge
+
+    def hits(self, event, channel, max_hits):
+        return np.full((len(event), max_hits), self.charge), np.zeros((len(event), max_hits))
+
+
+def test_what_charge_from_the_reset_does_to_hits() -> None:
+    """Against central differences of simulations in which every reset leaves some electrons."""
+    simulation = model(random_deposits(2, 15))
+    exact = PixelObservables(simulation).linearise({}, ("birks_ab",))
+    low, high = (observables_of_simulation(simulation.hits({}, EqualResets(r)), MODULE0) for r in (-0.05, 0.05))
+
+    assert exact.observables.order.max() > 0
+    np.testing.assert_array_equal(low.order, high.order)
+    np.testing.assert_allclose(exact.reset, np.abs(high.values - low.values) / 0.1, rtol=1e-3, atol=1e-8)
+
+
+def test_simulated_observables_hold_the_charge_in_electrons() -> None:
+    simulation = model(random_deposits(2, 15))
+    charge = PixelObservables(simulation).observe({}).columns["charge"]
+
+    np.testing.assert_array_equal(charge, simulation.hits({}).charge)

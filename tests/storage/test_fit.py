@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import FileFormatError, FitError
-from pipeline.storage.fit import read_comparisons, read_fit, write_fit
+from pipeline.storage.fit import read_comparisons, read_fit, read_fit_summary, write_fit
 from pipeline.storage.provenance import Provenance
-from pipeline.tables import Comparison, FitResult, FittedParameter
+from pipeline.tables import Comparison, FitResult, FittedParameter, Uncertainty
 
 PROVENANCE = Provenance("fit", {"seed": 1}, {}, "1" * 64)
 RESULT = FitResult(
@@ -156,3 +156,79 @@ def test_incomplete_comparisons_are_refused(spoil, tmp_path):
             file["comparison"].create_dataset("fitted", data=rows)
     with pytest.raises(FileFormatError, match="truncated or damaged"):
         read_comparisons(path)
+
+
+UNCERTAINTY = Uncertainty(
+    kind="sandwich",
+    names=("birks_ab", "electron_lifetime"),
+    covariance=np.array([[4e-4, -0.07], [-0.07, 49.0]]),
+    eigenvalues=np.array([0.5, 1.5]),
+    eigenvectors=np.array([[0.6, 0.8], [-0.8, 0.6]]),
+    directions=("A_B and tau are not told apart well: 5 µs.",),
+    others={"observed information": np.array([[1.0, 0.1], [0.1, 2.0]]), "Minuit": np.eye(2)},
+    intervals={"birks_ab": (0.8, 0.84)},
+    caveats=("The fit did not converge.",),
+)
+
+
+def assert_same_uncertainty(one: Uncertainty, other: Uncertainty) -> None:
+    for name in ("kind", "names", "directions", "intervals", "caveats"):
+        assert getattr(one, name) == getattr(other, name)
+    for name in ("covariance", "eigenvalues", "eigenvectors"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert set(one.others) == set(other.others)
+    for name in one.others:
+        np.testing.assert_array_equal(one.others[name], other.others[name])
+
+
+@pytest.mark.parametrize(
+    "uncertainty",
+    [
+        UNCERTAINTY,
+        replace(UNCERTAINTY, others={}, intervals={}, directions=(), caveats=()),
+        replace(UNCERTAINTY, covariance=np.full((2, 2), np.nan), eigenvalues=np.array([0.0, 2.0])),
+    ],
+)
+def test_uncertainty_comes_back_whole(uncertainty, tmp_path):
+    for name in ("a", "b"):
+        write_fit(tmp_path / name / "fit.h5", replace(RESULT, uncertainty=uncertainty), PROVENANCE)
+    found = read_fit(tmp_path / "a" / "fit.h5")
+    assert_same_uncertainty(found.uncertainty, uncertainty)
+    same(replace(found, uncertainty=None), RESULT)
+    for suffix in ("h5", "json"):
+        assert (tmp_path / "a" / f"fit.{suffix}").read_bytes() == (tmp_path / "b" / f"fit.{suffix}").read_bytes()
+
+
+def test_json_tells_correlation_condition_and_weakest_directions(tmp_path):
+    write_fit(tmp_path / "fit.h5", replace(RESULT, uncertainty=UNCERTAINTY), PROVENANCE)
+    found = json.loads((tmp_path / "fit.json").read_text())
+    assert found["uncertainty_kind"] == "sandwich"
+    assert found["correlation"] == {"names": ["birks_ab", "electron_lifetime"], "matrix": [[1.0, -0.5], [-0.5, 1.0]]}
+    assert found["condition_number"] == 3.0
+    assert found["weakest"] == ["A_B and tau are not told apart well: 5 µs."]
+    assert found["caveats"] == ["The fit did not converge."]
+    assert read_fit_summary(tmp_path / "fit.json").parameters[1].uncertainty == 3.5
+
+
+def test_what_is_not_known_is_null_in_the_json(tmp_path):
+    nothing = replace(UNCERTAINTY, covariance=np.full((2, 2), np.nan), eigenvalues=np.array([-0.1, 2.1]))
+    write_fit(tmp_path / "fit.h5", replace(RESULT, uncertainty=nothing), PROVENANCE)
+    found = json.loads((tmp_path / "fit.json").read_text())
+    assert found["correlation"]["matrix"] == [[None, None], [None, None]] and found["condition_number"] is None
+
+
+@pytest.mark.parametrize("part", ["names", "covariance", "others", "intervals"])
+def test_incomplete_uncertainties_are_refused(part, tmp_path):
+    path = tmp_path / "fit.h5"
+    write_fit(path, replace(RESULT, uncertainty=UNCERTAINTY), PROVENANCE)
+    with h5py.File(path, "r+") as file:
+        del file["uncertainty"][part]
+    with pytest.raises(FileFormatError, match="truncated or damaged"):
+        read_fit(path)
+
+
+def test_matrices_of_another_number_of_parameters_are_refused(tmp_path):
+    path = tmp_path / "fit.h5"
+    write_fit(path, replace(RESULT, uncertainty=replace(UNCERTAINTY, names=("birks_ab",))), PROVENANCE)
+    with pytest.raises(FileFormatError, match="truncated or damaged"):
+        read_fit(path)

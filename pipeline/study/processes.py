@@ -1,0 +1,120 @@
+"""Studies of many fits, done by several processes: what comes out does not depend on how many."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from typing import Any, Protocol
+
+import torch
+
+from ..errors import MemoryLimitError
+from ..workers import as_worker
+
+Answer = dict[str, Any]
+
+
+class Work(Protocol):
+    """What all jobs share; processes get a copy each."""
+
+    def do(self, job: Any) -> Answer:
+        """The answer to one job, as plain numbers, texts and lists."""
+        ...
+
+
+class Kept(Protocol):
+    """Answers of an interrupted study by the number of their job."""
+
+    def found(self) -> Mapping[int, Answer]:
+        """What there is already."""
+        ...
+
+    def keep(self, number: int, answer: Answer) -> None:
+        """Keep one more."""
+        ...
+
+
+def work_through(
+    work: Work,
+    jobs: Sequence[Any],
+    processes: int,
+    progress: Callable[[str], None],
+    what: str,
+    kept: Kept | None = None,
+) -> list[Answer]:
+    """The answers in the order of the jobs, which `progress` calls `what`; jobs whose answers were kept are not done.
+
+    Raises `MemoryLimitError` where one of the processes is ended, as systems short of memory do.
+    """
+    answers = {} if kept is None else {n: a for n, a in kept.found().items() if n < len(jobs)}
+    told = 20 * len(answers) // max(len(jobs), 1)
+    if answers:
+        progress(f"going on after {len(answers)} of {len(jobs)} {what}")
+    waiting = {n: job for n, job in enumerate(jobs) if n not in answers}
+    with closing(_as_they_come(work, waiting, min(processes, len(waiting)))) as found:
+        for number, answer in found:
+            answers[number] = answer
+            if kept is not None:
+                kept.keep(number, answer)
+            if 20 * len(answers) // len(jobs) > told:
+                told = 20 * len(answers) // len(jobs)
+                progress(f"{len(answers)} of {len(jobs)} {what}")
+    return [answers[n] for n in range(len(jobs))]
+
+
+def _as_they_come(work: Work, jobs: Mapping[int, Any], processes: int) -> Generator[tuple[int, Answer], None, None]:
+    if processes < 2:
+        with _one_thread():
+            for number, job in jobs.items():
+                yield number, work.do(job)
+        return
+    # A process that was forked from one with threads may wait for ever; a spawned one begins anew.
+    context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
+        try:
+            numbers = {pool.submit(_do, job): number for number, job in jobs.items()}
+            for done in as_completed(numbers):
+                yield numbers[done], done.result()
+        except BrokenProcessPool as error:
+            raise MemoryLimitError(
+                "the memory of this machine did not suffice for the fits, or one of the processes was ended from "
+                "outside; lower simulate.threads, or the length of track."
+            ) from error
+        except BaseException:
+            # Nobody waits for a fit of minutes to end when its answer is not wanted any more.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.terminate()
+                    child.join()
+            raise
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch: sums in the same order however many processes there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_work: Work | None = None
+
+
+def _begin(work: Work) -> None:
+    global _work
+    as_worker()
+    torch.set_num_threads(1)
+    _work = work
+
+
+def _do(job: Any) -> Answer:
+    assert _work is not None
+    return _work.do(job)

@@ -1,0 +1,105 @@
+"""The fits of the study `pulls`: one for each target and noise draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..config.models import Method
+from ..errors import FitError, ModelRangeError
+from ..parameters import table
+from ..tables import FitResult, Observables, Uncertainty
+from .experiment import Experiment, noise_seed
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit, by the numbers of its target and of its draw."""
+
+    target: int
+    draw: int
+
+
+@dataclass(frozen=True)
+class PullFits:
+    """What all fits share; `hold` are parameters held at multiples of their true values."""
+
+    experiment: Experiment
+    method: Method
+    name: str
+    targets: Mapping[str, Mapping[str, float]]
+    hold: Mapping[str, float]
+    seed: int
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Parameters that are fitted."""
+        return tuple(n for n in self.method.free if n not in self.hold)
+
+    def do(self, job: Job) -> dict[str, Any]:
+        """Fit from the nominal point; a fit that cannot be made is an answer, too."""
+        name, target = list(self.targets.items())[job.target]
+        told: dict[str, Any] = {"target": name, "draw": job.draw}
+        held = {n: share * target.get(n, table()[n].nominal) for n, share in self.hold.items()}
+        method = self.method.model_copy(
+            update={"free": self.free, "fixed": {**self.method.fixed, **held}, "initial": {}, "starts": 1}
+        )
+        data = self.experiment.data(target, noise_seed(self.seed, job.target, job.draw))
+        try:
+            result = self.experiment.fit(method, self.name, data, target, self.seed)
+        except (FitError, ModelRangeError) as refused:
+            return {**told, "converged": False, "status": str(refused), "iterations": 0, **_NOTHING}
+        values = {p.name: p.value for p in result.parameters if p.free}
+        told |= {"converged": result.converged, "status": result.status, "iterations": result.iterations}
+        told |= {"hits": len(data), "outliers": int(result.diagnostics["unmatched_data"]), "values": values}
+        objective = self.experiment.objective(method, data)
+        if result.uncertainty is None and hasattr(objective, "information"):
+            result = _informed(result, objective.information({**method.fixed, **values}, self.free), self.free)
+        told |= _pulls(result, values, target)
+        return {**told, "scores": self._scores(data, {**method.fixed, **values})}
+
+    def _scores(self, data: Observables, values: Mapping[str, float]) -> dict[str, list[float]]:
+        """Number, sum and sum of squares of the normal scores of times and charges at the fitted values."""
+        found = self.experiment.normal_scores(data, values)
+        return {name: [len(z), float(z.sum()), float(z @ z)] for name, z in found.items()}
+
+
+#: What is left of a fit that was refused.
+_NOTHING: dict[str, Any] = {
+    "hits": 0,
+    "outliers": 0,
+    "values": {},
+    "uncertainties": {},
+    "pulls": {},
+    "distance": None,
+    "scores": {},
+}
+
+
+def _pulls(result: FitResult, values: Mapping[str, float], target: Mapping[str, float]) -> dict[str, Any]:
+    """Uncertainties in physical units; pulls, and the square of the distance to the truth in units of the covariance,
+    in the coordinates in which fits move.
+    """
+    found = result.uncertainty
+    if found is None or not np.isfinite(found.covariance).all():
+        return {"uncertainties": {}, "pulls": {}, "distance": None}
+    parameters = [table()[n] for n in found.names]
+    scale = np.array([p.derivative(values[p.name]) for p in parameters])
+    apart = np.array([p.to_internal(values[p.name]) - p.to_internal(target[p.name]) for p in parameters])
+    covariance = found.covariance / np.outer(scale, scale)
+    sigma = np.sqrt(np.diag(covariance))
+    unit = apart / sigma
+    return {
+        "uncertainties": dict(zip(found.names, found.standard.tolist(), strict=True)),
+        "pulls": dict(zip(found.names, unit.tolist(), strict=True)),
+        "distance": float(unit @ np.linalg.solve(covariance / np.outer(sigma, sigma), unit)),
+    }
+
+
+def _informed(result: FitResult, information: Any, names: tuple[str, ...]) -> FitResult:
+    covariance = np.linalg.inv(information)
+    none = np.zeros(0)
+    return replace(result, uncertainty=Uncertainty("expected information", names, covariance, none, none))
