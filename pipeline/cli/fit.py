@@ -86,8 +86,8 @@ def main(args: argparse.Namespace) -> None:
             on_iteration=on_iteration,
             resume=resume,
         )
-    # No objective so far has noise in its model.
-    notes = different_conditions(hits.recording, model.model.pixels, noise=None)
+    assumed = model.model.settings.noise if method.for_noise else None
+    notes = different_conditions(hits.recording, model.model.pixels, assumed)
     result = replace(result, warnings=(*notes, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()

@@ -285,6 +285,11 @@ class Method(Section):
     uncertainty: Uncertainty = Uncertainty()
 
     @property
+    def for_noise(self) -> bool:
+        """Whether the method knows of noise: it has its probability, or keeps away from the threshold."""
+        return self.objective == "likelihood" or self.min_charge_electrons > 0
+
+    @property
     def batch_length_cm(self) -> float | None:
         """Length of the batches that the optimiser goes through; None: it takes the sample as a whole."""
         return self.adam.batch_length_cm if self.optimiser == "adam" else None
@@ -355,7 +360,7 @@ class Basin(Section):
     target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
     methods: tuple[Name, ...] = Field(
         # Its data have no noise.
-        tuple(name for name, method in STANDARD_METHODS.items() if not method.min_charge_electrons),
+        tuple(name for name, method in STANDARD_METHODS.items() if not method.for_noise),
         min_length=1,
         description="methods that are compared",
     )
