@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pipeline.detector.geometry import DetectorGeometry
-from pipeline.simulate.model import ForwardModel
+from pipeline.detector.pixels import PixelConstants, draw_pixels
+from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import (
     VALUE_NAMES,
@@ -20,7 +21,7 @@ from pipeline.simulate.observe import (
     observables_of_simulation,
 )
 from pipeline.tables import Floats, Observables, Segments
-from tests.simulate.deposits import MODULE0, deposits, model, random_deposits
+from tests.simulate.deposits import MODULE0, PITCH, deposits, model, random_deposits
 from tests.witness import witness
 from tests.witness.likelihood import Electronics, Pixel
 from tests.witness.physics import Detector
@@ -32,22 +33,18 @@ OTHER = {**POINT, "electric_field": 0.4803, "birks_ab": 0.79, "transverse_diffus
 BEFORE, AFTER = 40.0, 40.0
 
 
-def detector(geometry: DetectorGeometry) -> Detector:
-    """The witness's detector with the readout of a geometry."""
-    r = geometry.readout
+def detector(of: ForwardModel, channel: int) -> Detector:
+    """The witness's detector with the readout of one channel."""
+    r, (threshold, gain, pedestal) = of.geometry.readout, of.pixels.of(np.array([channel]))
     return Detector(
-        threshold=r.threshold, hold=r.hold, max_hits=r.max_hits, gain=r.gain, pedestal=r.pedestal,
-        common_mode=r.common_mode, reference=r.reference, counts=r.adc_counts,
+        threshold=float(threshold[0]), hold=r.hold, max_hits=r.max_hits, gain=float(gain[0]),
+        pedestal=float(pedestal[0]), common_mode=r.common_mode, reference=r.reference, counts=r.adc_counts,
     )  # fmt: skip
 
 
-def electronics(noise: NoiseLevels, clock: float) -> Electronics:
-    return Electronics(noise.reset, noise.sampling, noise.discriminator, clock)
-
-
-def pixels(of: ForwardModel, values: Mapping[str, float], noise: NoiseLevels = USUAL) -> list[Pixel]:
+def pixels(of: ForwardModel, values: Mapping[str, float]) -> list[Pixel]:
     """The pixels of a plan for the witness, with the model's own charge as a function of time."""
-    plan, readout = of.plan(values), of.geometry.readout
+    plan, electronics = of.plan(values), Electronics(USUAL.reset, USUAL.sampling, 0.0, of.geometry.readout.clock)
     charges = of.pixel_charges(values, (0, len(plan.event)))
 
     def one(k: int) -> Pixel:
@@ -59,7 +56,7 @@ def pixels(of: ForwardModel, values: Mapping[str, float], noise: NoiseLevels = U
             return np.asarray(found.numpy().reshape(np.shape(time)))
 
         window = float(packets.min()) - BEFORE, float(packets.max()) + AFTER
-        return Pixel(charge, *window, electronics(noise, readout.clock), detector(of.geometry))
+        return Pixel(charge, *window, electronics, detector(of, int(plan.channel[k])))
 
     return [one(k) for k in range(len(plan.event))]
 
@@ -77,7 +74,7 @@ def density_per_electron(pixel: Pixel, times: Floats, adc: Floats) -> float:
     """The witness's log density per electron; hits at the ends of the ADC scale have a probability."""
     inside = int(((adc > 0) & (adc < pixel.detector.counts)).sum())
     per_count = float(pixel.electrons(1.0) - pixel.electrons(0.0))
-    return float(pixel.log_density(list(times), list(adc))) - inside * np.log(per_count)
+    return float(pixel.log_density(list(times), list(adc)) - inside * np.log(per_count))
 
 
 #: The likelihood keeps a chance of an outlier, 1e-6 of each next outcome; a probable one loses as much.
@@ -86,34 +83,56 @@ OUTLIERS = 2e-6
 
 @dataclass(frozen=True)
 class Case:
+    """Deposits, changes of the readout, hits of the pixel that has most, and spread of threshold, gain and pedestal."""
+
     segments: Segments
     readout: Mapping[str, float]
-    most: int  # hits of the pixel that has most
+    most: int
+    spread: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def geometry(self) -> DetectorGeometry:
         return MODULE0.model_copy(update={"readout": MODULE0.readout.model_copy(update=dict(self.readout))})
 
+    def model(self, accuracy: str = "default") -> ForwardModel:
+        threshold, gain, pedestal = self.spread
+        constants = (
+            draw_pixels(self.geometry, threshold_spread=threshold, gain_spread=gain, pedestal_spread=pedestal, seed=1)
+            if any(self.spread)
+            else PixelConstants.nominal(self.geometry)
+        )
+        settings = ModelSettings(threads=1, noise=USUAL, accuracy=accuracy)
+        return ForwardModel(self.segments, self.geometry, settings, constants)
+
+    def data(self, seed: int) -> Observables:
+        return observables_of_simulation(self.model().hits(POINT, Noise(USUAL, seed)), self.geometry)
+
+
+#: The same place above a pixel's centre, once in each of 12 events.
+ABOVE = np.tile([0.5 * PITCH, MODULE0.y_range[0] + 100.5 * PITCH, 28.0], (12, 1))
 
 CASES = {
+    "near the threshold": Case(
+        deposits(ABOVE, np.add(ABOVE, [0.0, 0.0, 1e-4]), energy=np.linspace(0.2, 0.29, 12), event=np.arange(12)), {}, 1
+    ),
     "tracks": Case(random_deposits(11, 12), {}, 4),
     "protons": Case(deposits([[3.1, -20.3, 8.2]], [[4.2, -19.5, 9.6]], dedx=9.0), {}, 3),
-    "along the drift": Case(deposits([0.12, 0.10, 5.0], [0.14, 0.10, 8.0], dedx=3.0), {}, 8),
+    "along the drift": Case(deposits([0.12, 0.10, 5.0], [0.14, 0.10, 6.5], dedx=5.0), {}, 5),
     "as many hits as there can be": Case(deposits([0.12, 0.1, 5.0], [0.14, 0.1, 12.0], dedx=8.0), {"max_hits": 5}, 5),
+    "every pixel its own": Case(random_deposits(13, 6), {}, 5, (600.0, 0.05, 20.0)),
+    "delayed": Case(deposits([[3.1, 1, 8], [3.2, 1.1, 7]], [[3.9, 1.2, 9], [3.6, 1.4, 8]], t0=[4, 9.53]), {}, 4),
     "across the cathode": Case(deposits([7.0, 7.0, -0.7], [7.4, 7.2, 0.9], dedx=2.5), {}, 2),
     "on the anode": Case(deposits([-5.0, -40.0, 30.0], [-4.3, -40.2, 30.431], dedx=2.1), {}, 1),
     "ADC full": Case(random_deposits(11, 12), {"gain": 0.05, "pedestal": 300.0}, 4),
-    "ADC empty": Case(random_deposits(11, 12), {"gain": 0.02, "pedestal": 130.0}, 4),
-    "fires when it is armed": Case(deposits([0.12, 0.1, 5.0], [0.14, 0.1, 9.0], dedx=5.0), {"threshold": 1800.0}, 10),
+    "ADC empty": Case(random_deposits(11, 12), {"gain": 0.02, "pedestal": 120.0}, 4),
+    "fires when it is armed": Case(deposits([2.42, 0.1, 5.0], [2.44, 0.1, 9.0], dedx=5.0), {"threshold": 1000.0}, 10),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_real_valued_hits(case: str) -> None:
     """Of every pixel that collects charge, at the parameters of the hits and at others."""
-    segments, geometry = CASES[case].segments, CASES[case].geometry
-    simulation = model(segments, geometry, noise=USUAL)
-    data = observables_of_simulation(simulation.hits(POINT, Noise(USUAL, 1)), geometry)
+    simulation, data = CASES[case].model(), CASES[case].data(seed=1)
     for values in (POINT, OTHER):
         recorded, witnesses = of_pixels(data, simulation, values), pixels(simulation, values)
         # A pixel without charge that fires when it is first armed stands at the start of a window; that is arbitrary.
@@ -129,17 +148,12 @@ def test_real_valued_hits(case: str) -> None:
 
 def test_the_cases_hold_what_they_say() -> None:
     """Counts at both ends of the ADC scale, hits at the end of the hold before, pixels near the threshold."""
-
-    def data(case: str) -> Observables:
-        geometry = CASES[case].geometry
-        return observables_of_simulation(model(CASES[case].segments, geometry).hits(POINT, Noise(USUAL, 1)), geometry)
-
-    assert (data("ADC full").values[:, 0] == 256).sum() >= 5
-    assert (data("ADC empty").values[:, 0] == 0).sum() >= 2
-    time = data("fires when it is armed").values[:, 1]
+    assert (CASES["ADC full"].data(1).values[:, 0] == 256).sum() >= 5
+    assert (CASES["ADC empty"].data(1).values[:, 0] == 0).sum() >= 2
+    time = CASES["fires when it is armed"].data(1).values[:, 1]
     assert (np.abs(np.diff(time) - MODULE0.readout.hold) < 1e-9).sum() >= 1
-    totals = model(CASES["tracks"].segments).totals(POINT)
-    assert (np.abs(totals - 7000.0) < 1000.0).sum() >= 5
+    totals = CASES["near the threshold"].model().totals(POINT)
+    assert (np.abs(totals - 7000.0) < 1500.0).sum() == 12 and 3 < len(CASES["near the threshold"].data(1)) < 12
 
 
 SIX = (
@@ -173,14 +187,13 @@ def test_scores() -> None:
 @pytest.mark.parametrize("case", ["along the drift", "across the cathode"])
 def test_real_valued_hits_on_charge_of_the_independent_simulation(case: str) -> None:
     """Nothing is shared with the witness but hits and parameters."""
-    segments = CASES[case].segments
-    simulation = model(segments, noise=USUAL, accuracy="precise")
+    segments, simulation = CASES[case].segments, CASES[case].model(accuracy="precise")
     data = observables_of_simulation(simulation.hits(POINT, Noise(USUAL, 4)), MODULE0)
     recorded, plan = of_pixels(data, simulation, POINT), simulation.plan(POINT)
     line = witness.Deposits.of(segments.start, segments.end, segments.dE, segments.dEdx, segments.t0)
     values = {**witness.NOMINAL, **POINT}
     found = PixelObservables(simulation).probability(data, POINT, ("birks_ab",)).log
-    use = np.flatnonzero(simulation.totals(POINT) > 1000.0)
+    use = np.flatnonzero(simulation.totals(POINT) > 3000.0)
     for k, number in zip(use, np.stack(MODULE0.pixel(plan.channel[use]), axis=1)):
         charge = witness.PixelCharge(line, tuple(number.tolist()), values)
         slow = Pixel(charge.cumulative, pixels(simulation, POINT)[k].begin, pixels(simulation, POINT)[k].end)
@@ -188,11 +201,11 @@ def test_real_valued_hits_on_charge_of_the_independent_simulation(case: str) -> 
         assert found[k] == pytest.approx(density_per_electron(slow, *recorded[k]), abs=0.02)
 
 
-@pytest.mark.parametrize("case", ["tracks", "protons", "along the drift", "ADC full", "ADC empty"])
+@pytest.mark.parametrize("case", ["tracks", "protons", "along the drift", "ADC full", "every pixel its own"])
 def test_whole_numbers(case: str) -> None:
     """Bins of a clock tick and of an ADC count, where the reset charge depends on where in its tick a hit was."""
     geometry = CASES[case].geometry
-    simulation = model(CASES[case].segments, geometry, noise=USUAL)
+    simulation = CASES[case].model()
     table = hits_table(
         simulation.hits(POINT, Noise(USUAL, 3)), geometry, drift_velocity=0.16, event_t0={}, integer_adc=True
     )

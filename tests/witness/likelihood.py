@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.integrate import simpson
 from scipy.special import log_ndtr, ndtr
 
 from .physics import MODULE0, Detector, Floats
@@ -148,11 +149,11 @@ class Pixel:
         return np.asarray(log_ndtr((self.detector.threshold - total + reset) / self.electronics.reset))
 
     def _log_armed(self, least: Floats, held: Floats, adc: npt.ArrayLike) -> Floats:
-        """Logarithm of the joint density of r >= `least` and of an ADC value recorded of `held` + r, by trapezoid."""
+        """Logarithm of the joint density of r >= `least` and of an ADC value recorded of `held` + r, by quadrature."""
         r = self._tail(least)
         log = log_normal(r, self.electronics.reset) + self.log_adc_density(held + r, adc)
         highest = log.max(axis=0)
-        return np.asarray(highest + np.log(np.trapezoid(np.exp(log - highest), r, axis=0)))
+        return np.asarray(highest + np.log(simpson(np.exp(log - highest), x=r, axis=0)))
 
     def _tail(self, least: Floats) -> Floats:
         """Values of r from `least` to beyond all of the rest of its Gaussian, along a new first axis."""
@@ -185,7 +186,7 @@ class Pixel:
             r = self._tail(d.threshold - self.charge(armed[at_once]) + reset[at_once])
             joint = np.exp(log_normal(r, e.reset)) * self.count_probability(held_then - reset[at_once] + r, count)
             armed = np.concatenate([time, armed[at_once]]) + d.hold
-            weight = np.concatenate([later, weight[at_once] * np.trapezoid(joint, r, axis=0)])
+            weight = np.concatenate([later, weight[at_once] * simpson(joint, x=r, axis=0)])
             reset = np.concatenate([held, held_then])
         with np.errstate(divide="ignore"):
             return float(np.log(weight @ np.exp(self._log_end(len(ticks), reset))))
