@@ -29,3 +29,4 @@ rule all:
         record=rules.record.output.record,
         pages=expand(rules.report.output.page, scenario=settings.scenario, sample=SAMPLES),
         studies=STUDY_FILES,
+        figures=STUDY_FIGURES,

@@ -11,6 +11,7 @@ from .errors import ConfigError
 
 #: What the files of a sample are.
 _DEPOSITS, _PARTICLES = "ROOT or HDF5 file of energy deposits", "YAML file of DLPGenerator"
+_PIXELS = "CSV or HDF5 table of the constants of pixels"
 
 
 def sample_name(config: Config) -> str:
@@ -53,11 +54,13 @@ def check_paths(config: Config) -> None:
     them has braces in it, which mean wildcards to the workflow.
     """
     paths = {"results": config.results, "detector.file": config.detector.file}
+    pixels = config.readout.pixels.file
     place = {name: f"samples.{name}" if name in config.samples else "sample" for name in sources(config)}
     needed = {f"{place[name]}.file": (sample.file, _DEPOSITS) for name, sample in sources(config).items()}
     for name, sample in sources(config).items():
         if sample.file is None:
             needed[f"{place[name]}.generator.dlp_file"] = sample.generator.dlp_file, _PARTICLES
+    needed["readout.pixels.file"] = pixels, _PIXELS
     files = {key: (path, kind) for key, (path, kind) in needed.items() if path is not None}
     for key, path in {**paths, **{key: path for key, (path, _) in files.items()}}.items():
         if "{" in path or "}" in path:

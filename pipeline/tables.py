@@ -173,6 +173,25 @@ class Trajectories:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """How hits were recorded, as far as that is known.
+
+    `integer`: ADC counts are rounded to whole ones, and times cut to whole clock ticks. `noise`: widths [electrons] of
+    what was drawn at every reset, per recorded hit, and per clock tick on the discriminator (zeros: none); `pixels`:
+    hash of the constants of pixels (`PixelConstants.digest`); None: not known.
+    """
+
+    integer: bool = False
+    noise: tuple[float, float, float] | None = None
+    pixels: str | None = None
+
+    @property
+    def clocked(self) -> bool:
+        """Whether the discriminator was looked at once per clock tick, so that hits begin at ticks."""
+        return self.noise is not None and self.noise[2] > 0
+
+
+@dataclass(frozen=True)
 class Hits:
     """What the pixel readout records, sorted by event, tpc, pixel_x, pixel_y, hit.
 
@@ -194,6 +213,7 @@ class Hits:
     charge: Floats
     drift_velocity: float
     event_t0: Mapping[int, float]
+    recording: Recording = Recording()
 
     COLUMNS = ("event_id", "tpc", "pixel_x", "pixel_y", "hit", "x", "y", "z", "t", "adc", "charge")
 
@@ -208,7 +228,11 @@ class Observables:
     `event`, `channel` (i8), `order` (i4) identify a row, sorted and unique; `values` `(n, k)` in the units of
     `value_names`; `valid` `(n,)` is false for rows a fit must not use. `columns` holds more `(n,)` arrays that a
     readout adds: the pixel readout `x`, `y` [cm] of the pixel centre and the number of the drift `volume`, and, where
-    simulated, the `charge` [electrons]. `integer`: values are whole ADC counts and starts of whole clock ticks.
+    simulated, the `charge` [electrons].
+
+    `integer` data are whole numbers of counts and clock ticks. `bins` `(k, 2)`: where values were rounded, the true one
+    lies between value + lower end and value + upper end; None: nothing was. Everything that compares values takes
+    `centre`, so that rounding biases nothing.
     """
 
     event: Ints
@@ -219,6 +243,18 @@ class Observables:
     valid: Bools
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     integer: bool = False
+    bins: Floats | None = None
+
+    @property
+    def centre(self) -> Floats:
+        """`(n, k)` values in the middle of their bins."""
+        return self.values if self.bins is None else self.values + self.bins.mean(axis=1)
+
+    @property
+    def rounding(self) -> Floats:
+        """`(k,)` standard deviation of true values about `centre`: width / sqrt(12), as they are uniform in a bin."""
+        width = np.zeros(len(self.value_names)) if self.bins is None else np.diff(self.bins, axis=1)[:, 0]
+        return np.asarray(width / np.sqrt(12.0))
 
     def take(self, index: npt.NDArray[Any]) -> Observables:
         """The rows chosen by a boolean mask or an index array."""

@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, GradcalError
 from pipeline.layout import check_paths, samples, sources
 from pipeline.perturb.apply import check_perturbations
 from pipeline.storage.detector import detector_path, load_geometry
+from pipeline.storage.pixels import load_pixels
 from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
 from pipeline.storage.yaml_text import read_yaml
@@ -65,20 +66,20 @@ def validated(config):
     raise complaint
 
 
-def stage_config(stage, sample, method=None):
+def stage_config(stage, sample, *methods):
     """The settings that a stage uses for a sample: it runs again when one of these changes, and only then."""
     its_own = settings.model_copy(update={"sample": SOURCES[sample]}) if sample in SOURCES else settings
     used = config_slice(its_own, *(its_own.sample.producing if stage == "produce" else SECTIONS[stage]))
-    if method is not None:
-        used["methods"] = {method: settings.known_methods[method].model_dump(mode="json")}
+    if methods:
+        used["methods"] = {method: settings.known_methods[method].model_dump(mode="json") for method in methods}
     # Results do not depend on the number of threads, so it is passed apart.
     used.get("simulate", {}).pop("threads", None)
     return used
 
 
-def stage_changes(stage, sample, method=None):
+def stage_changes(stage, sample, *methods):
     """JSON text of those of a stage's settings that are not the default: all that its command need be told."""
-    changes = beyond(stage_config(stage, sample, method), DEFAULTS)
+    changes = beyond(stage_config(stage, sample, *methods), DEFAULTS)
     return json.dumps(changes, sort_keys=True)
 
 
@@ -97,14 +98,20 @@ def scenario_changes(stage, entry):
     return json.dumps(beyond(scenario_config(stage, entry), DEFAULTS), sort_keys=True)
 
 
+def method_in(wildcards):
+    """The method among the wildcards, if there is one."""
+    method = wildcards.get("method")
+    return [] if method is None else [method]
+
+
 def used_by(stage):
     """Function of the wildcards: `stage_config` of their sample, and of their method where there is one."""
-    return lambda wildcards: stage_config(stage, wildcards.sample, wildcards.get("method"))
+    return lambda wildcards: stage_config(stage, wildcards.sample, *method_in(wildcards))
 
 
 def told_to(stage):
     """Function of the wildcards: `stage_changes` of their sample, and of their method where there is one."""
-    return lambda wildcards: stage_changes(stage, wildcards.sample, wildcards.get("method"))
+    return lambda wildcards: stage_changes(stage, wildcards.sample, *method_in(wildcards))
 
 
 def code_of(command):
@@ -117,10 +124,16 @@ def code_of_study(name):
     return [code_of("study"), in_words(code_hash, STUDIES[name].module)]
 
 
+def code_of_figure(name):
+    """Hashes of the command `draw` and of what draws this study."""
+    return [code_of("draw"), in_words(code_hash, STUDIES[name].figure)]
+
+
 def study_config(name, sample=None):
-    """The settings that a study uses for a sample, or for none."""
-    SECTIONS[f"study {name}"] = STUDIES[name].sections
-    return stage_config(f"study {name}", sample)
+    """The settings that a study uses for a sample, or for none: its own, those of its methods, and those it shares."""
+    own = (f"study.{name}",) if hasattr(settings.study, name) else ()
+    SECTIONS[f"study {name}"] = (*STUDIES[name].sections, *own)
+    return stage_config(f"study {name}", sample, *settings.study.methods_of(name))
 
 
 def study_changes(name, sample=None):
@@ -136,6 +149,15 @@ def segments_of_study(wildcards):
 def samples_of_study(name):
     """The samples that a study runs on."""
     return list(SAMPLES) if STUDIES[name].every_sample else list(SAMPLES)[:1]
+
+
+def figures_on_page(wildcards):
+    """Figures of the scenario's studies that the page of a sample shows, those of the detector alone too."""
+    return [
+        of_scenario("studies", f"{name}.svg") if STUDIES[name].input is None else of_sample("studies", f"{name}.svg")
+        for name in STUDY_NAMES
+        if STUDIES[name].figure and (STUDIES[name].input is None or wildcards.sample in samples_of_study(name))
+    ]
 
 
 def of_sample(*parts):
@@ -224,6 +246,10 @@ in_words(check_perturbations, SCENARIO.perturb, GEOMETRY, f"scenarios.{settings.
 DETECTOR_FILE = (
     [settings.detector.file] if detector_path(settings.detector.file) == Path(settings.detector.file) else []
 )
+
+# So is a table of the constants of pixels.
+in_words(load_pixels, settings.readout.pixels, GEOMETRY)
+PIXELS_FILE = settings.readout.pixels.file or []
 
 # Studies that measure time share no core with other jobs on a small machine.
 STUDY_THREADS = max(2, settings.simulate.threads)

@@ -59,15 +59,16 @@ class SupplyingModel(Protocol):
 def compare(model: Observables, data: Observables, supply: Supply | None = None) -> Comparison:
     """Put the valid hits of two tables side by side, with the reason for every hit that has no partner.
 
-    Without `supply` only what the two tables tell is said: which hits, pixels and events the other side lacks.
+    Rounded values stand at the centres of their bins. Without `supply` only what the two tables tell is said: which
+    hits, pixels and events the other side lacks.
     """
     both = np.concatenate([keys(model)[model.valid], keys(data)[data.valid]])
     rows, row = np.unique(both, axis=0, return_inverse=True)
     row = row.reshape(-1)
     split = int(np.count_nonzero(model.valid))
     values = [np.full((len(rows), len(data.value_names)), np.nan) for _ in range(2)]
-    values[0][row[:split]] = model.values[model.valid]
-    values[1][row[split:]] = data.values[data.valid]
+    values[0][row[:split]] = model.centre[model.valid]
+    values[1][row[split:]] = data.centre[data.valid]
     event, channel, order = rows.T
     left = np.full(len(rows), np.nan) if supply is None else _left(supply, event, channel, order)
     table = Comparison(

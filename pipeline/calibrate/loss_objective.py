@@ -72,7 +72,7 @@ def _by_event(table: Observables) -> list[tuple[int, Ints]]:
         if name not in table.columns:
             raise FitError(f"the loss needs the {name} of every hit, which this readout does not give.")
     rows = np.flatnonzero(table.valid)
-    time = table.values[rows, table.value_names.index("t")]
+    time = table.centre[rows, table.value_names.index("t")]
     order = np.lexsort((time, table.columns["y"][rows], table.columns["x"][rows], table.event[rows]))
     rows = rows[order]
     events, first = np.unique(table.event[rows], return_index=True)
@@ -86,6 +86,6 @@ def _event_hits(table: Observables, rows: Ints, *, gradients: bool) -> tuple[Eve
     columns = {
         name: torch.from_numpy(np.asarray(table.columns[name][rows], dtype=np.float64)) for name in ("x", "y", "volume")
     }
-    inputs = [torch.from_numpy(np.ascontiguousarray(table.values[rows, k])).requires_grad_(gradients) for k in range(2)]
+    inputs = [torch.from_numpy(np.ascontiguousarray(table.centre[rows, k])).requires_grad_(gradients) for k in range(2)]
     adc, t = (inputs[table.value_names.index(name)] for name in ("adc", "t"))
     return EventHits(adc=adc, t=t, **columns), (inputs[0], inputs[1])

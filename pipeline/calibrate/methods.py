@@ -15,6 +15,7 @@ from .levenberg_marquardt import Outcome
 from .likelihood import Likelihood, ProbabilityModel
 from .mask import well_above_threshold
 from .objective import Evaluation, MatchedResiduals, Objective, ObservableModel
+from .priors import with_priors
 from .progress import State
 
 
@@ -58,8 +59,8 @@ OBJECTIVES: dict[str, Callable[[Method, ObservableModel, Observables], Objective
 
 
 def objective_of(method: Method, model: ObservableModel, data: Observables) -> Objective:
-    """The objective of a method on some data."""
-    return OBJECTIVES.get(method.objective, mean_event_loss)(method, model, data)
+    """The objective of a method on some data, with its priors."""
+    return with_priors(OBJECTIVES.get(method.objective, mean_event_loss)(method, model, data), method.priors)
 
 
 class Search(Protocol):

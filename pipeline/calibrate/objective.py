@@ -80,10 +80,10 @@ class MatchedResiduals:
     `cost = sum c^2 (|r|/c - ln(1 + |r|/c))` over residuals r, whose weight is `1 / (1 + |r|/c)` (the Fair
     M-estimator; c is `fair_scale`): a hit that moved to another crossing pulls little. The unit of a residual is
     `scales` (one per value), widened in quadrature by what `threshold_noise` electrons would move it, so that
-    crossings on a plateau, whose time means little, count little; and by what `reset_noise` electrons, drawn before
-    every hit, do to it. A hit without partner costs as much as a residual
-    of c in each value, so hits cannot be gained by losing partners. Only hits `kept` `(h, 3)` (event, channel, order)
-    are looked at, on either side; None: all.
+    crossings on a plateau, whose time means little, count little; by what `reset_noise` electrons, drawn before every
+    hit, do to it; and by the rounding of the data. A hit without partner costs as much as a residual of c in each
+    value, so hits cannot be gained by losing partners. Only hits `kept` `(h, 3)` (event, channel, order) are looked
+    at, on either side; None: all.
     """
 
     model: ObservableModel
@@ -148,7 +148,8 @@ class MatchedResiduals:
     def _matched(self, values: Mapping[str, float], names: tuple[str, ...]) -> _Matched:
         at = self.model.linearise(values, names)
         pairs = match(restricted(at.observables, self.kept), self._data)
-        unit = np.hypot(self.scales, self.threshold_noise * at.softness[pairs.model])
+        unit = np.hypot(self.scales, self.data.rounding)
+        unit = np.hypot(unit, self.threshold_noise * at.softness[pairs.model])
         unit = np.hypot(unit, self.reset_noise * at.reset[pairs.model])
         difference = residuals(at.observables, self.data, pairs)
         return _Matched(pairs, difference, unit, difference / unit, at.jacobian[pairs.model] / unit[:, :, None])

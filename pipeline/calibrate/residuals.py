@@ -35,7 +35,7 @@ def match(model: Observables, data: Observables) -> Match:
 
 def residuals(model: Observables, data: Observables, pairs: Match) -> Floats:
     """`(m, k)` differences model - data of matched rows, in the units of the observables."""
-    return np.asarray(model.values[pairs.model] - data.values[pairs.data])
+    return np.asarray(model.centre[pairs.model] - data.centre[pairs.data])
 
 
 def keys(table: Observables | Comparison) -> Ints:

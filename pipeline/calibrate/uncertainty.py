@@ -28,7 +28,7 @@ _APART = 0.2
 _ASYMMETRIC = 0.1
 
 #: Relative uncertainties of an uncertainty that are worth a word.
-_SELF_KNOWN = 0.1
+_SELF_KNOWN = 0.15
 
 EXPECTED, OBSERVED, SANDWICH = "expected information", "observed information", "sandwich"
 
@@ -122,12 +122,13 @@ def _moves(spectrum: Spectrum, scores: Floats) -> Floats:
 def _few_groups(moves: Floats, parameters: Sequence[Parameter]) -> list[str]:
     """Uncertainties that few groups of data decide: a sum of squares of which some are large fluctuates."""
     squares = moves**2
-    uncertain = 0.5 * np.sqrt((squares**2).sum(axis=0)) / squares.sum(axis=0)
-    return [
-        f"The uncertainty of {p.name} rests on few independent groups of data: it is itself only known to {own:.0%}."
-        for p, own in zip(parameters, uncertain, strict=True)
-        if own > _SELF_KNOWN
-    ]
+    # The square of a Gaussian number has a variance of 2/3 of the mean of its fourth power.
+    uncertain = 0.5 * np.sqrt(2 / 3 * (squares**2).sum(axis=0)) / squares.sum(axis=0)
+    few = [(p.name, own) for p, own in zip(parameters, uncertain, strict=True) if own > _SELF_KNOWN]
+    if not few:
+        return []
+    named = ", ".join(f"{name} {own:.0%}" for name, own in few)
+    return [f"Few independent groups of data decide these uncertainties, which are only known to so much: {named}."]
 
 
 def of_fit(

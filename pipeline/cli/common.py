@@ -45,11 +45,21 @@ def config_of(args: argparse.Namespace) -> Config:
 
 
 def config_files(args: argparse.Namespace, config: Config | None = None) -> list[Path]:
-    """The configuration file, and with `config` the detector file: inputs that no output may replace."""
+    """The configuration file, and with `config` those that it names of the detector: inputs that no output may
+    replace.
+    """
+    files = [] if args.config is None else [Path(args.config)]
+    return files if config is None else [*files, *detector_files(config).values()]
+
+
+def detector_files(config: Config) -> dict[str, Path]:
+    """The files that describe the detector, as the record of a result names them."""
     from ..storage.detector import detector_path
 
-    files = [] if args.config is None else [Path(args.config)]
-    return files if config is None else [*files, detector_path(config.detector.file)]
+    files = {"detector": detector_path(config.detector.file)}
+    if config.readout.pixels.file is not None:
+        files["pixels"] = Path(config.readout.pixels.file)
+    return files
 
 
 def say(message: str) -> None:
@@ -139,7 +149,9 @@ def model_slice(config: Config, *more: str) -> dict[str, Any]:
     Threads and the limit on memory change how it is computed, not what comes out.
     """
     used = config_slice(
-        config, "sample.sensitive_detectors", "sample.event_number", "checks", "detector", "simulate", *more
+        config,
+        *("sample.sensitive_detectors", "sample.event_number", "checks", "detector", "simulate", "readout.pixels"),
+        *more,
     )
     for name in ("threads", "memory_limit_mib"):
         del used["simulate"][name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +36,14 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
     from ..calibrate.run import fit_hits
+    from ..simulate.conditions import different_conditions
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
     from ..storage.checkpoint import Checkpoint
-    from ..storage.detector import detector_path
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from .common import fit_progress, model_config, model_slice, read_with_detector, say, timed
+    from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
     name, method = _method(args, config)
@@ -57,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     settings["method"] = {name: method.model_dump(mode="json")}
     noise = read_hits_noise(args.hits)
     settings["data"] = {"noise": noise}  # as their file tells; for the page
-    inputs = {"segments": args.segments, "hits": args.hits, "detector": detector_path(config.detector.file)}
+    inputs = {"segments": args.segments, "hits": args.hits, **detector_files(config)}
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)
     resume = checkpoint.load()
@@ -85,6 +86,9 @@ def main(args: argparse.Namespace) -> None:
             on_iteration=on_iteration,
             resume=resume,
         )
+    # No objective so far has noise in its model.
+    notes = different_conditions(hits.recording, model.model.pixels, noise=None)
+    result = replace(result, warnings=(*notes, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
     say(f"{args.output}: {result.status}")

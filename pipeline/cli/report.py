@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..config.models import Config
     from ..detector.geometry import DetectorGeometry
     from ..report.outcome import Fit
-    from ..report.page import Run, Sample, Uncut
+    from ..report.page import Run, Sample, Study, Uncut
 
 #: A page stands this many folders below the results.
 _HIGHEST = 2
@@ -44,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results of `gradcal fit`; .../<target>/<method>/fit.h5 gives target and method, else the file's name",
     )
     parser.add_argument(
+        "--studies",
+        metavar="STUDY.svg",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="figures of studies, as `gradcal draw` writes them, to be shown with caption and table",
+    )
+    parser.add_argument(
         "--timings",
         metavar="FILE",
         type=Path,
@@ -65,7 +73,8 @@ def main(args: argparse.Namespace) -> None:
 
     config = config_of(args)
     uncut = [] if args.sample is None else [args.sample]
-    check_output(args.output, args.segments, *uncut, *args.fits, *args.timings, *config_files(args, config))
+    read = [args.segments, *uncut, *args.fits, *args.studies, *args.timings]
+    check_output(args.output, *read, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     sample = read_sample(args.segments, config, geometry, args.output)
     if args.sample is not None:
@@ -81,6 +90,7 @@ def main(args: argparse.Namespace) -> None:
         geometry,
         display_event=config.report.display_event,
         run=read_run(args),
+        studies=read_studies(args.studies, args.output),
     )
     with atomic_output(args.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -192,6 +202,18 @@ def _files_of_fit(path: Path, target: str, method: str) -> dict[str, Path]:
         "fit.log": logs / method / "fit.log",
         "simulate.log": logs / "simulate.log",
     }
+
+
+def read_studies(paths: Sequence[Path], output: Path) -> list[Study]:
+    """Read figures of studies with their captions and tables; links are relative to the page `output`."""
+    from ..report.page import Study
+    from ..storage.studies import read_drawn_study
+
+    found = []
+    for path in paths:
+        files = [path.with_suffix(suffix) for suffix in (".svg", ".csv", ".md", ".json")]
+        found.append(Study(read_drawn_study(path), links({file.name: file for file in files}, output)))
+    return found
 
 
 def read_run(args: argparse.Namespace) -> Run:

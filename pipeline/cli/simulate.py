@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import astuple, replace
 from pathlib import Path
 
 HELP = "simulate the hits that segments leave at given parameter values"
@@ -26,18 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read segments, simulate, write hits."""
-    from ..detector.argon import drift_velocity
+    from ..detector.argon import scaled_drift_velocity
     from ..errors import ConfigError
     from ..parameters import nominal_values
     from ..simulate.noise import Noise, NoiseLevels
     from ..simulate.observe import hits_table
     from ..simulate.setup import forward_model
     from ..storage.atomic import check_output
-    from ..storage.detector import detector_path
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
     from .common import (
         config_files,
+        detector_files,
         model_config,
         model_slice,
         parse_assignments,
@@ -65,15 +66,17 @@ def main(args: argparse.Namespace) -> None:
     hits = hits_table(
         simulated,
         geometry,
-        drift_velocity=drift_velocity(values["electric_field"], geometry.temperature),
+        drift_velocity=scaled_drift_velocity(values, geometry.temperature),
         event_t0=plan.event_t0,
         integer_adc=config.readout.integer_adc,
     )
+    widths = astuple(noise.levels) if noisy else (0.0, 0.0, 0.0)
+    recording = replace(hits.recording, noise=widths, pixels=model.pixels.digest())
     settings = {**model_slice(config, "readout"), "set": _jsonable(values)}
     settings |= {"noise": noisy, "seed": seed if noisy else None}
-    inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
+    inputs = {"segments": args.segments, **detector_files(config)}
     provenance = Provenance.of("simulate", settings, inputs=inputs, module="pipeline.cli.simulate")
-    write_hits(args.output, hits, provenance, values)
+    write_hits(args.output, replace(hits, recording=recording), provenance, values)
     say(f"{args.output}: {len(hits)} hits from {segments.length.sum():.0f} cm of track.")
 
 

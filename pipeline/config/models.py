@@ -14,10 +14,13 @@ from ..parameters import CALIBRATED, check_values, lookup
 from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
+from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .priors import Prior, check_priors
 from .repeated import Pulls, Score
-from .section import Name, NotNegative, Positive, Section
+from .section import Name, NotNegative, Positive, Section, Seed
+from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
 
 class Sample(Section):
@@ -98,11 +101,37 @@ class Noise(Section):
     discriminator_electrons: NotNegative = Field(0.0, description="white noise per clock tick on the discriminator")
 
 
+class Pixels(Section):
+    """Constants of single pixels: from a file, or drawn; without either all are those of the detector file."""
+
+    file: str | None = Field(
+        None,
+        description="CSV or HDF5 table of pixels (docs/formats.md), simulation and fit alike; pixels that are not "
+        "listed are as in the detector file",
+    )
+    threshold_spread_electrons: NotNegative = Field(0.0, description="width of a Gaussian about the nominal threshold")
+    gain_spread: NotNegative = Field(0.0, description="width about the nominal gain, relative to it")
+    pedestal_spread_mv: NotNegative = Field(0.0, description="width about the nominal pedestal")
+    seed: Seed = Field(1, description="seed of the drawn constants: the detector's, whatever is simulated")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether any constants are drawn."""
+        return bool(self.threshold_spread_electrons or self.gain_spread or self.pedestal_spread_mv)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pixels:
+        if self.file is not None and self.drawn:
+            raise ValueError("constants come from the file or are drawn, not both; leave out the file or the spreads")
+        return self
+
+
 class Readout(Section):
     """What the pixel readout writes."""
 
     integer_adc: bool = Field(False, description="whole ADC counts and whole clock ticks, as real data")
     noise: Noise = Noise()
+    pixels: Pixels = Pixels()
 
 
 class Simulate(Section):
@@ -196,6 +225,10 @@ class Uncertainty(Section):
     )
 
 
+#: Objectives that are half a chi2 or a minus log-likelihood, so that a measurement can be added.
+WITH_NOISE_UNITS = ("likelihood", "matched_residuals")
+
+
 class Method(Section):
     """One way to fit: what is made small, and how."""
 
@@ -216,6 +249,10 @@ class Method(Section):
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
     initial: dict[str, float] = Field(default_factory=dict, description="start values; others nominal")
+    priors: dict[str, Prior] = Field(
+        default_factory=dict,
+        description="external measurements by parameter: {name: {value, uncertainty, correlation: {other name: rho}}}",
+    )
     max_iterations: int = Field(40, ge=1, description="at most this many steps (adam: exactly this many)")
     tolerance: Positive = Field(
         1e-10, description="levenberg_marquardt: converged when no parameter moves by more, relative to nominal"
@@ -280,6 +317,12 @@ class Method(Section):
         for name in self.fixed:
             if name in self.free:
                 raise ValueError(f"{name} is both free and fixed; take it out of one of the two")
+        check_priors(self.priors, self.free)
+        if self.priors and (self.objective not in WITH_NOISE_UNITS or self.batch_length_cm is not None):
+            raise ValueError(
+                f"priors need an objective in units of the noise ({', '.join(WITH_NOISE_UNITS)}) on the whole sample, "
+                f"not {self.objective} by {self.optimiser}; leave them out or change it"
+            )
         return self
 
 
@@ -351,6 +394,19 @@ class Studies(Section):
     basin: Basin = Basin()
     pulls: Pulls = Pulls()
     score: Score = Score()
+    bootstrap: Bootstrap = Bootstrap()
+    pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
+    landscape: Landscape = Landscape()
+    interdependence: Interdependence = Interdependence()
+    recombination_lines: RecombinationLines = RecombinationLines()
+    sensitivity: Sensitivity = Sensitivity()
+    taylor: Taylor = Taylor()
+
+    def methods_of(self, study: str) -> tuple[str, ...]:
+        """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
+        own = getattr(self, study, None)
+        one = getattr(own, "method", None)
+        return (*getattr(own, "methods", ()), *([] if one is None else [one]))
 
 
 class Scenario(Section):
@@ -446,6 +502,11 @@ class Config(Section):
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
             if scenario.contaminate is not None:
                 _other_sample(f"scenarios.{name}.contaminate.sample", scenario, self.samples)
+        for study in Studies.model_fields:
+            for method in self.study.methods_of(study):
+                if method not in self.known_methods:
+                    guess = nearest(method, self.known_methods)
+                    raise ValueError(f"study.{study}: there is no method {method!r}; did you mean {guess!r}?")
         for key, more in self.samples.items():
             if key in ("paper", "studies"):
                 raise ValueError(f"samples.{key}: {key!r} is a folder of the workflow's own; choose another name")

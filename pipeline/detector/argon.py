@@ -74,6 +74,18 @@ BOX_BETA = register(
 DENSITY = register(
     Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models", maximum=10)
 )
+DRIFT_VELOCITY_SCALE = register(
+    Parameter(
+        "drift_velocity_scale",
+        "s_v",
+        "",
+        1.0,
+        0.98,
+        1.02,
+        "factor on the drift velocity that follows from the field; free, it takes the velocity from the field",
+        maximum=10,
+    )
+)
 
 Values = Mapping[str, "Tensor"]
 Number = TypeVar("Number", "Tensor", float)
@@ -120,6 +132,12 @@ def mobility(field: Number, temperature: float = TEMPERATURE) -> Number:
 def drift_velocity(field: Number, temperature: float = TEMPERATURE) -> Number:
     """Drift velocity [cm/us], `v = mu(E) E`; 0.15965 at 0.5 kV/cm. `field` as in `mobility`."""
     return mobility(field, temperature) * field
+
+
+def scaled_drift_velocity(p: Mapping[str, Number], temperature: float = TEMPERATURE) -> Number:
+    """Drift velocity [cm/us] at parameter values, `s_v mu(E) E`."""
+    velocity: Number = drift_velocity(p["electric_field"], temperature) * p["drift_velocity_scale"]
+    return velocity
 
 
 def survival(drift_time: Tensor, p: Values) -> Tensor:

@@ -80,20 +80,10 @@ class ReadoutConstants(_Part):
             )
         return self
 
-    def adc(self, charge: Floats) -> Floats:
-        """Real-valued ADC counts of `charge` [electrons], clipped to 0 ... adc_counts."""
-        volts = np.maximum(charge * self.gain + self.pedestal - self.common_mode, 0.0)
-        return np.minimum(volts * self.counts_per_mv, float(self.adc_counts))
-
     @property
     def counts_per_mv(self) -> float:
         """ADC counts per mV."""
         return self.adc_counts / (self.reference - self.common_mode)
-
-    @property
-    def counts_per_electron(self) -> float:
-        """ADC counts per electron."""
-        return self.gain * self.counts_per_mv
 
 
 class DetectorGeometry(_Part):
@@ -124,6 +114,11 @@ class DetectorGeometry(_Part):
             if low < high:
                 raise ValueError(f"tpcs {one} and {other} overlap in z; a point must lie in one drift volume at most")
         return self
+
+    @property
+    def channels(self) -> int:
+        """Number of pixels of all drift volumes."""
+        return len(self.tpcs) * self.pixels[0] * self.pixels[1]
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:

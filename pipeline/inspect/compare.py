@@ -13,6 +13,7 @@ import numpy as np
 from ..calibrate.residuals import match, residuals
 from ..config.load import load_config
 from ..errors import FileFormatError
+from ..rounding import measured
 from ..storage.fit import read_fit, read_fit_summary
 from ..storage.hdf5 import open_hdf5
 from ..storage.hits import read_hits, read_hits_truth
@@ -176,17 +177,22 @@ def parameter_rows(a: FitResult, b: FitResult) -> tuple[list[str], bool]:
         if x is None or y is None:
             there, side = (x, "A") if x is not None else (y, "B")
             assert there is not None
-            values = (f"{there.value:.8g}", "-") if side == "A" else ("-", f"{there.value:.8g}")
+            values = (_value(there), "-") if side == "A" else ("-", _value(there))
             rows.append((name, *values, "", "", "", f"only in {side}"))
             same &= not there.free
             continue
         same &= x.value == y.value
         held = "" if x.free == y.free else f"free in {'A' if x.free else 'B'} only"
         per_cent = f"{100 * (y.value / x.value - 1):+.2g}" if x.value else "-"
-        numbers = (f"{x.value:.8g}", f"{y.value:.8g}", f"{y.value - x.value:+.3g}", per_cent, _sigmas(x, y))
+        numbers = (_value(x), _value(y), f"{y.value - x.value:+.3g}", per_cent, _sigmas(x, y))
         rows.append((name, *numbers, " ".join(part for part in (x.unit, held) if part)))
     differ = not same or any("only" in row[-1] for row in rows)
     return (_columns(rows) if differ else []), same
+
+
+def _value(p: FittedParameter) -> str:
+    """With its uncertainty where it has one."""
+    return measured(p.value, p.uncertainty, 8)
 
 
 def _sigmas(a: FittedParameter, b: FittedParameter) -> str:

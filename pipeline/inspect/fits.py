@@ -9,44 +9,43 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..parameters import Parameter, check_values, table
+from ..rounding import measured
 from ..tables import FitResult, FittedParameter
 from .findings import Finding, Summary, counted, in_order
+from .pulls import pull
+from .trust import UNMATCHED, Facts, judge, remarks
 
 #: Relative differences to a known target that are worth a word, and that are far beyond what noise does.
 OFF_TARGET, FAR_OFF_TARGET = 0.01, 0.1
 #: Standard deviations of a known target that are worth a word.
 OFF_SIGMAS = 4.0
-#: Unmatched hits above this share are worth a word: the fit compares only those that match.
-UNMATCHED = 0.05
 #: Ratios of the largest to the smallest curvature above which values hang together or are not held at all.
 CORRELATED, UNDETERMINED = 1e5, 1e10
 
 
-def summarise(result: FitResult, provenance: tuple[tuple[str, str], ...] = ()) -> Summary:
-    """What a fit came to and what there is to say against it; `result` as read, from HDF5 or the short JSON."""
+def summarise(result: FitResult, provenance: tuple[tuple[str, str], ...] = (), facts: Facts | None = None) -> Summary:
+    """What a fit came to and what there is to say against it; `result` as read, from HDF5 or the short JSON.
+
+    `facts` are what its record tells, None where there is no record, as in the JSON.
+    """
     found = [*_outcome(result), *_history(result), *_diagnostics(result)]
     for p in result.parameters:
         found += _value(p)
     # The fit's own remarks on ranges are said above, with their numbers.
-    found += [
-        Finding("warning", "remark", text)
-        for text in result.warnings
-        if not ("outside the range" in text and any(p.name in text for p in result.parameters))
-    ]
-    return Summary("fit", (*_facts(result), *provenance), in_order(found))
+    found += [Finding("warning", "remark", text) for text in remarks(result)]
+    return Summary("fit", (*_facts(result, facts), *provenance), in_order(found))
 
 
-def trusted(result: FitResult) -> bool:
-    """Whether a fit is good by its own judgement and all its values are finite."""
-    return result.converged and all(math.isfinite(p.value) for p in result.parameters)
-
-
-def _facts(r: FitResult) -> Iterator[tuple[str, str]]:
+def _facts(r: FitResult, facts: Facts | None) -> Iterator[tuple[str, str]]:
     if r.method:
         yield "method", r.method
     yield "status", r.status
     yield "converged", "yes" if r.converged else "no"
-    yield "trust", "its values can be used" if trusted(r) else "no: look at its values for diagnosis only"
+    trust = judge(r, facts or Facts())
+    if facts is not None or trust.verdict == "bad":
+        yield "trust", trust.sentence
+    else:
+        yield "trust", "what speaks for it stands in the HDF5 file of the fit: check that"
     yield "iterations", f"{r.iterations}"
     for p in r.parameters:
         if p.free:
@@ -68,11 +67,12 @@ def _facts(r: FitResult) -> Iterator[tuple[str, str]]:
 
 def _parameter(p: FittedParameter) -> str:
     unit = f" {p.unit}" if p.unit else ""
-    sigma = "" if p.uncertainty is None else f" +- {p.uncertainty:.2g}"
-    text = f"{p.value:.8g}{sigma}{unit} from {p.initial:.6g}"
+    text = f"{measured(p.value, p.uncertainty, 8)}{unit} from {p.initial:.6g}"
     if p.target is None:
         return f"{text}; target unknown"
-    off = f" ({100 * (p.value / p.target - 1):+.2g} %)" if p.target else ""
+    sigmas = pull(p)
+    pulled = "" if sigmas is None else f", pull {sigmas:+.2f}"
+    off = f" ({100 * (p.value / p.target - 1):+.2g} %{pulled})" if p.target else ""
     return f"{text}; target {p.target:.8g}{off}"
 
 
@@ -132,10 +132,10 @@ def _place(p: FittedParameter, known: Parameter) -> Iterator[Finding]:
 
 def _distance(p: FittedParameter, target: float) -> Iterator[Finding]:
     off = p.value / target - 1
-    if p.uncertainty:
-        sigmas = abs(p.value - target) / p.uncertainty
-        if sigmas > OFF_SIGMAS:
-            text = f"{p.name} is {sigmas:.3g} standard deviations ({100 * off:+.2g} %) off its target."
+    sigmas = pull(p)
+    if sigmas is not None:
+        if abs(sigmas) > OFF_SIGMAS:
+            text = f"{p.name} is {abs(sigmas):.3g} standard deviations ({100 * off:+.2g} %) off its target."
             yield Finding("warning", "off_target", text)
         return
     if abs(off) > OFF_TARGET:

@@ -6,13 +6,14 @@ A rule is one function from a `View` of the hits to findings, and one line in `R
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..checks import HIT_KEY, misplaced_hits, negative_keys
 from ..detector import argon
 from ..detector.geometry import DetectorGeometry
+from ..detector.pixels import PixelConstants
 from ..errors import ConfigError
 from ..parameters import check_values, table
 from ..storage.hits import RawHits
@@ -28,11 +29,14 @@ BEYOND_CM = 2.0
 
 @dataclass(frozen=True)
 class View:
-    """Hits with finite numbers and no negative ones in their key, the `rows` of the file that they are, a detector."""
+    """Hits with finite numbers and no negative ones in their key, the `rows` of the file that they are, a detector
+    and the constants of its pixels.
+    """
 
     hits: Hits
     rows: Ints
     geometry: DetectorGeometry
+    pixels: PixelConstants
 
     @property
     def on_pixels(self) -> Bools:
@@ -64,6 +68,7 @@ def summarise(
     path: str,
     *,
     geometry: DetectorGeometry,
+    pixels: PixelConstants,
     truth: Mapping[str, float],
     noise: bool | None,
     provenance: tuple[tuple[str, str], ...] = (),
@@ -81,9 +86,7 @@ def summarise(
     found += of_rows("error", "negative", bad, range(len(hits)), "hits", "have a negative tpc, pixel or hit", advice)
     good = ~bad & np.all([np.isfinite(getattr(hits, name)) for name in _REAL], axis=0)
     kept = {name: getattr(hits, name)[good] for name in Hits.COLUMNS}
-    view = View(
-        Hits(**kept, drift_velocity=hits.drift_velocity, event_t0=hits.event_t0), np.flatnonzero(good), geometry
-    )
+    view = View(replace(hits, **kept), np.flatnonzero(good), geometry, pixels)
     if len(view.hits):
         for rule, needs in RULES:
             if not raw.absent.intersection(needs):
@@ -115,7 +118,9 @@ def _facts(view: View, truth: Mapping[str, float], noise: bool | None) -> Iterat
         values = getattr(h, axis)
         yield axis, f"{values.min():.2f} to {values.max():.2f} cm" + (" (drift)" if axis == "z" else "")
     yield "drift velocity", f"{h.drift_velocity:.6g} cm/us"
-    yield "noise", {True: "with electronics noise", False: "without noise", None: "the file does not tell"}[noise]
+    said = {True: "with electronics noise", False: "without noise", None: "the file does not tell"}[noise]
+    widths = ", ".join(f"{width:g}" for width in h.recording.noise or ())
+    yield "noise", said + (f": {widths} electrons (reset, sampling, discriminator)" if noise and widths else "")
     known = ", ".join(f"{name} {value:.6g}" for name, value in truth.items())
     yield "true values", known or "none in the file, as for real data"
 
@@ -235,7 +240,14 @@ def adc(view: View) -> list[Finding]:
     found += view.rows_that("note", "saturated", full, "fill the range of the ADC", "their charge is not known.")
     # Whole counts are rounded, and the uppermost is one below the number of counts.
     tolerance: Floats = np.where(h.adc >= top, 1.0, 0.5) if view.whole else np.zeros(len(h))
-    apart = ~outside & (np.abs(h.adc - readout.adc(h.charge)) > tolerance + ADC_TOLERANCE)
+    if h.recording.pixels not in (None, view.pixels.digest()):
+        text = "the hits were recorded with other constants of pixels than those of the configuration (readout.pixels, "
+        text += "detector.file): whether charges give their ADC counts is not checked."
+        return [*found, Finding("note", "constants", text)]
+    there = view.on_pixels
+    channel = np.where(there, view.geometry.channel(h.tpc, h.pixel_x, h.pixel_y), 0)
+    expected = view.pixels.adc(h.charge, channel)
+    apart = there & ~outside & (np.abs(h.adc - expected) > tolerance + ADC_TOLERANCE)
     what = f"have a charge that does not give their ADC counts with the readout constants of {view.geometry.name}"
     advice = "a fit compares counts; was the file made with other constants?"
     return found + view.rows_that("warning", "charge", apart, what, advice)
@@ -257,12 +269,15 @@ def _truth(truth: Mapping[str, float], velocity: float, geometry: DetectorGeomet
             yield Finding("note", "truth_range", text)
     field = truth.get("electric_field", 0.0)
     if field > 0 and velocity > 0:
-        expected = float(argon.drift_velocity(field, geometry.temperature))
+        scale = truth.get("drift_velocity_scale", 1.0)
+        values = {"electric_field": field, "drift_velocity_scale": scale}
+        expected = float(argon.scaled_drift_velocity(values, geometry.temperature))
         if abs(velocity / expected - 1) > 1e-3:
             yield Finding(
                 "warning",
                 "velocity",
-                f"the drift velocity is {velocity:.5g} cm/us, but electric_field = {field:g} kV/cm gives "
+                f"the drift velocity is {velocity:.5g} cm/us, but electric_field = {field:g} kV/cm "
+                f"{'' if scale == 1 else f'with drift_velocity_scale = {scale:g} '}gives "
                 f"{expected:.5g} cm/us at {geometry.temperature:g} K; z is made with the first.",
             )
 

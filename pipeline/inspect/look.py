@@ -17,12 +17,14 @@ from ..storage.fit import read_fit, read_fit_summary
 from ..storage.hdf5 import open_hdf5
 from ..storage.hits import examine_hits, read_hits_noise, read_hits_truth
 from ..storage.kind import Kind, kind_of
+from ..storage.pixels import load_pixels
 from ..storage.provenance import read_provenance
 from ..storage.segments import examine_segments
 from ..storage.yaml_text import YamlText
 from ..tables import Hits, Segments
 from . import fits, hits, segments, settings
 from .findings import Finding, Summary, in_order, quiet, without
+from .trust import Facts, facts_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _look(path: Path, kind: Kind, text: YamlText | None, config: Config, geometr
     if kind == "segments":
         return _segments(path, config, geometry)
     if kind == "hits":
-        return _hits(path, geometry)
+        return _hits(path, config, geometry)
     if kind == "fit":
         return Look(_fit(path))
     if kind == "summary":
@@ -90,12 +92,15 @@ def _segments(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     return Look(_more(summary, doubts), raw.segments)
 
 
-def _hits(path: Path, geometry: DetectorGeometry) -> Look:
+def _hits(path: Path, config: Config, geometry: DetectorGeometry) -> Look:
     raw = examine_hits(path)
     truth = read_hits_truth(path)
     made, doubts = _provenance(path)
     noise = None if doubts else read_hits_noise(path)
-    summary = hits.summarise(raw, str(path), geometry=geometry, truth=truth, noise=noise, provenance=made)
+    pixels = load_pixels(config.readout.pixels, geometry)
+    summary = hits.summarise(
+        raw, str(path), geometry=geometry, pixels=pixels, truth=truth, noise=noise, provenance=made
+    )
     # A fit reads there whether the hits have noise.
     summary = _more(summary, tuple(Finding("error", doubt.rule, doubt.text) for doubt in doubts))
     return Look(summary, None if raw.absent.intersection(("x", "y", "z", "charge")) else raw.hits)
@@ -104,7 +109,7 @@ def _hits(path: Path, geometry: DetectorGeometry) -> Look:
 def _fit(path: Path) -> Summary:
     result = read_fit(path)
     made, doubts = _provenance(path)
-    summary = _more(fits.summarise(result, made), doubts)
+    summary = _more(fits.summarise(result, made, Facts() if doubts else _facts(path)), doubts)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         return summary
@@ -116,6 +121,12 @@ def _fit(path: Path) -> Summary:
     except GradcalError as error:
         wrong = str(error)
     return summary if wrong is None else _more(summary, (Finding("warning", "beside", wrong),))
+
+
+def _facts(path: Path) -> Facts:
+    """What the record of a fit tells of its data."""
+    with open_hdf5(path) as file:
+        return facts_of(read_provenance(file))
 
 
 def _more(summary: Summary, findings: tuple[Finding, ...]) -> Summary:

@@ -178,6 +178,7 @@ def _parameter_figure(name: str, fits: Sequence[Fit]) -> Figure:
         data += _target_line(fit, fitted, parameter, len(values), colour[fit.target])
         hover = f"{words.symbol(parameter)} = %{{y:.6g}} {in_unit}"
         data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
+        data += _uncertainty_bar(fit, fitted, parameter, len(values), colour[fit.target])
         data += _failed(fit, values)
     assert parameter is not None
     in_unit = words.display_unit(parameter)
@@ -205,6 +206,27 @@ def _target_line(fit: Fit, fitted: FittedParameter, parameter: Parameter, length
     ]
 
 
+def _uncertainty_bar(fit: Fit, fitted: FittedParameter, parameter: Parameter, length: int, colour: str) -> list[Figure]:
+    """A bar of one standard uncertainty to either side of the fitted value, at the end of its curve."""
+    sigma = fitted.uncertainty
+    if sigma is None or not np.isfinite(sigma) or not length:
+        return []
+    text = f"{words.measured(parameter, fitted.value, sigma)} {words.display_unit(parameter)}".rstrip()
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": html.escape(fit.title),
+            "legendgroup": group(fit),
+            "x": [length - 1],
+            "y": numbers([words.scaled(parameter, fitted.value)]),
+            "error_y": {"type": "data", "array": numbers([words.scaled(parameter, sigma)]), "thickness": 2, "width": 5},
+            "marker": {"size": 5, "color": colour},
+            "hovertemplate": f"{html.escape(fit.title)}<br>{words.symbol(parameter)} = {text}<extra></extra>",
+        }
+    ]
+
+
 def distance_figure(fits: Sequence[Fit]) -> Figure | None:
     """Largest relative distance to the target against iteration, with median and band where there is one method.
 
@@ -224,8 +246,15 @@ def distance_figure(fits: Sequence[Fit]) -> Figure | None:
         hover = "largest distance %{y:.2e}"
         data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], hover, curves=len(known)))
         data += _failed(fit, shown)
-    y = axis("largest |value / target − 1|", type="log", dtick=2 if _decades(known) > 6 else 1)
+    y = axis("largest |value / target − 1|", type="log", dtick=decade_ticks(_decades(known)))
     return _figure(data, "", y)
+
+
+def decade_ticks(decades: float) -> int | str:
+    """Distance of ticks of a logarithmic axis over so many decades: one must be among them however few they are."""
+    if decades > 6:
+        return 2
+    return 1 if decades > 1.5 else "D2"
 
 
 def _decades(known: Sequence[tuple[Fit, npt.NDArray[np.float64]]]) -> float:
@@ -288,5 +317,8 @@ def hit_figures(fits: Sequence[Fit], counted: Sequence[Fit] | None = None) -> li
                 data.append(_curve(fit, values, colour[fit.target], marker[fit.method], hover, curves=len(fits)))
                 data += _failed(fit, values)
         if data:
-            figures.append(_figure(data, title, axis("number of hits", tickformat=",d", nticks=6)))
+            everything = np.concatenate([np.asarray(trace["y"], dtype=np.float64) for trace in data])
+            few = float(np.nanmax(everything) - np.nanmin(everything)) < 6
+            ticks: Figure = {"dtick": 1} if few else {"nticks": 6}
+            figures.append(_figure(data, title, axis("number of hits", tickformat=",d", **ticks)))
     return figures

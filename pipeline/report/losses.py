@@ -50,6 +50,12 @@ def in_batches(fit: Fit) -> bool:
     return settings.get("optimiser") == "adam" and bool(settings.get("adam", {}).get("batch_length_cm"))
 
 
+def counts_hits(fit: Fit) -> bool:
+    """Whether the counts in the history of a fit are those of all hits with and without a partner: one batch after the
+    other says nothing about the fit, and a likelihood pairs no hits."""
+    return settings_of(fit).get("objective") != "likelihood" and not in_batches(fit)
+
+
 def compared(fits: Sequence[Fit]) -> list[Fit]:
     """The fits of targets that several methods fitted."""
     methods: dict[str, set[str]] = {}
@@ -174,7 +180,7 @@ def _figure(lines: Sequence[tuple[Fit, Any, Floats]], fits: Sequence[Fit], x: Fi
     layout = {
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1f2933"},
         "xaxis": x,
-        "yaxis": axis(title, type="log", dtick=2 if decades > 6 else 1),
+        "yaxis": axis(title, type="log", dtick=curves.decade_ticks(decades)),
         "margin": {"l": 60, "r": 12, "t": 12, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -1,4 +1,4 @@
-"""What the fits came to: distances to the targets and the sentences that answer whether it worked."""
+"""What the fits came to: their names, distances to the targets, remarks on values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..inspect.trust import Trust, facts_of, judge
 from ..parameters import Parameter, table
 from ..tables import Comparison, FitResult, FittedParameter, Floats
 from . import words
@@ -30,6 +32,11 @@ class Fit:
     title: str = ""
     comparison: Mapping[str, Comparison] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whether its values can be trusted, and why."""
+        return judge(self.result, facts_of(self.provenance))
 
 
 def names_from_path(path: Path) -> tuple[str, str]:
@@ -99,41 +106,6 @@ def _running_mean(values: Floats, over: int) -> Floats:
 def has_targets(fits: Sequence[Fit]) -> bool:
     """Whether the distance to a target is known for any fit."""
     return any(largest_error(fit.result) is not None for fit in fits)
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The answer in two sentences; `verdict` is "good" (all converged), "mixed" or "bad" (none did)."""
-
-    verdict: str
-    sentences: tuple[str, str]
-
-
-def headline(fits: Sequence[Fit]) -> Headline:
-    """Did it work: how many of the fits converged, and the largest relative error of those with its parameter."""
-    good = [fit for fit in fits if fit.result.converged]
-    if len(good) == len(fits):
-        first = "The fit converged." if len(fits) == 1 else f"All {len(fits)} fits converged."
-    elif good:
-        failed = ", ".join(fit.title for fit in fits if not fit.result.converged)
-        first = f"{len(good)} of {len(fits)} fits converged; not to be used: {failed}."
-    else:
-        first = "The fit did not converge." if len(fits) == 1 else f"None of the {len(fits)} fits converged."
-    verdict = "good" if len(good) == len(fits) else ("mixed" if good else "bad")
-    return Headline(verdict, (first, _error_sentence(good, bool(good) and len(good) < len(fits))))
-
-
-def _error_sentence(good: Sequence[Fit], some_failed: bool) -> str:
-    if not good:
-        return "Its values are shown below for diagnosis only; they are not a calibration."
-    worst = [(fit, *largest) for fit in good if (largest := largest_error(fit.result)) is not None]
-    if not worst:
-        return "The true values are not known for these data, so how far the result is from them cannot be said."
-    fit, fitted, error = max(worst, key=lambda row: math.inf if math.isnan(row[2]) else abs(row[2]))
-    among = "Among the converged fits the" if some_failed else "The"
-    where = f" of {fit.title}" if len(worst) > 1 else ""
-    name = fitted.name.replace("_", " ")
-    return f"{among} largest relative error of any fitted parameter is {words.percent(abs(error))} ({name}{where})."
 
 
 def remarks(fitted: FittedParameter) -> tuple[str, ...]:

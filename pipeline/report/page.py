@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,24 +15,14 @@ from plotly.offline import get_plotlyjs
 from .. import __version__
 from ..detector.geometry import DetectorGeometry
 from ..parameters import Parameter, calibrated, table
+from ..storage.studies import DrawnStudy
 from ..storage.timings import Timing
-from ..tables import CutStep, FittedParameter, Floats, Segments
-from . import cost, curves, losses, origin, residuals, sample_section, words
+from ..tables import CutStep, Floats, Segments
+from . import cost, curves, fit_section, losses, origin, pulls, residuals, sample_section, uncertainty, words
 from .display import choose_event, event_display, largest_deposits
-from .outcome import (
-    Fit,
-    has_targets,
-    headline,
-    largest_error,
-    parameter_of,
-    relative_error,
-    remarks,
-    titled,
-)
+from .headline import headline
+from .outcome import Fit, has_targets, parameter_of, titled
 from .pages import filled
-
-#: Fits shown unfolded; those that did not converge always are.
-_OPEN_FITS = 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +71,19 @@ class Run:
     record_link: str = ""
 
 
+@dataclass(frozen=True)
+class Study:
+    """The figure of a study, with links by what they lead to."""
+
+    drawn: DrawnStudy
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        """Address of the figure that holds the figure itself."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.drawn.figure).decode()
+
+
 def render_page(
     title: str,
     sample: Sample,
@@ -87,6 +91,7 @@ def render_page(
     geometry: DetectorGeometry,
     display_event: int | None = None,
     run: Run | None = None,
+    studies: Sequence[Study] = (),
 ) -> str:
     """The page as HTML text: equal arguments give equal text.
 
@@ -98,8 +103,7 @@ def render_page(
     event = sample.segments.take(sample.segments.event_id == number)
     drawn = largest_deposits(event)
     values = {f"figure-value-{i}": figure for i, figure in enumerate(curves.parameter_figures(fits))}
-    # A count of the hits of one batch after the other says nothing about the fit.
-    counted = [fit for fit in fits if not losses.in_batches(fit)]
+    counted = [fit for fit in fits if losses.counts_hits(fit)]
     hits = {f"figure-hits-{i}": figure for i, figure in enumerate(curves.hit_figures(fits, counted))}
     distance = curves.distance_figure(fits)
     compared = losses.compared(fits)
@@ -110,25 +114,32 @@ def render_page(
     if distance is not None:
         figures["figure-distance"] = distance
     section = residuals.section(fits, geometry)
+    shown = [fit_section.section(fit, len(fits), f"figure-correlation-{i}") for i, fit in enumerate(fits)]
+    pulled = pulls.section(fits)
+    figures |= _correlations(fits, shown) | (pulled["figures"] if pulled else {})
+    answer = headline(fits)
     return filled(
         "page.html",
         title=title,
-        headline=headline(fits),
+        headline={"verdict": answer.verdict, "sentences": [words.typeset(text) for text in answer.sentences]},
         facts=[*_facts(fits, geometry), *_contaminated(sample), *_perturbed(sample)],
         sample=_sample(sample),
         physics=physics,
         event=_event(event, number, len(drawn)),
-        legend=_legend(fits),
+        legend=fit_section.legend(fits),
         known=has_targets(fits),
-        fits=[_fit(fit, len(fits)) for fit in fits],
+        measured=any(fit.result.uncertainty is not None for fit in fits),
+        fits=shown,
+        pulls=pulled,
         value_figures=list(values),
         distance=distance is not None,
         hit_figures=list(hits),
-        uncounted=[fit.title for fit in fits if losses.in_batches(fit)] if hits else [],
+        uncounted=[fit.title for fit in fits if not losses.counts_hits(fit)] if hits else [],
         banded=len(losses.by_method(fits)) == 1,
         hits=section,
         methods=losses.table(compared, run.timings),
         method_figures=list(methods),
+        studies=studies,
         cost=_cost(sample, fits, run),
         glossary=_glossary(fits),
         origins=_origins(sample, fits),
@@ -141,6 +152,17 @@ def render_page(
         choices={choice["key"]: _json(choice["figures"]) for choice in section["choices"]},
         plotly=Markup(get_plotlyjs()),
     )
+
+
+def _correlations(fits: Sequence[Fit], shown: Sequence[Mapping[str, Any]]) -> dict[str, curves.Figure]:
+    """The matrices of correlations, by the names of their places."""
+    found = {}
+    for fit, what in zip(fits, shown, strict=True):
+        known, section = fit.result.uncertainty, what["uncertainty"]
+        if known is not None and section["name"] is not None:
+            parameters = {p.name: parameter_of(p) for p in fit.result.parameters}
+            found[section["name"]] = uncertainty.figure(known, parameters)
+    return found
 
 
 def _method_figures(compared: Sequence[Fit], run: Run) -> tuple[dict[str, curves.Figure], dict[str, curves.Figure]]:
@@ -250,77 +272,6 @@ def _event(event: Segments, number: int, drawn: int) -> dict[str, Any]:
         "energy": f"{event.dE.sum():.4g} MeV",
         "particles": ", ".join(common) + (", ..." if len(particles) > 5 else ""),
         "drawn": words.count(drawn) if drawn < len(event) else None,
-    }
-
-
-def _legend(fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    colour, marker = curves.colours(fits), curves.markers(fits)
-    return [
-        {
-            "label": fit.title,
-            "group": curves.group(fit),
-            "colour": colour[fit.target],
-            "mark": curves.MARKERS[marker[fit.method]],
-            "failed": not fit.result.converged,
-        }
-        for fit in fits
-    ]
-
-
-def _fit(fit: Fit, many: int) -> dict[str, Any]:
-    result = fit.result
-    largest = largest_error(result)
-    diagnostics = dict(result.diagnostics)
-    hits = diagnostics.pop("hits_used", None)
-    length = diagnostics.pop("length_cm", None)
-    return {
-        "title": fit.title,
-        "target": fit.target,
-        "method": fit.method or result.method,
-        "converged": result.converged,
-        "status": result.status,
-        "warnings": list(result.warnings),
-        "iterations": words.count(result.iterations),
-        "hits": words.count(hits) if hits is not None else "–",
-        "unmatched": _unmatched(fit),
-        "length": f"{words.count(length)} cm" if length is not None else "–",
-        "largest": words.percent(abs(largest[1])) if largest else None,
-        "largest_name": Markup(words.label(parameter_of(largest[0]))) if largest else None,
-        "parameters": [_row(p) for p in result.parameters],
-        "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
-        "files": list(fit.files.items()),
-        "h5": fit.files.get("fit.h5", ""),
-        "json": fit.files.get("fit.json", ""),
-        "open": many <= _OPEN_FITS or not result.converged,
-    }
-
-
-def _unmatched(fit: Fit) -> str:
-    last = [
-        fit.result.history[k][-1] for k in ("unmatched_model", "unmatched_data") if len(fit.result.history.get(k, ()))
-    ]
-    return words.count(sum(last)) if last and np.all(np.isfinite(last)) else "–"
-
-
-def _row(fitted: FittedParameter) -> dict[str, Any]:
-    parameter = parameter_of(fitted)
-    error = relative_error(fitted)
-    uncertainty = "not estimated: no noise model" if fitted.free else "–"
-    if fitted.uncertainty is not None:
-        uncertainty = f"± {words.number(words.scaled(parameter, fitted.uncertainty), 2)}"
-        if fitted.target is not None and fitted.uncertainty > 0:
-            pull = (fitted.value - fitted.target) / fitted.uncertainty
-            uncertainty += f" (pull {words.number(pull, 2)})"
-    return {
-        "label": Markup(words.label_with_unit(parameter)),
-        "numbers": [
-            (key, value, words.number(words.scaled(parameter, value)) if value is not None else "unknown")
-            for key, value in (("initial", fitted.initial), ("fitted", fitted.value), ("target", fitted.target))
-        ],
-        "free": fitted.free,
-        "difference": words.percent(error, sign="+") if error is not None else "–",
-        "uncertainty": uncertainty,
-        "remarks": remarks(fitted),
     }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +20,7 @@ from .paper_fits import (
     MIXED,
     MUONS,
     PARAMETER_HEAD,
+    VALUE_HEAD,
     Family,
     PaperFit,
     family_of,
@@ -29,33 +28,13 @@ from .paper_fits import (
     largest_errors,
     parameter_curves,
     parameter_rows,
+    value_rows,
 )
 from .paper_model import Result
 from .plots import Drawing, image, style
+from .table import Table
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts; `stem` names its files."""
-
-    stem: str
-    title: str
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def csv(self) -> str:
-        """As comma-separated values."""
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows([self.head, *self.rows])
-        return stream.getvalue()
-
-    def markdown(self) -> str:
-        """As a table of Markdown."""
-        lines = [self.head, ["---"] * len(self.head), *self.rows]
-        return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 @dataclass(frozen=True)
@@ -197,7 +176,15 @@ def _tables(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> list
         "small steps is a mean over its last pass through the batches, and of the single points; time of the fit, "
         "without reading files."
     )
-    return [first, Table("fits", "Fits in numbers", caption + beside, head, rows)]
+    values = Table(
+        "values",
+        "Fitted values",
+        "Every fitted value with its standard uncertainty, where the fit has the noise in its model and so gives one; "
+        "the pull is the distance to the true value in these uncertainties.",
+        VALUE_HEAD,
+        value_rows(fits),
+    )
+    return [first, Table("fits", "Fits in numbers", caption + beside, head, rows), values]
 
 
 def files(paper: Paper) -> dict[str, bytes]:

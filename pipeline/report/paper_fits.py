@@ -10,11 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..inspect.pulls import pull
 from ..parameters import calibrated
+from ..rounding import measured
 from ..storage.published import PublishedFit
 from ..tables import Floats
 from . import words
-from .outcome import Fit, distance_history
+from .outcome import Fit, distance_history, relative_error
 from .plots import BLUE, COLOURS, GREY, ORANGE, panels, symbol, thinned
 
 #: Published seconds per iteration of 100 cm, on an A100 (arXiv:2309.04639).
@@ -100,14 +102,17 @@ def parameter_curves(fits: Sequence[PaperFit], published: Sequence[PublishedFit]
             colour = COLOURS[targets.index(f.fit.target) % len(COLOURS)]
             line = _LINES[methods.index(f.fit.method) % len(_LINES)]
             ax.plot(rows, ratio[rows], color=colour, linestyle=line, linewidth=1.3)
+            if (sigma := found[0].uncertainty) is not None and np.isfinite(sigma):
+                end, bar = found[0].value / (found[0].target or np.nan), sigma / abs(found[0].target or np.nan)
+                ax.errorbar(rows[-1:], [end], yerr=[bar], color=colour, capsize=3, linewidth=1.3)
         ax.axhline(1.0, color="black", linewidth=0.8)
         ax.set(title=f"{symbol(parameter)} / target")
         _iterations(ax)
     _legend(figure, targets, methods, bool(theirs))
     return figure, (
         f"The six parameters over their targets against iteration, from their start values; {sample}, {_who(fits)}. "
-        f"{_published_in_words(theirs, published, family)} The axis of iterations is linear up to 1, logarithmic "
-        f"beyond."
+        f"{_bars_in_words(fits)}{_published_in_words(theirs, published, family)} The axis of iterations is "
+        f"linear up to 1, logarithmic beyond."
     )
 
 
@@ -176,6 +181,12 @@ def largest_errors(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) 
     )
 
 
+def _bars_in_words(fits: Sequence[PaperFit]) -> str:
+    if all(p.uncertainty is None for f in fits for p in f.fit.result.parameters):
+        return ""
+    return "Bars at the ends: one standard uncertainty to either side. "
+
+
 def _averaged_in_words(fits: Sequence[PaperFit]) -> str:
     counts = sorted({int(f.fit.result.diagnostics.get("averaged_iterations", 1)) for f in fits} - {1})
     if not counts:
@@ -238,6 +249,10 @@ def parameter_rows() -> list[list[str]]:
 
 
 PARAMETER_HEAD = ["name", "symbol", "nominal", "low", "high", "unit"]
+VALUE_HEAD = [
+    "sample", "target", "method", "status", "parameter", "value", "uncertainty [%]", "true value", "difference [%]",
+    "pull", "unit",
+]  # fmt: skip
 FIT_HEAD = ["sample", "target", "method", "status", "iterations", "seconds", "seconds per iteration"]
 
 
@@ -285,6 +300,32 @@ def fit_rows(fits: Sequence[PaperFit], published: Sequence[PublishedFit]) -> tup
             texts = [f"{values[i]:.3g}" for i in chosen]
             rows.append([*who, "", f"{PUBLISHED_SECONDS:g}", *[""] * len(at), texts[-1], *texts, ""])
     return head, rows
+
+
+def value_rows(fits: Sequence[PaperFit]) -> list[list[str]]:
+    """Every free parameter of every fit: value, standard uncertainty, target, difference and pull, as far as known."""
+    rows = []
+    for f in fits:
+        for p in f.fit.result.parameters:
+            if not p.free:
+                continue
+            error, off = relative_error(p), pull(p)
+            rows.append(
+                [
+                    f.sample,
+                    f.fit.target,
+                    f.fit.method,
+                    "converged" if f.fit.result.converged else "did not converge",
+                    p.name,
+                    measured(p.value, p.uncertainty),
+                    "" if p.uncertainty is None or not p.value else f"{100 * abs(p.uncertainty / p.value):.2g}",
+                    "" if p.target is None else f"{p.target:.6g}",
+                    "" if error is None else f"{100 * error:+.2g}",
+                    "" if off is None else f"{off:+.2f}",
+                    p.unit,
+                ]
+            )
+    return rows
 
 
 def _milestones(distance: Floats | None) -> list[str]:

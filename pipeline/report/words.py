@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from functools import cache
 
+from markupsafe import Markup
+
+from .. import rounding
 from ..matter.particles import name_of
-from ..parameters import Parameter
+from ..parameters import Parameter, table
+from ..tables import FittedParameter
 
 _GREEK = {"tau": "τ", "alpha": "α", "beta": "β", "rho": "ρ", "dx": "Δx", "dy": "Δy", "dz": "Δz"}
 _UNITS = {"cm2": "cm²", "cm3": "cm³", "us": "μs"}
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+_NOT_FINITE = {"nan": "not a number", "inf": "∞", "-inf": "−∞"}
 
 #: What the values of hits are called: name and unit.
 _HIT_VALUES = {"adc": ("Charge", "ADC"), "t": ("Time", "μs")}
@@ -83,14 +90,42 @@ def number(value: float, digits: int = DIGITS, sign: str = "-") -> str:
     return mantissa.replace("-", "−")
 
 
+def measured(parameter: Parameter, value: float, uncertainty: float | None) -> str:
+    """A value with its standard uncertainty in `display_unit`, "0.8123 ± 0.0034"; alone where there is none (None)."""
+    if uncertainty is None or math.isnan(uncertainty):
+        return number(scaled(parameter, value))
+    shown = rounding.rounded(scaled(parameter, value), scaled(parameter, uncertainty), DIGITS)
+    both = " ± ".join(_NOT_FINITE.get(text, text.replace("-", "−")) for text in (shown.value, shown.uncertainty))
+    return f"({both}) × 10{str(shown.power).translate(_SUPERSCRIPT)}" if shown.power else both
+
+
+def relative(fitted: FittedParameter) -> str:
+    """The standard uncertainty over the value in percent; empty where it cannot be told."""
+    if fitted.uncertainty is None or not fitted.value or not math.isfinite(fitted.uncertainty / fitted.value):
+        return ""
+    return percent(abs(fitted.uncertainty / fitted.value))
+
+
+def typeset(text: str) -> Markup:
+    """A sentence with the symbols of parameters in it typeset, as far as they cannot be taken for words."""
+    return Markup(re.sub(r"[A-Za-z]+_[A-Za-z]+|\btau\b|\bchi2\b", _typeset_symbol, html.escape(text)))
+
+
+def _typeset_symbol(found: re.Match[str]) -> str:
+    if found[0] == "chi2":
+        return "χ²"
+    return next((symbol(p) for p in table().values() if p.symbol == found[0]), found[0])
+
+
 def plain(value: float) -> str:
     """A whole number as such, any other to some significant digits."""
     return count(value) if abs(value) < 1e9 and value == round(value) else number(value)
 
 
 def percent(fraction: float, sign: str = "-") -> str:
-    """A relative difference in percent: two significant digits, 0 where it is exactly nothing."""
-    return "0 %" if fraction == 0.0 else f"{number(100.0 * fraction, 2, sign)} %"
+    """A relative difference in percent: two significant digits, three from 100 % on, 0 where it is exactly nothing."""
+    digits = 2 if abs(fraction) < 0.995 else 3
+    return "0 %" if fraction == 0.0 else f"{number(100.0 * fraction, digits, sign)} %"
 
 
 def count(value: float, thing: str = "") -> str:

@@ -54,7 +54,7 @@ def observable_batches(
     batch_of_data = division.of_observables(data)
     for batch in range(division.count):
         segments = model.segments.take(division.segments == batch)
-        part = ForwardModel(segments, model.geometry, model.settings)
+        part = ForwardModel(segments, model.geometry, model.settings, model.pixels)
         yield PixelObservables(part), data.take(batch_of_data == batch)
 
 

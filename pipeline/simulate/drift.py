@@ -38,7 +38,7 @@ def packets(
     charge [electrons], x, y [cm], arrival time [us], transverse width [cm], width in time [us].
     `p` holds parameter values, scalars or `(n,)`.
     """
-    velocity = argon.drift_velocity(p["electric_field"], temperature)
+    velocity = argon.scaled_drift_velocity(p, temperature)
     distance = deposits.distance + p["shift_z"]
     time = (distance - response_start) / velocity
     spread = distance.clamp(min=MIN_DIFFUSION_DISTANCE) / velocity

@@ -15,6 +15,7 @@ from torch import Tensor
 from .. import parameters
 from ..detector import argon
 from ..detector.geometry import DetectorGeometry
+from ..detector.pixels import PixelConstants
 from ..errors import MemoryLimitError, ModelRangeError
 from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
@@ -58,8 +59,9 @@ class ModelSettings:
 class SimulatedHits:
     """Hits of a whole sample, sorted by event and channel and order, float64 NumPy arrays `(h,)`.
 
-    `time` [us] after the event's earliest deposit; `charge` [electrons]. Where they were asked for, `d_charge`,
-    `d_time` `(h, P + 1)` are the derivatives to the parameters `names` and, last, to the threshold [per electron].
+    `time` [us] after the event's earliest deposit; `charge` [electrons] and the real-valued `adc` counts of it. Where
+    they were asked for, `d_charge`, `d_adc`, `d_time` `(h, P + 1)` are the derivatives to the parameters `names` and,
+    last, to the threshold [per electron].
     """
 
     event: Ints
@@ -67,8 +69,10 @@ class SimulatedHits:
     order: Ints
     time: Floats
     charge: Floats
+    adc: Floats
     names: tuple[str, ...] = ()
     d_charge: Floats | None = None
+    d_adc: Floats | None = None
     d_time: Floats | None = None
 
 
@@ -76,13 +80,20 @@ class ForwardModel:
     """Hits of fixed deposits in a fixed detector as a function of the parameters.
 
     The pairing of deposits and pixels is kept while the parameters ask for the same reach: transverse diffusion within
-    the table ranges and no shift, or a step beyond.
+    the table ranges and no shift, or a step beyond. Without `pixels` all pixels have the constants of the detector.
     """
 
-    def __init__(self, segments: Segments, geometry: DetectorGeometry, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        segments: Segments,
+        geometry: DetectorGeometry,
+        settings: ModelSettings,
+        pixels: PixelConstants | None = None,
+    ) -> None:
         self.segments = segments
         self.geometry = geometry
         self.settings = settings
+        self.pixels = PixelConstants.nominal(geometry) if pixels is None else pixels
         self.accuracy = ACCURACY[settings.accuracy]
         self.table = response_table(
             settings.response, geometry.pixel_pitch, self.accuracy, settings.dtype, settings.device
@@ -115,6 +126,8 @@ class ForwardModel:
         extreme = {
             "transverse_diffusion": table["transverse_diffusion"].high,
             "electric_field": table["electric_field"].low,
+            # Its range lies far within a step.
+            "drift_velocity_scale": table["drift_velocity_scale"].nominal,
         }
         limit = _width({**values, **extreme}, self.geometry.temperature) * _REACH_STEP
         while limit < _width(values, self.geometry.temperature):
@@ -207,7 +220,7 @@ class ForwardModel:
         full = {**parameters.nominal_values(), **values}
         parameters.check_values(full, "forward model")
         table = parameters.table()
-        velocity = argon.drift_velocity(full["electric_field"], self.geometry.temperature)
+        velocity = argon.scaled_drift_velocity(full, self.geometry.temperature)
         drift = max(abs(t.z_anode - t.z_cathode) for t in self.geometry.tpcs)
         spread = math.sqrt(2 * full["longitudinal_diffusion"] * drift / velocity) / velocity
         if spread > SIGMA_RANGE[1]:
@@ -253,10 +266,11 @@ class ForwardModel:
 
     def _trigger(self, plan: Plan, block: tuple[int, int], noise: Noise | None) -> Trigger:
         readout = self.geometry.readout
-        trigger = Trigger(readout.threshold, readout.hold, readout.clock, readout.max_hits)
+        event, channel = plan.event[slice(*block)], plan.channel[slice(*block)]
+        threshold = self.tensor(self.pixels.of(channel)[0])
+        trigger = Trigger(threshold, readout.hold, readout.clock, readout.max_hits)
         if noise is None:
             return trigger
-        event, channel = plan.event[slice(*block)], plan.channel[slice(*block)]
         reset, sampling = noise.hits(event, channel, readout.max_hits)
 
         def comparator(pixel: Tensor, ticks: int) -> Tensor:
@@ -294,17 +308,23 @@ class ForwardModel:
         else:
             columns = [np.zeros(0, dtype=np.int64)] * 2 + [np.zeros(0)] * 2 + [np.zeros((0, len(names) + 1))] * 2
         pixel, order, time, charge = columns[:4]
-        d_charge, d_time = (c.astype(np.float64) for c in columns[4:]) if names else (None, None)
-        return SimulatedHits(
+        channel, charge = plan.channel[pixel], charge.astype(np.float64)
+        hits = SimulatedHits(
             event=plan.event[pixel],
-            channel=plan.channel[pixel],
+            channel=channel,
             order=order,
             time=time.astype(np.float64) + plan.time[pixel],
-            charge=charge.astype(np.float64),
+            charge=charge,
+            adc=self.pixels.adc(charge, channel),
             names=names,
-            d_charge=d_charge,
-            d_time=d_time,
         )
+        if not names:
+            return hits
+        d_charge, d_time = (c.astype(np.float64) for c in columns[4:])
+        # A saturated or empty ADC does not move.
+        moves = (hits.adc > 0) & (hits.adc < self.geometry.readout.adc_counts)
+        slope = np.where(moves, self.pixels.counts_per_electron(channel), 0.0)
+        return replace(hits, d_charge=d_charge, d_adc=d_charge * slope[:, None], d_time=d_time)
 
     def tensor(self, array: object) -> Tensor:
         """An array in the floating point and on the device of the model."""
@@ -326,4 +346,4 @@ def _as_columns(hits: PixelHits, block: tuple[int, int]) -> tuple[Tensor, ...]:
 
 def _width(values: Mapping[str, float], temperature: float) -> float:
     """sqrt(2 D_T / v) [sqrt(cm)]: transverse width per square root of drift distance."""
-    return math.sqrt(2 * values["transverse_diffusion"] / argon.drift_velocity(values["electric_field"], temperature))
+    return math.sqrt(2 * values["transverse_diffusion"] / argon.scaled_drift_velocity(values, temperature))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
-from ..tables import Floats, Hits, Ints, Linearised, Observables, Probability, Supply, common_numbers
+from ..tables import Floats, Hits, Ints, Linearised, Observables, Probability, Recording, Supply, common_numbers
 from . import pixel_likelihood
 from .model import ForwardModel, SimulatedHits
 
@@ -35,8 +35,9 @@ class PixelObservables:
         recorded = np.zeros((len(plan.event), readout.max_hits + 1))
         recorded[pixel, hits.order + 1] = hits.charge
         left = self.model.totals(values)[:, None] - np.cumsum(recorded, axis=1)
+        threshold, _, _ = self.model.pixels.of(plan.channel)
         return observables_of_simulation(hits, self.model.geometry), Supply(
-            plan.event, plan.channel, left / readout.threshold
+            plan.event, plan.channel, left / threshold[:, None]
         )
 
     def probability(self, data: Observables, values: Mapping[str, float], names: tuple[str, ...]) -> Probability:
@@ -54,21 +55,19 @@ class PixelObservables:
     def linearise(self, values: Mapping[str, float], names: tuple[str, ...]) -> Linearised:
         """Observables and their exact derivatives to the parameters `names`."""
         hits = self.model.hits_with_derivatives(values, names)
-        readout = self.model.geometry.readout
         observables = observables_of_simulation(hits, self.model.geometry)
-        assert hits.d_charge is not None and hits.d_time is not None
-        adc = observables.values[:, 0]
-        # A saturated or empty ADC does not move.
-        slope = np.where((adc > 0) & (adc < readout.adc_counts), readout.counts_per_electron, 0.0)
-        derivatives = np.stack([hits.d_charge * slope[:, None], hits.d_time], axis=1)
+        assert hits.d_adc is not None and hits.d_time is not None
+        derivatives = np.stack([hits.d_adc, hits.d_time], axis=1)
         to_threshold = derivatives[:, :, -1]
         # Charge that is there from the reset lowers the threshold, and is recorded.
+        moves = (hits.adc > 0) & (hits.adc < self.model.geometry.readout.adc_counts)
+        slope = np.where(moves, self.model.pixels.counts_per_electron(hits.channel), 0.0)
         reset = np.abs(np.stack([slope, np.zeros(len(slope))], axis=1) - to_threshold)
         return Linearised(observables, derivatives[:, :, :-1], np.abs(to_threshold), reset)
 
 
 def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
-    """Measured hits as observables; raises `FitError` for hits outside the detector."""
+    """Measured hits as observables, values as recorded; raises `FitError` for hits outside the detector."""
     numbers = np.stack([hits.tpc, hits.pixel_x, hits.pixel_y], axis=1)
     beyond = np.flatnonzero((numbers >= (len(geometry.tpcs), *geometry.pixels)).any(axis=1))
     if len(beyond):
@@ -88,7 +87,21 @@ def observables_of_hits(hits: Hits, geometry: DetectorGeometry) -> Observables:
         value_names=VALUE_NAMES,
         valid=np.asarray(np.isfinite(values).all(axis=1)),
         columns=_columns(channel[order], geometry),
+        integer=hits.recording.integer,
+        bins=_bins(hits.recording, geometry.readout.clock),
     )
+
+
+def _bins(recording: Recording, clock: float) -> Floats | None:
+    """`(2, 2)` ends of the bins of ADC counts and times about the recorded values (see `Observables`).
+
+    Counts are rounded to the nearest. A time is cut to the tick that it falls in; where the discriminator is looked at
+    once per tick, it is the tick after the crossing, in data of real numbers too.
+    """
+    if not (recording.integer or recording.clocked):
+        return None
+    count = [-0.5, 0.5] if recording.integer else [0.0, 0.0]
+    return np.array([count, [-clock, 0.0] if recording.clocked else [0.0, clock]])
 
 
 def hits_table(
@@ -106,7 +119,7 @@ def hits_table(
     """
     readout = geometry.readout
     tpc, pixel_x, pixel_y = geometry.pixel(simulated.channel)
-    adc, time = readout.adc(simulated.charge), simulated.time
+    adc, time = simulated.adc, simulated.time
     if integer_adc:
         adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
         # A time on a clock tick is that tick, on whichever side rounding left it.
@@ -126,6 +139,7 @@ def hits_table(
         charge=simulated.charge,
         drift_velocity=drift_velocity,
         event_t0=event_t0,
+        recording=Recording(integer=integer_adc),
     )
 
 
@@ -142,7 +156,7 @@ def observables_of_simulation(hits: SimulatedHits, geometry: DetectorGeometry) -
         event=hits.event,
         channel=hits.channel,
         order=hits.order,
-        values=np.stack([geometry.readout.adc(hits.charge), hits.time], axis=1),
+        values=np.stack([hits.adc, hits.time], axis=1),
         value_names=VALUE_NAMES,
         valid=np.ones(len(hits.event), dtype=bool),
         columns={**_columns(hits.channel, geometry), "charge": hits.charge},

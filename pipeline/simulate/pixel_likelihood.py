@@ -133,9 +133,7 @@ class Recorded:
     @property
     def lost_log(self) -> float:
         """Log-probability of the hits that no deposit can explain."""
-        readout = self.model.geometry.readout
-        span = readout.adc_counts / readout.counts_per_electron
-        return self.lost * float(np.log(OUTLIER_RATE / 2 / OUTLIER_TIME / span))
+        return self.lost * float(np.log(OUTLIER_RATE / 2 / OUTLIER_TIME / self._span.max(initial=1.0)))
 
     def chains(self, block: tuple[int, int]) -> Chains:
         """The hits of a block of pixels."""
@@ -147,8 +145,10 @@ class Recorded:
         last = np.full(block[1] - block[0], -1)
         last[pixel] = row  # of several hits the last one stays
         number = np.bincount(pixel, minlength=block[1] - block[0])
-        low, high = self._charges(self.adc[a:b])
-        span = readout.adc_counts / readout.counts_per_electron
+        channel = self.plan.channel[slice(*block)]
+        low, high = self._charges(self.adc[a:b], channel[pixel])
+        threshold, span = self.model.pixels.of(channel)[0], self._span[slice(*block)]
+        counts = np.full(len(last), float(readout.adc_counts))
         device = self.model.settings.device
         return Chains(
             pixel=torch.as_tensor(pixel, device=device),
@@ -156,10 +156,10 @@ class Recorded:
             low=tensor(low),
             high=tensor(high),
             previous=torch.as_tensor(np.where(first, -1, row - 1), device=device),
-            threshold=tensor(np.full(len(last), readout.threshold)),
-            span=tensor(np.full(len(last), span)),
-            counts=tensor(np.full(len(last), float(readout.adc_counts))),
-            clipped=tensor(np.full(len(last), span - (readout.pedestal - readout.common_mode) / readout.gain)),
+            threshold=tensor(threshold),
+            span=tensor(span),
+            counts=tensor(counts),
+            clipped=tensor(self.model.pixels.charge(counts, channel)),
             last=torch.as_tensor(last, device=device),
             full=torch.as_tensor(number >= readout.max_hits, device=device),
             hold=readout.hold,
@@ -168,19 +168,17 @@ class Recorded:
             tick=readout.clock if self.integer else 0.0,
         )
 
-    def _charges(self, adc: Floats) -> tuple[Floats, Floats]:
+    @property
+    def _span(self) -> Floats:
+        """`(pixels,)` range of charges [electrons] that can be recorded."""
+        return self.model.geometry.readout.adc_counts / self.model.pixels.counts_per_electron(self.plan.channel)
+
+    def _charges(self, adc: Floats, channel: Ints) -> tuple[Floats, Floats]:
         """Charges [electrons] between which the ADC gives these counts."""
-        readout = self.model.geometry.readout
-        width = 0.5 if self.integer else 0.0
-        top = readout.adc_counts - (1 if self.integer else 0)
-
-        def charge(counts: Floats) -> Floats:
-            offset = readout.pedestal - readout.common_mode
-            return np.asarray((counts / readout.counts_per_mv - offset) / readout.gain)
-
-        low = np.where(adc <= 0, -np.inf, charge(np.minimum(adc, top) - width))
-        high = np.where(adc >= top, np.inf, charge(np.maximum(adc, 0) + width))
-        return low, high
+        half = 0.5 if self.integer else 0.0
+        top = self.model.geometry.readout.adc_counts - (1 if self.integer else 0)
+        low, high = (self.model.pixels.charge(np.clip(adc, 0, top) + side, channel) for side in (-half, half))
+        return np.where(adc <= 0, -np.inf, low), np.where(adc >= top, np.inf, high)
 
 
 def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tensor, int]:

@@ -33,7 +33,7 @@ _BISECTION_STEPS = 80
 
 @dataclass(frozen=True)
 class Trigger:
-    """Readout constants: `threshold` [electrons], `hold` [us], `clock` [us], `max_hits`.
+    """Readout constants: `threshold` [electrons] of all pixels or `(pixels,)`, `hold` [us], `clock` [us], `max_hits`.
 
     Noise of every pixel and hit, `(pixels, max_hits)` [electrons], or None: `reset` is r above, `sampling` adds to the
     recorded charge. `comparator(pixels, ticks)`, if there is one, gives noise `(pixels, ticks)` of width
@@ -41,7 +41,7 @@ class Trigger:
     `(pixels,)` [us] says how long after a tick the reference time of each pixel is.
     """
 
-    threshold: float
+    threshold: float | Tensor
     hold: float
     clock: float
     max_hits: int
@@ -53,7 +53,7 @@ class Trigger:
 
     def lowest(self, like: Tensor) -> Tensor:
         """`(pixels,)` smallest charge [electrons] that may make each pixel cross, from its own noise alone."""
-        lowest = torch.full_like(like, self.threshold - _WIDEST_NOISE * self.comparator_width)
+        lowest = torch.as_tensor(self.threshold - _WIDEST_NOISE * self.comparator_width).to(like).expand_as(like)
         return lowest if self.reset is None else lowest - self.reset.abs().amax(dim=1)
 
 

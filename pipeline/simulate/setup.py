@@ -7,6 +7,7 @@ import torch
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
+from ..storage.pixels import load_pixels
 from ..tables import Segments
 from .model import ForwardModel, ModelSettings
 from .noise import NoiseLevels
@@ -42,5 +43,6 @@ def noise_levels(config: Config) -> NoiseLevels:
 
 
 def forward_model(segments: Segments, geometry: DetectorGeometry, config: Config) -> ForwardModel:
-    """The forward model of some deposits."""
-    return ForwardModel(segments, geometry, model_settings(config))
+    """The forward model of some deposits, on pixels as configured."""
+    pixels = load_pixels(config.readout.pixels, geometry)
+    return ForwardModel(segments, geometry, model_settings(config), pixels)

@@ -19,7 +19,7 @@ from ..parameters import CALIBRATED, nominal_values
 from ..select.cuts import Context, max_total_length_cm
 from ..simulate.differentiable import differentiable_hits
 from ..simulate.model import ForwardModel
-from ..simulate.setup import model_settings
+from ..simulate.setup import forward_model, model_settings
 from ..tables import Segments
 
 #: Lengths [cm] of the batches that are timed.
@@ -36,7 +36,6 @@ def run(
     Medians over repeats; peak memory of the process after each batch, smallest first, and after the whole sample in
     one go. Raises `SelectionError` if there is less track than the longest batch.
     """
-    settings = model_settings(config)
     rows = []
     for length in LENGTHS:
         batch = segments.take(max_total_length_cm(segments, length, Context(geometry, config.seed)))
@@ -46,9 +45,9 @@ def run(
                 f"{length:.0f} cm; use a longer sample or raise select.max_total_length_cm."
             )
         progress(f"{length:.0f} cm")
-        rows.append(_row(ForwardModel(batch, geometry, settings), batch))
+        rows.append(_row(forward_model(batch, geometry, config), batch))
     progress(f"{segments.length.sum():.0f} cm")
-    model = ForwardModel(segments, geometry, settings)
+    model = forward_model(segments, geometry, config)
     start = time.perf_counter()
     hits = model.hits_with_derivatives(nominal_values(), CALIBRATED)
     whole = {

@@ -64,20 +64,22 @@ def _measure(request: dict[str, Any]) -> dict[str, Any] | None:
     from ..simulate.model import ForwardModel
     from ..simulate.setup import model_settings
     from ..storage.detector import load_geometry
+    from ..storage.pixels import load_pixels
     from ..storage.segments import read_segments
     from .benchmark import peak_memory_mib, restart_peak
 
     config = Config.model_validate(request["config"])
     geometry = load_geometry(config.detector.file)
+    pixels = load_pixels(config.readout.pixels, geometry)
     segments = read_segments(Path(request["segments"]), checks=config.checks, geometry=geometry).segments
     batch = segments.take(max_total_length_cm(segments, request["length_cm"], Context(geometry, config.seed)))
     settings = replace(model_settings(config), block_pairs=request["block_pairs"], memory_limit_mib=LIMIT_MIB)
     values = nominal_values()
-    first = ForwardModel(batch.take(np.arange(min(3, len(batch)))), geometry, settings)
+    first = ForwardModel(batch.take(np.arange(min(3, len(batch)))), geometry, settings, pixels)
     first.hits_with_derivatives(values, CALIBRATED)
     cells = first.table.cells
     before = restart_peak() - cells.numel() * cells.element_size() / 2**20
-    model = ForwardModel(batch, geometry, settings)
+    model = ForwardModel(batch, geometry, settings, pixels)
     try:
         plan = model.plan(values)
     except MemoryLimitError:

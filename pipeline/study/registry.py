@@ -20,20 +20,23 @@ Input = Literal["selected", "segments"]
 @dataclass(frozen=True)
 class Study:
     """One study: `module` holds `run(config, segments, geometry, progress) -> dict` of plain numbers, and
-    `table(result) -> str`.
+    `table(result) -> str`; `figure`, if it has one, `draw(result) -> (Figure, caption)` and `rows(result) -> (head,
+    rows)` of texts.
 
     `input` says which segments of a sample `run` gets; None: none, it gets None. `sections` are the parts of the
-    configuration that its numbers depend on. Where `every_sample` is false, the workflow runs it for the first sample
-    of a scenario only: it takes minutes, and another sample would tell little more. The `run` of a `resumable` one
-    takes the answers of an interrupted run besides (`study.processes.Kept`).
+    configuration that its numbers depend on, besides its own settings (`study.<name>`, if it has any) and the methods
+    that these name. Where `every_sample` is false, the workflow runs it for the first sample of a scenario only: it
+    takes minutes, and another sample would tell little more. The `run` of a `resumable` one takes the answers of an
+    interrupted run besides (`study.processes.Kept`).
     """
 
     name: str
     module: str
     summary: str
     input: Input | None = "selected"
-    sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "simulate")
+    sections: tuple[str, ...] = ("seed", "checks", "select", "detector", "readout.pixels", "simulate")
     every_sample: bool = True
+    figure: str | None = None
     resumable: bool = False
 
     def function(self, name: str) -> Callable[..., Any]:
@@ -42,8 +45,10 @@ class Study:
         return found
 
 
+#: What the numbers of studies depend on that simulate data of their own.
+_ON_DATA = ("seed", "checks", "detector", "simulate", "readout")
 #: What repeated experiments depend on.
-_OF_REPEATED = ("seed", "checks", "select", "detector", "readout", "simulate", "targets", "methods", "study")
+_OF_REPEATED = ("seed", "checks", "select", "detector", "readout", "simulate", "targets")
 
 _ALL = (
     Study("benchmark", "pipeline.study.benchmark", "time and memory of the forward model per cm of track"),
@@ -60,8 +65,57 @@ _ALL = (
         "pipeline.study.basin",
         "from how far fits find the target, for each method and loss",
         input="segments",
-        sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
         every_sample=False,
+    ),
+    Study(
+        "landscape",
+        "pipeline.study.landscape",
+        "an objective over two parameters, its gradients and the paths of fits",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.landscape",
+    ),
+    Study(
+        "interdependence",
+        "pipeline.study.interdependence",
+        "one parameter held wrong at a time: the bias of every other",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.interdependence",
+    ),
+    Study(
+        "recombination_lines",
+        "pipeline.study.recombination_lines",
+        "what each dE/dx tells about recombination and the field",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.recombination_lines",
+    ),
+    Study(
+        "sensitivity",
+        "pipeline.study.sensitivity",
+        "an objective against each parameter, over batches and draws of noise",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.sensitivity",
+    ),
+    Study(
+        "taylor",
+        "pipeline.study.taylor",
+        "how far first derivatives predict charges, times and residuals",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.taylor",
+    ),
+    Study(
+        "bootstrap",
+        "pipeline.study.bootstrap",
+        "the uncertainty of a fit beside Minuit's and the spread of fits to simulated data",
+        sections=_ON_DATA,
+        figure="pipeline.report.studies.bootstrap",
+    ),
+    Study(
+        "pseudo_correlation",
+        "pipeline.study.pseudo_correlation",
+        "inverse of the second derivatives of a loss, beside the correlation of a fit",
+        input="segments",
+        sections=("seed", "checks", "select", "detector", "readout.pixels", "simulate"),
+        figure="pipeline.report.studies.pseudo_correlation",
     ),
     Study(
         "pulls",
@@ -71,6 +125,7 @@ _ALL = (
         sections=_OF_REPEATED,
         every_sample=False,
         resumable=True,
+        figure="pipeline.report.studies.pulls",
     ),
     Study(
         "score",
@@ -80,6 +135,7 @@ _ALL = (
         sections=_OF_REPEATED,
         every_sample=False,
         resumable=True,
+        figure="pipeline.report.studies.score",
     ),
 )
 

@@ -25,6 +25,7 @@ from ..errors import SelectionError
 from ..simulate.charge import PixelCharges
 from ..simulate.model import ForwardModel
 from ..simulate.setup import model_settings
+from ..storage.pixels import load_pixels
 from ..tables import Floats, Segments
 
 #: Widths [us] of the sigmoids that stand for a step.
@@ -49,7 +50,8 @@ def run(
     """
     progress("a step and its relaxations")
     settings = replace(model_settings(config), dtype=torch.float64)
-    model = ForwardModel(made_up_track(geometry), geometry, settings)
+    pixels = load_pixels(config.readout.pixels, geometry)
+    model = ForwardModel(made_up_track(geometry), geometry, settings, pixels)
     curves = {}
     for name in RANGES:
         progress(f"one hit against {name}")
@@ -126,9 +128,11 @@ def hit_curves(model: ForwardModel, name: str) -> dict[str, Any]:
     low, high = RANGES[name]
     values = np.linspace(low, high, POINTS)
     pixel = _fullest_pixel(model)
+    channel = model.plan({}).channel[pixel : pixel + 1]
+    threshold = float(model.pixels.of(channel)[0][0])
     ways: dict[str, Any] = {
-        "ticks": [_on_ticks(_charges(model, pixel, name, v), model.geometry) for v in values],
-        "interpolated": [_interpolated(_charges(model, pixel, name, v), model.geometry) for v in values],
+        "ticks": [_on_ticks(_charges(model, pixel, name, v), model.geometry, threshold) for v in values],
+        "interpolated": [_interpolated(_charges(model, pixel, name, v), model.geometry, threshold) for v in values],
         "exact": [_exact(model, pixel, name, v)[:2] for v in values],
     }
     reference = model.plan({}).time[pixel]
@@ -137,13 +141,13 @@ def hit_curves(model: ForwardModel, name: str) -> dict[str, Any]:
         time, charge = np.array(rows).T
         found[way] = {
             "time": (time + (0.0 if way == "exact" else reference)).tolist(),
-            "adc": model.geometry.readout.adc(charge).tolist(),
+            "adc": model.pixels.adc(charge, channel).tolist(),
         }
-    slope = model.geometry.readout.counts_per_electron
+    slope = float(model.pixels.counts_per_electron(channel)[0])
     found["tangents"] = []
     for v in np.linspace(low, high, TANGENTS + 2)[1:-1]:
         time, charge, by_time, by_charge = _exact(model, pixel, name, v)
-        adc = float(model.geometry.readout.adc(np.array([charge]))[0])
+        adc = float(model.pixels.adc(np.array([charge]), channel)[0])
         found["tangents"].append(
             {"value": float(v), "time": time, "adc": adc, "time_slope": by_time, "adc_slope": by_charge * slope}
         )
@@ -196,17 +200,17 @@ def _on_grid(charges: PixelCharges, first: int, last: int, clock: float) -> Floa
     return np.asarray(charge.cpu().numpy(), dtype=np.float64)
 
 
-def _on_ticks(charges: PixelCharges, geometry: DetectorGeometry) -> tuple[float, float]:
+def _on_ticks(charges: PixelCharges, geometry: DetectorGeometry, threshold: float) -> tuple[float, float]:
     """The first hit with whole indices: charge arrives in whole ticks, the first tick above the threshold is the time,
     and the sum runs for the whole number of ticks of the hold."""
     clock, readout = geometry.readout.clock, geometry.readout
     first, last = _grid(charges, geometry)
     wave = _on_grid(replace(charges, time=(charges.time / clock).floor() * clock), first, last, clock)
-    k = int(np.argmax(wave >= readout.threshold))
+    k = int(np.argmax(wave >= threshold))
     return (first + k) * clock, float(wave[k + round(readout.hold / clock)])
 
 
-def _interpolated(charges: PixelCharges, geometry: DetectorGeometry) -> tuple[float, float]:
+def _interpolated(charges: PixelCharges, geometry: DetectorGeometry, threshold: float) -> tuple[float, float]:
     """The first hit with relaxed indices: charge is shared between the two ticks around its arrival, and threshold
     crossing and end of the hold are interpolated between ticks."""
     clock, readout = geometry.readout.clock, geometry.readout
@@ -217,7 +221,7 @@ def _interpolated(charges: PixelCharges, geometry: DetectorGeometry) -> tuple[fl
     below = replace(charges, time=tick * clock, charge=charges.charge * (1 - upper))
     above = replace(charges, time=(tick + 1) * clock, charge=charges.charge * upper)
     wave = _on_grid(below, first, last, clock) + _on_grid(above, first, last, clock)
-    k = int(np.argmax(wave >= readout.threshold))
-    crossing = k - 1 + (readout.threshold - wave[k - 1]) / (wave[k] - wave[k - 1])
+    k = int(np.argmax(wave >= threshold))
+    crossing = k - 1 + (threshold - wave[k - 1]) / (wave[k] - wave[k - 1])
     end = np.interp(crossing + readout.hold / clock, np.arange(len(wave)), wave)
     return (first + crossing) * clock, float(end)

@@ -26,6 +26,7 @@ from ..simulate.batches import divide
 from ..simulate.model import ForwardModel, SimulatedHits
 from ..simulate.observe import VALUE_NAMES, observables_of_simulation
 from ..simulate.setup import forward_model, model_settings
+from ..storage.pixels import load_pixels
 from ..storage.provenance import Provenance
 from ..storage.segments import write_segments
 from ..tables import Floats, Segments
@@ -217,7 +218,7 @@ def _block_times(sample: _Sample, block_pairs: int) -> list[dict[str, Any]]:
     """Time with gradient of one size of blocks, or nothing where it would take too much memory."""
     part = sample.part(BLOCK_LENGTH)
     settings = replace(model_settings(sample.config), block_pairs=block_pairs, memory_limit_mib=LIMIT_MIB)
-    model = ForwardModel(part, sample.geometry, settings)
+    model = ForwardModel(part, sample.geometry, settings, load_pixels(sample.config.readout.pixels, sample.geometry))
     values = nominal_values()
     try:
         model.hits(values)

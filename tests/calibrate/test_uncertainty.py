@@ -229,11 +229,18 @@ def test_observed_information_that_disagrees_is_said():
 
 
 def test_an_uncertainty_that_rests_on_few_groups_says_how_well_it_is_known():
-    """n equal groups know a sigma to 1 / sqrt(4 n) from this sum: one of 1000 with the weight of all is half of it."""
-    scores = np.random.default_rng(1).choice([-1.0, 1.0], size=(1000, 2))
-    assert from_scores(np.eye(2), scores, parameters(*FOUR[:2]), nominal_values()).caveats == ()
-    scores[0, 1] = np.sqrt(999.0)
+    """The sigma from 400 Gaussian moves is known to 1 / sqrt(800); from one that outweighs 999, to sqrt(1/6)."""
+    rng = np.random.default_rng(1)
+    told = []
+    for _ in range(400):
+        scores = rng.normal(size=(400, 1))
+        told.append(from_scores(np.eye(1), scores, parameters("birks_ab"), nominal_values()).standard[0])
+    assert np.std(told) / np.mean(told) == pytest.approx(1 / np.sqrt(800), rel=3 / np.sqrt(800))
+    assert from_scores(np.eye(1), scores, parameters("birks_ab"), nominal_values()).caveats == ()
+
+    scores = rng.choice([-1.0, 1.0], size=(1000, 2))
+    scores[0, 1] = 1e4
     found = from_scores(np.eye(2), scores, parameters(*FOUR[:2]), nominal_values())
     assert found.caveats == (
-        "The uncertainty of birks_kb rests on few independent groups of data: it is itself only known to 25%.",
+        "Few independent groups of data decide these uncertainties, which are only known to so much: birks_kb 41%.",
     )

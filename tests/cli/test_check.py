@@ -24,7 +24,7 @@ from pipeline.storage.segments import read_segments, write_segments
 
 from ..conftest import ROOT, data_folder
 from ..inspect.samples import TRUTH, good_hits, good_segments
-from ..report.samples import fit_result
+from ..report.samples import NOISELESS, fit_result
 
 MADE = Provenance("simulate", {"noise": False}, {"segments": "0" * 64}, "f" * 64)
 
@@ -35,7 +35,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
     write_segments(folder / "segments.h5", good_segments(), MADE)
     write_hits(folder / "hits.h5", good_hits(), MADE, TRUTH)
-    write_fit(folder / "fit.h5", fit_result(), MADE)
+    write_fit(folder / "fit.h5", fit_result(), replace(MADE, config=NOISELESS["config"]))
     (folder / "config.yaml").write_text("select: {min_track_length_cm: 3}\n")
     shutil.copy(ROOT / "pipeline/detector/files/module0.yaml", folder / "detector.yaml")
     return folder
@@ -44,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 GOOD = {
     "segments.h5": ("segments", "mu+"),
     "hits.h5": ("hits", "80"),
-    "fit.h5": ("fit", "its values can be used"),
+    "fit.h5": ("fit", "These values can be used: the fit converged"),
     "fit.json": ("fit", "birks_ab"),
     "config.yaml": ("configuration", "min_track_length_cm 3"),
     "detector.yaml": ("detector", "module0"),

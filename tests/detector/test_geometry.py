@@ -121,28 +121,6 @@ def test_anode_distance_is_to_the_anode_of_the_same_side(depth: float) -> None:
     np.testing.assert_allclose(GEOMETRY.anode_distance(z), depth, atol=1e-12)
 
 
-# --- readout ---
-
-
-def test_adc_without_charge_shows_the_pedestal() -> None:
-    """(580 - 288) mV of 1012 mV on 256 counts."""
-    assert float(GEOMETRY.readout.adc(np.zeros(1))[0]) == pytest.approx(292.0 / 1012.0 * 256.0)
-
-
-def test_adc_is_linear_between_its_ends() -> None:
-    """4 mV per 1000 electrons; one count is 988 electrons."""
-    charge = np.array([-20e3, 0.0, 5e3, 50e3, 170e3])
-
-    adc = GEOMETRY.readout.adc(charge)
-
-    np.testing.assert_allclose(np.diff(adc) / np.diff(charge), 4e-3 * 256 / 1012, rtol=1e-12)
-    assert 1.0 / GEOMETRY.readout.counts_per_electron == pytest.approx(988.3, abs=0.05)
-
-
-def test_adc_is_clipped_at_both_ends() -> None:
-    np.testing.assert_array_equal(GEOMETRY.readout.adc(np.array([-1e6, 1e6])), [0.0, 256.0])
-
-
 # --- a wrong description is refused ---
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.detector.argon import drift_velocity
+from pipeline.detector.pixels import PixelConstants
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.hits import RawHits
 from pipeline.storage.segments import RawSegments
@@ -12,6 +13,7 @@ from pipeline.tables import Hits, Segments
 from tests.tracks import muons
 
 GEOMETRY = load_geometry("module0")
+PIXELS = PixelConstants.nominal(GEOMETRY)
 TRUTH = {"electric_field": 0.5, "electron_lifetime": 2200.0}
 
 
@@ -47,7 +49,7 @@ def good_hits(pixels: int = 40) -> Hits:
         y=at_y,
         z=GEOMETRY.drift_coordinate(tpc, time, velocity),
         t=time,
-        adc=GEOMETRY.readout.adc(charge),
+        adc=PIXELS.adc(charge, GEOMETRY.channel(tpc, x, y)),
         charge=charge,
         drift_velocity=velocity,
         event_t0={0: 0.0},

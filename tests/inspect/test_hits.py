@@ -12,13 +12,20 @@ from pipeline.inspect.findings import Summary
 from pipeline.inspect.hits import summarise
 from pipeline.tables import Hits
 
-from .samples import GEOMETRY, TRUTH, good_hits, raw_hits
+from .samples import GEOMETRY, PIXELS, TRUTH, good_hits, raw_hits
 
 Spoil = Callable[[Hits], Hits]
 
 
 def looked_at(hits: Hits, truth: dict[str, float] | None = None) -> Summary:
-    return summarise(raw_hits(hits), "in.h5", geometry=GEOMETRY, truth=TRUTH if truth is None else truth, noise=False)
+    return summarise(
+        raw_hits(hits),
+        "in.h5",
+        geometry=GEOMETRY,
+        pixels=PIXELS,
+        truth=TRUTH if truth is None else truth,
+        noise=False,
+    )
 
 
 def put(column: str, rows: list[int], value: float) -> Spoil:
@@ -91,7 +98,7 @@ def test_faults_are_found_where_they_are(name: str) -> None:
 def test_saturated_hits_are_a_note_of_their_own() -> None:
     spoil = put("charge", [6], 9e6)
     h = spoil(good_hits())
-    summary = looked_at(replace(h, adc=GEOMETRY.readout.adc(h.charge)))
+    summary = looked_at(replace(h, adc=PIXELS.adc(h.charge, np.zeros(len(h), dtype=int))))
     assert [(f.rule, f.severity) for f in summary.findings] == [("saturated", "note")]
 
 

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from pipeline.calibrate.comparison import compare
 from pipeline.parameters import calibrated
 from pipeline.report.outcome import Fit
-from pipeline.tables import Comparison, CutStep, FitResult, FittedParameter, Observables, Segments, Supply
+from pipeline.tables import (
+    Comparison,
+    CutStep,
+    FitResult,
+    FittedParameter,
+    Floats,
+    Observables,
+    Segments,
+    Supply,
+    Uncertainty,
+)
+
+#: Records of fits, as far as the page asks: of data without noise, and of a likelihood fit of data with noise.
+NOISELESS: dict[str, Any] = {"config": {"data": {"noise": False}}}
+NOISY: dict[str, Any] = {
+    "config": {
+        "data": {"noise": True},
+        "method": {"likelihood": {"objective": "likelihood", "optimiser": "fisher_scoring"}},
+    }
+}
+
+#: Relative uncertainties of the six parameters as 16 m of muons give them, and the correlation of the first two.
+SHARES, TOGETHER = (0.017, 0.13, 1e-4, 0.04, 0.08, 0.025), 0.99
 
 CUT_FLOW = (
     CutStep("read", "as read", 4, 40, 400, 1000.0),
@@ -41,9 +66,62 @@ def fit_result(
     return FitResult(status, converged, "levenberg_marquardt", tuple(parameters), steps, history, diagnostics)
 
 
+def covariance_of(values: Floats) -> Floats:
+    """`(6, 6)` covariance of the six parameters at `values`."""
+    sigma = np.array(SHARES) * values
+    correlation = np.eye(len(sigma))
+    correlation[0, 1] = correlation[1, 0] = TOGETHER
+    return np.asarray(correlation * np.outer(sigma, sigma))
+
+
+def uncertainty_of(names: tuple[str, ...], covariance: Floats, **more: Any) -> Uncertainty:
+    """As a fit gives it, from a covariance: the observed information finds 3 % less of every uncertainty."""
+    information = np.linalg.inv(covariance)
+    scale = np.sqrt(np.diag(information))
+    eigenvalues, eigenvectors = np.linalg.eigh(information / np.outer(scale, scale))
+    more = {"others": {"observed information": 0.97**2 * covariance}} | more
+    return Uncertainty("expected information", names, covariance, eigenvalues, eigenvectors, **more)
+
+
+def measured_result(seed: int = 1, *, wider: float = 1.0, known: bool = True, **more: Any) -> FitResult:
+    """A likelihood fit that ends off its target by a Gaussian draw of its own covariance, `wider` times as far."""
+    result = fit_result(seed, known=known, steps=8)
+    names = tuple(p.name for p in result.parameters)
+    target = np.array([result.history[name][-1] for name in names])
+    covariance = covariance_of(target)
+    sigma = np.sqrt(np.diag(covariance))
+    draw = np.linalg.cholesky(covariance / np.outer(sigma, sigma)) @ np.random.default_rng([seed, 7]).normal(size=6)
+    values = target + wider * draw * sigma
+    history = dict(result.history)
+    for name, value in zip(names, values, strict=True):
+        start = history[name][0]
+        history[name] = value + (start - value) * 10.0 ** -np.arange(9.0)
+        history[name][-1] = value
+    more = {
+        "directions": (
+            "A_B and k_B are hardly told apart: raising A_B by 1.7 % and k_B by 13 % together moves the fit by only "
+            "one standard deviation, A_B alone by 7.1 and k_B alone by 7.1; correlation 0.990.",
+        )
+    } | more
+    parameters = tuple(
+        replace(p, value=float(value), uncertainty=float(s))
+        for p, value, s in zip(result.parameters, values, sigma, strict=True)
+    )
+    diagnostics = {"hits_used": 5316.0, "unmatched_data": 1.0, "length_cm": 1631.0}
+    return replace(
+        result, method="likelihood", parameters=parameters, history=history, diagnostics=diagnostics,
+        uncertainty=uncertainty_of(names, covariance, **more),
+    )  # fmt: skip
+
+
+def measured_fits(count: int = 3, method: str = "likelihood", **more: Any) -> list[Fit]:
+    """Likelihood fits of different targets."""
+    return [Fit(f"target_{i + 1}", method, measured_result(i, **more), NOISY) for i in range(count)]
+
+
 def some_fits(count: int = 3, method: str = "gauss_newton") -> list[Fit]:
-    """Fits of different targets."""
-    return [Fit(f"target_{i + 1}", method, fit_result(i)) for i in range(count)]
+    """Fits of different targets to data without noise."""
+    return [Fit(f"target_{i + 1}", method, fit_result(i), NOISELESS) for i in range(count)]
 
 
 def straight_tracks(segments: int = 60, events: int = 3) -> Segments:

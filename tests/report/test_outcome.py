@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.report.outcome import (
-    Fit,
     distance_history,
-    headline,
     largest_error,
     names_from_path,
     remarks,
@@ -73,35 +71,6 @@ def test_titles_name_the_method_only_where_there_are_several() -> None:
 
 def test_equal_titles_are_numbered() -> None:
     assert [f.title for f in titled(some_fits(1) + some_fits(1))] == ["target_1 #1", "target_1 #2"]
-
-
-def headline_of(*results: FitResult) -> tuple[str, str, str]:
-    found = headline(titled([Fit(f"t{i}", "m", result) for i, result in enumerate(results)]))
-    return found.verdict, *found.sentences
-
-
-def test_headline_of_good_fits_names_the_worst_parameter() -> None:
-    verdict, first, second = headline_of(result_of(AB), result_of(LIFETIME))
-    assert verdict == "good"
-    assert first == "All 2 fits converged."
-    assert "10 % (electron lifetime of t1)" in second
-
-
-def test_headline_names_failed_fits_and_leaves_their_errors_out() -> None:
-    verdict, first, second = headline_of(result_of(AB), result_of(LIFETIME, converged=False))
-    assert verdict == "mixed"
-    assert first == "1 of 2 fits converged; not to be used: t1."
-    assert "2.5 % (birks ab)" in second
-
-
-def test_headline_of_failed_fits_claims_no_accuracy() -> None:
-    verdict, first, second = headline_of(result_of(LIFETIME, converged=False))
-    assert (verdict, first) == ("bad", "The fit did not converge.")
-    assert "%" not in second
-
-
-def test_headline_says_that_targets_are_unknown() -> None:
-    assert "not known" in headline_of(fit_result(known=False))[2]
 
 
 def test_a_value_outside_the_table_range_is_remarked() -> None:

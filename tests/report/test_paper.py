@@ -58,7 +58,7 @@ def test_every_figure_is_there_and_what_is_not_is_said(drawn):
 def test_every_figure_and_table_is_written_in_two_ways(written):
     stems = ["fig13", "fig15", "fig17"]
     names = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
-    tables = {f"{stem}.{kind}" for stem in ("table1", "fits") for kind in ("csv", "md")}
+    tables = {f"{stem}.{kind}" for stem in ("table1", "fits", "values") for kind in ("csv", "md")}
     assert set(written) == names | tables | {"paper.html"}
     assert written["fig13.png"].startswith(b"\x89PNG") and b"<svg" in written["fig13.svg"]
 

@@ -25,6 +25,7 @@ POINT = parameters.nominal_values() | {
     "box_alpha": 0.95,
     "box_beta": 0.205,
     "density": 1.39,
+    "drift_velocity_scale": 1.01,
     "shift_x": 0.01,
     "shift_y": -0.02,
     "shift_z": 0.05,
@@ -34,6 +35,7 @@ NAMES = tuple(POINT)
 #: Smallest steps, relative to the value; of the shifts [cm]. The others are 4 to 256 times as long.
 STEP = dict.fromkeys(NAMES, 1e-6) | {
     "electric_field": 1e-7,
+    "drift_velocity_scale": 1e-7,
     "electron_lifetime": 1e-5,
     "longitudinal_diffusion": 1e-5,
     "shift_x": 1e-7,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.detector.pixels import PixelConstants
 from pipeline.simulate.model import SimulatedHits
 from pipeline.simulate.noise import NoiseLevels
 from pipeline.simulate.observe import PixelObservables, hits_table, observables_of_hits, observables_of_simulation
@@ -17,7 +18,9 @@ READOUT = MODULE0.readout
 def made_up(charge: list[float], time: list[float]) -> SimulatedHits:
     n = len(charge)
     zero = np.zeros(n, dtype=np.int64)
-    return SimulatedHits(zero, np.arange(n), zero, np.array(time, dtype=float), np.array(charge, dtype=float))
+    charges, channel = np.array(charge, dtype=float), np.arange(n)
+    adc = PixelConstants.nominal(MODULE0).adc(charges, channel)
+    return SimulatedHits(zero, channel, zero, np.array(time, dtype=float), charges, adc)
 
 
 def table(hits: SimulatedHits, *, integer: bool) -> Hits:

@@ -62,7 +62,7 @@ def test_the_information_is_the_sum_over_a_fine_grid_of_outcomes() -> None:
 
 
 def information_on_a_grid(model: ForwardModel, data: Observables) -> np.ndarray:
-    """Every chain, step by step: probabilities of 2000 time bins, scores at their middles."""
+    """Every chain, step by step: probabilities of 4000 time bins, scores at their middles."""
     plan = model.plan(VALUES)
     charges = model.charges(plan, (0, len(plan.event)), model.complete(VALUES), CALIBRATED)
     total, d_total = (t.numpy() for t in charges.total_with_derivatives())
@@ -73,7 +73,7 @@ def information_on_a_grid(model: ForwardModel, data: Observables) -> np.ndarray:
         for time in (*hits.time[hits.pixel == pixel], None):
             silent, d_silent = (7000 - total[pixel] + reset) / 900, (d_reset - d_total[pixel]) / 900
             found += np.outer(d_silent, d_silent) * np.exp(2 * norm.logpdf(silent) - norm.logcdf(silent))
-            edges = np.linspace(max(own.min() - 12, armed), max(own.max() + 14, armed + 1), 2001)
+            edges = np.linspace(max(own.min() - 12, armed), max(own.max() + 14, armed + 1), 4001)
             q, *_ = evaluated(charges, pixel, edges)
             probability = -np.diff(norm.cdf((7000 - q + reset) / 900))
             middle = 0.5 * (edges[1:] + edges[:-1])

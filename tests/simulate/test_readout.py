@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtr
 
 from pipeline import parameters
 from pipeline.detector.geometry import DetectorGeometry
@@ -197,3 +198,44 @@ def test_noise_of_the_comparator_makes_pixels_just_below_the_threshold_fire() ->
 
     assert len(quiet.time) == 0
     assert len(np.unique(noisy.event)) > 0.9 * n
+
+
+@pytest.mark.parametrize("below", [2.0, 3.0])
+def test_early_triggers_on_a_plateau_are_as_rare_as_the_noise_makes_them(below: float) -> None:
+    """A pixel whose charge stays `below` widths under the threshold: the comparator fires with the Gaussian probability
+    of every tick, in 2000 events, counted over the first and the second half of the ticks (binomial, 4 sigma).
+    """
+    n, width = 2000, 250.0
+    place = np.tile([0.5 * PITCH, MODULE0.y_range[0] + 100.5 * PITCH, 10.0], (n, 1))
+    faint = deposits(place, place + np.array([0.0, 0.0, 1e-4]), dedx=2.1, energy=0.2, event=np.arange(n))
+    total = float(in_one_block(model(faint.take(np.arange(1)))).total().max())
+    simulation = model(faint.replace(dE=faint.dE * (READOUT.threshold - below * width) / total))
+    plan, charges = simulation.plan(NOMINAL), in_one_block(simulation)
+    trigger = simulation._trigger(plan, (0, len(plan.event)), Noise(NoiseLevels(0.0, 0.0, width), 6))
+    looked: list[int] = []
+    assert trigger.comparator is not None
+    draw = trigger.comparator
+
+    def counted(pixel: torch.Tensor, ticks: int) -> torch.Tensor:
+        looked.append(ticks)
+        return draw(pixel, ticks)
+
+    hits = read_out(charges, replace(trigger, comparator=counted))
+    main = int(charges.total().argmax())
+    start, _ = windows(charges, charges.total(), trigger.lowest(charges.total()), READOUT.clock)
+    phase = plan.time[main] % READOUT.clock
+    first = np.floor((float(start[main]) + phase) / READOUT.clock) * READOUT.clock - phase
+    time = first + np.arange(looked[0]) * READOUT.clock
+    charge = charges.evaluate(torch.full((len(time),), main), torch.tensor(time))[0].numpy()
+    fires = ndtr((charge - READOUT.threshold) / width)
+    survives = np.cumprod(1 - fires)
+    half = len(time) // 2
+    expected = 1 - survives[half - 1], survives[half - 1] - survives[-1]
+    of_first = hits.time[hits.order == 0].numpy()
+    found = np.count_nonzero(of_first < time[half] - 1e-9), np.count_nonzero(of_first >= time[half] - 1e-9)
+
+    assert len(set(looked)) == 1 and charge[half] == pytest.approx(READOUT.threshold - below * width, abs=1.0)
+    ticks = (of_first - time[0]) / READOUT.clock
+    np.testing.assert_allclose(ticks, np.round(ticks), rtol=0, atol=1e-6)
+    for count, share in zip(found, expected, strict=True):
+        assert abs(count - n * share) < 4 * np.sqrt(n * share * (1 - share))

@@ -6,6 +6,7 @@ rule fit:
         segments=of_sample(INPUT_FILE),
         hits=rules.simulate.output.hits,
         detector=DETECTOR_FILE,
+        pixels=PIXELS_FILE,
     output:
         fit=of_sample("{target}", "{method}", "fit.h5"),
         summary=of_sample("{target}", "{method}", "fit.json"),

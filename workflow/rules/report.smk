@@ -21,6 +21,7 @@ rule report:
         # Before the cuts, which tear tracks.
         sample=of_sample(DATA_FILE),
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
+        studies=figures_on_page,
         detector=DETECTOR_FILE,
     output:
         page=report(
@@ -51,7 +52,8 @@ rule report:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " --sample {input.sample:q} {output.page:q} --fits {input.fits:q} --timings {params.timings:q}"
+        " --sample {input.sample:q} {output.page:q} --fits {input.fits:q} --studies {input.studies:q}"
+        " --timings {params.timings:q}"
         " --versions {params.versions:q} --record {params.record:q} > {log:q} 2>&1"
 
 

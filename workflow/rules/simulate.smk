@@ -5,6 +5,7 @@ rule simulate:
     input:
         segments=rules.select.output.segments,
         detector=DETECTOR_FILE,
+        pixels=PIXELS_FILE,
     output:
         hits=of_sample("{target}", "hits.h5"),
     log:

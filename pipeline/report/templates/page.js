@@ -7,12 +7,28 @@ const config = {
   modeBarButtons: [["toImage", "resetCameraDefault3d"]],
 };
 const shown = new Map();
+// Figures in folded parts have no size yet: they are drawn when they are first seen.
+const folded = new Map();
 
 for (const script of document.querySelectorAll("script[data-figure]")) {
   const figure = JSON.parse(script.textContent);
   const box = document.getElementById(script.dataset.figure);
-  shown.set(box, Plotly.newPlot(box, figure.data, figure.layout, {...config, displayModeBar: "scene" in figure.layout}));
+  const draw = () => {
+    shown.set(box, Plotly.newPlot(box, figure.data, figure.layout, {...config, displayModeBar: "scene" in figure.layout}));
+  };
+  const fold = box.closest("details");
+  if (fold && !fold.open) folded.set(box, draw);
+  else draw();
 }
+
+function drawUnfolded() {
+  for (const [box, draw] of folded) {
+    if (!box.closest("details").open) continue;
+    folded.delete(box);
+    draw();
+  }
+}
+for (const part of document.querySelectorAll("details")) part.addEventListener("toggle", drawUnfolded);
 
 // A canvas of WebGL comes out empty on paper: keep a picture of the scene for it.
 for (const box of shown.keys()) {
@@ -88,5 +104,6 @@ unfold();
 // Paper cannot be unfolded.
 addEventListener("beforeprint", () => {
   for (const box of document.querySelectorAll("#results details, #cost details")) box.open = true;
+  drawUnfolded();
   for (const box of shown.keys()) Plotly.Plots.resize(box);
 });
