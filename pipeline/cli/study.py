@@ -76,14 +76,18 @@ def main(args: argparse.Namespace) -> None:
 def _kept(args: argparse.Namespace, study: Study, config: Config) -> KeptAnswers:
     """The answers that an interrupted run of the same study, settings and inputs found."""
     from ..config.load import config_slice
-    from ..storage.detector import detector_path
     from ..storage.kept_answers import KeptAnswers
     from ..storage.provenance import Provenance
+    from .common import detector_files
 
-    settings = config_slice(config, *study.sections)
+    settings = config_slice(config, *study.sections, f"study.{study.name}")
+    known = config.known_methods
+    settings["methods"] = {
+        n: known[n].model_dump(mode="json") for n in config.study.methods_of(study.name) if n in known
+    }
     # How the work is shared out changes no answer.
     for name in ("threads", "memory_limit_mib"):
         settings.get("simulate", {}).pop(name, None)
-    inputs = {"segments": args.segments, "detector": detector_path(config.detector.file)}
+    inputs = {"segments": args.segments, **detector_files(config)}
     provenance = Provenance.of(f"study {study.name}", settings, inputs=inputs, module=study.module)
     return KeptAnswers(args.output, provenance)

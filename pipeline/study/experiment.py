@@ -39,7 +39,7 @@ class Experiment(Protocol):
         ...
 
     def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
-        """The fit of a method, called `name`, to data at a target."""
+        """The fit of a method, called `name`, to data at a target, with its uncertainty."""
         ...
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
@@ -81,7 +81,7 @@ class PixelExperiment:
 
     def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
         """See `Experiment.fit`."""
-        return fit_hits(self.model, data, method, name, target=target, seed=seed)
+        return fit_hits(self.model, data, method, name, target=target, seed=seed, noisy=True)
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
         """See `Experiment.normal_scores`: of times `t`, and of charges given the times `q`."""

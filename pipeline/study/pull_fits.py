@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..config.models import Method
+from ..config.models import Method, Uncertainty
 from ..errors import FitError, ModelRangeError
 from ..parameters import table
-from ..tables import FitResult, Observables, Uncertainty
+from ..tables import FitResult, Observables
 from .experiment import Experiment, noise_seed
 
 
@@ -44,9 +44,9 @@ class PullFits:
         name, target = list(self.targets.items())[job.target]
         told: dict[str, Any] = {"target": name, "draw": job.draw}
         held = {n: share * target.get(n, table()[n].nominal) for n, share in self.hold.items()}
-        method = self.method.model_copy(
-            update={"free": self.free, "fixed": {**self.method.fixed, **held}, "initial": {}, "starts": 1}
-        )
+        once = {"free": self.free, "fixed": {**self.method.fixed, **held}, "initial": {}, "starts": 1}
+        # Pulls take the expected information; differences of gradients would cost more than the fit.
+        method = self.method.model_copy(update={**once, "uncertainty": Uncertainty(observed=False)})
         data = self.experiment.data(target, noise_seed(self.seed, job.target, job.draw))
         try:
             result = self.experiment.fit(method, self.name, data, target, self.seed)
@@ -55,9 +55,6 @@ class PullFits:
         values = {p.name: p.value for p in result.parameters if p.free}
         told |= {"converged": result.converged, "status": result.status, "iterations": result.iterations}
         told |= {"hits": len(data), "outliers": int(result.diagnostics["unmatched_data"]), "values": values}
-        objective = self.experiment.objective(method, data)
-        if result.uncertainty is None and hasattr(objective, "information"):
-            result = _informed(result, objective.information({**method.fixed, **values}, self.free), self.free)
         told |= _pulls(result, values, target)
         return {**told, "scores": self._scores(data, {**method.fixed, **values})}
 
@@ -97,9 +94,3 @@ def _pulls(result: FitResult, values: Mapping[str, float], target: Mapping[str, 
         "pulls": dict(zip(found.names, unit.tolist(), strict=True)),
         "distance": float(unit @ np.linalg.solve(covariance / np.outer(sigma, sigma), unit)),
     }
-
-
-def _informed(result: FitResult, information: Any, names: tuple[str, ...]) -> FitResult:
-    covariance = np.linalg.inv(information)
-    none = np.zeros(0)
-    return replace(result, uncertainty=Uncertainty("expected information", names, covariance, none, none))

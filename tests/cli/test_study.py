@@ -70,10 +70,23 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_bytes(study: Any, capsy
     assert {p.name for p in output.parent.iterdir()} == {"muon.h5", "pulls.json"}
 
 
-def test_other_settings_begin_anew_but_another_number_of_threads_does_not(study: Any) -> None:
+OTHERS = {
+    "the seed": {"seed": 2},
+    "a setting of the study": {"study": {"pulls": {"targets": 2, "draws": 4}}},
+    "its method": {"methods": {"likelihood": {"objective": "likelihood", "optimiser": "fisher_scoring", "starts": 2}}},
+    "the noise": {"readout": {"noise": {"reset_electrons": 800}}},
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_other_settings_begin_anew(study: Any, change: dict[str, Any]) -> None:
     study(Fits(last=4))
-    _, _ = study(others := Fits(last=1), {**CONFIG, "seed": 2})
-    assert len(others.jobs) == 1
+    status, _ = study(others := Fits(), {**CONFIG, **change})
+    assert status == 0 and len(others.jobs) >= 6
+
+
+def test_how_work_is_shared_out_and_what_other_studies_do_is_no_reason_to(study: Any) -> None:
     study(Fits(last=4))
-    status, _ = study(same := Fits(), {**CONFIG, "simulate": {"threads": 1, "memory_limit_mib": 2000.0}})
+    changes = {"simulate": {"threads": 1, "memory_limit_mib": 2000.0}, "methods": {"mine": {}}}
+    status, _ = study(same := Fits(), {**CONFIG, **changes})
     assert status == 0 and len(same.jobs) == 2

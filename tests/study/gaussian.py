@@ -55,7 +55,7 @@ class GaussianExperiment:
         return Likelihood(GaussianModel(self.chamber, self.stated), data)
 
     def fit(self, method: Method, name: str, data: Observables, target: Mapping[str, float], seed: int) -> FitResult:
-        return fit(self.objective(method, data), method, name, target=target, seed=seed, extra={})
+        return fit(self.objective(method, data), method, name, target=target, seed=seed, extra={}, noisy=True)
 
     def normal_scores(self, data: Observables, values: Mapping[str, float]) -> Mapping[str, Floats]:
         charge, time = ((data.values - self.chamber.observe(values).values) / (self.stated * NOISE)).T
