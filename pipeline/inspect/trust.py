@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -44,16 +44,13 @@ CHI2_OFF, CHI2_SIGMAS = 0.2, 5.0
 class Facts:
     """What is known of a fit besides its result.
 
-    `noisy`: whether its data carry electronics noise; `objective`, and whether hits near the threshold were left out
-    of it (`masked`); widths of the noise [electrons] by name, of the data and as the fit assumed them. None or empty:
-    not known.
+    `noisy`: whether its data carry electronics noise (None: not known); `objective` (empty: not known), and whether
+    hits near the threshold were left out of it (`masked`).
     """
 
     noisy: bool | None = None
     objective: str = ""
     masked: bool = False
-    data_noise: Mapping[str, float] = field(default_factory=dict)
-    fit_noise: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,19 +90,11 @@ def facts_of(provenance: Mapping[str, Any]) -> Facts:
         noisy if isinstance(noisy, bool) else None,
         str(method.get("objective", "")),
         isinstance(masked, (int, float)) and masked > 0,
-        _widths(data),
-        _widths(config),
     )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _widths(section: Mapping[str, Any]) -> dict[str, float]:
-    """Widths of the noise under the settings of a readout."""
-    noise = _mapping(_mapping(section.get("readout")).get("noise"))
-    return {k: float(v) for k, v in noise.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
 
 
 def judge(result: FitResult, facts: Facts) -> Trust:
@@ -157,14 +146,6 @@ def _noise(r: FitResult, facts: Facts) -> Iterator[Reason]:
     if facts.noisy is False:
         text = "the uncertainties are those of noise, which the data do not carry"
         yield Reason("care", "data without noise", text, "simulate data with noise, or fit with gauss_newton")
-    differ = [
-        f"{k.removesuffix('_electrons')} noise {facts.data_noise[k]:g} and {facts.fit_noise[k]:g} electrons"
-        for k in facts.data_noise
-        if k in facts.fit_noise and facts.data_noise[k] != facts.fit_noise[k]
-    ]
-    if differ and facts.noisy is not False:
-        text = f"data and fit have different noise ({_and(differ)}), which biases the values"
-        yield Reason("care", "other noise in the fit than in the data", text, "set readout.noise to that of the data")
     if facts.noisy and facts.objective == "matched_residuals" and not facts.masked:
         text = "hits near the threshold pull a fit of residuals to one side when there is noise"
         yield Reason(
@@ -255,7 +236,7 @@ def _pulls(r: FitResult, facts: Facts) -> Iterator[Reason]:
         worst = max(off, key=lambda pair: pair[0], default=None)
         if worst is not None and worst[0] > FAR_OFF and facts.noisy is False:
             text = f"{_symbol(worst[1].name)} is {percent(worst[0])} off its target, which noise does not explain"
-            yield Reason("care", "distance to the target", text, "look at what differs between data and simulation")
+            yield Reason("care", "distance to the target", text, _look(facts))
         return
     pulls = joint(r)
     if pulls is None:
@@ -265,9 +246,16 @@ def _pulls(r: FitResult, facts: Facts) -> Iterator[Reason]:
         where = _and([_symbol(name) for name in pulls.direction])
         together = f", most of all {where}{' together' if len(pulls.direction) > 1 else ''}"
         text = f"the values are farther from their targets than the uncertainties allow{together} ({told})"
-        yield Reason("care", FAR_PULLS, text, "look at what differs between data and simulation")
+        yield Reason("care", FAR_PULLS, text, _look(facts))
     else:
         yield Reason("good", "pulls", f"the targets are where the uncertainties say ({told})")
+
+
+def _look(facts: Facts) -> str:
+    """What to do about values that are too far from their targets."""
+    if facts.noisy and facts.objective not in ("likelihood", ""):
+        return "fit with the method likelihood, which knows the noise"
+    return "look at what differs between data and simulation"
 
 
 def in_words(pulls: Joint) -> str:
@@ -310,24 +298,30 @@ def _remarks(r: FitResult, facts: Facts) -> Iterator[Reason]:
         yield Reason("care", "remarks of the fit", f"the fit remarks “{text.rstrip('.')}”", "see what it says")
 
 
-def _together(r: FitResult, facts: Facts) -> Iterator[Reason]:
-    """Values that are known well only together: no fault, but not to be forgotten."""
+def _weakest(r: FitResult, facts: Facts) -> Iterator[Reason]:
+    """The value that is known least, and those that are known well only together: no fault, but not to be forgotten."""
     known = r.uncertainty
     if known is None or not np.isfinite(known.covariance).all():
         return
+    shares = relative(r, known)
+    if shares:
+        least = max(shares, key=lambda name: shares[name])
+        yield Reason("good", "least known", f"the least known is {_symbol(least)}, to {percent(shares[least])}")
     correlation = known.correlation
     pairs = sorted(
-        ((i, j) for i in range(len(known.names)) for j in range(i) if abs(correlation[i, j]) > CORRELATED),
-        key=lambda pair: -abs(correlation[pair]),
+        ((i, j) for i in range(len(known.names)) for j in range(i)), key=lambda pair: -abs(correlation[pair])
     )
-    for i, j in pairs[:2]:
+    strong = [pair for pair in pairs if abs(correlation[pair]) > CORRELATED]
+    for i, j in strong[:2] or pairs[:1]:
         names = f"{_symbol(known.names[j])} and {_symbol(known.names[i])}"
-        text = f"{names} are known well only together (correlation {signed(correlation[i, j])})"
+        text = f"the largest correlation is {signed(correlation[i, j])}, of {names}"
+        if strong:
+            text = f"{names} are known well only together (correlation {signed(correlation[i, j])})"
         yield Reason("good", "correlations", text)
 
 
 _CHECKS: tuple[Callable[[FitResult, Facts], Iterator[Reason]], ...] = (
-    _outcome, _noise, _hits, _chi2, _known, _pulls, _places, _remarks, _together,
+    _outcome, _noise, _hits, _chi2, _known, _pulls, _places, _remarks, _weakest,
 )  # fmt: skip
 
 
@@ -346,6 +340,8 @@ def percent(share: float) -> str:
 def signed(correlation: float) -> str:
     """A correlation to two decimals, to more where it is nearer to 1 than they show."""
     text = f"{correlation:.2f}"
+    if not float(text):
+        return "0.00"
     if abs(float(text)) < 1:
         return text
     return f"{correlation:.0f}" if abs(correlation) > 1 - 1e-9 else f"{correlation:.4f}"

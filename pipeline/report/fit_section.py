@@ -60,7 +60,7 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
         "length": f"{words.count(length)} cm" if length is not None else "–",
         "largest": _largest(*largest) if largest else None,
         "largest_name": Markup(words.symbol(parameter_of(largest[0]))) if largest else None,
-        "parameters": [_row(p) for p in result.parameters],
+        "parameters": [_row(p, _missing(result)) for p in result.parameters],
         "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
         "files": list(fit.files.items()),
         "h5": fit.files.get("fit.h5", ""),
@@ -90,10 +90,17 @@ def _unmatched(fit: Fit) -> str:
     return words.count(sum(last)) if last and np.all(np.isfinite(last)) else "–"
 
 
-def _row(fitted: FittedParameter) -> dict[str, Any]:
+def _missing(result: FitResult) -> str:
+    """Why a parameter that was fitted has no uncertainty."""
+    if result.uncertainty is not None:
+        return "the data do not hold it"
+    return "not estimated: no noise model" if result.converged else "not estimated: no convergence"
+
+
+def _row(fitted: FittedParameter, missing: str) -> dict[str, Any]:
     parameter = parameter_of(fitted)
     error, off = relative_error(fitted), pull(fitted)
-    known = "not estimated: no noise model" if fitted.free else "–"
+    known = missing if fitted.free else "–"
     if fitted.uncertainty is not None:
         known = words.relative(fitted) or "–"
     shown = {"initial": fitted.initial, "fitted": fitted.value, "target": fitted.target}

@@ -44,6 +44,8 @@ def headline(fits: Sequence[Fit]) -> Headline:
     if not usable:
         return Headline("bad", (first, second))
     verdict, third = _trust(usable)
+    if len(usable) < len(fits):
+        third = f"Of the converged {'fit' if len(usable) == 1 else 'fits'}: {third[0].lower()}{third[1:]}"
     return Headline(verdict if len(usable) == len(fits) else "mixed", (first, second, third))
 
 

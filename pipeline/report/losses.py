@@ -16,6 +16,8 @@ from .outcome import Fit, distance_history, largest_error
 
 #: What each objective makes small.
 LOSSES: Mapping[str, str] = {
+    "likelihood": "Minus the logarithm of the probability of what every pixel recorded, and of pixels that recorded "
+    "nothing, with the noise of the electronics in it: the one that also tells how well the values are known.",
     "matched_residuals": "Every simulated hit is compared with the recorded hit of the same event, pixel and order: "
     "differences of charge and time, squared where small and counting less where large.",
     "soft_dtw": "The charges and times of the hits of an event, ordered by place, are aligned with the recorded ones, "
@@ -32,6 +34,8 @@ LOSSES: Mapping[str, str] = {
 
 #: How each optimiser makes it small.
 OPTIMISERS: Mapping[str, str] = {
+    "fisher_scoring": "Residuals of matched hits first lead near; from there steps on all pixels at once, as long as "
+    "the information in the data says.",
     "levenberg_marquardt": "Steps on all hits at once, from derivatives of every one, damped where needed.",
     "adam": "Many small steps along the gradient, of one batch of tracks at a time.",
 }
@@ -134,9 +138,14 @@ def distance_by_seconds(fits: Sequence[Fit], timings: Sequence[Timing]) -> Figur
 
 
 def objective_by_iteration(fits: Sequence[Fit]) -> Figure | None:
-    """The objective over its value at the start: units differ from loss to loss."""
+    """The objective over its value at the start: units differ from loss to loss.
+
+    Likelihoods are left out: they have no natural zero, and their fits begin with another objective.
+    """
     lines = []
     for fit in fits:
+        if settings_of(fit).get("objective") == "likelihood":
+            continue
         values = np.asarray(fit.result.history.get("objective", ()), dtype=np.float64)
         # Soft-DTW falls below zero, which has no place on a logarithmic axis.
         if len(values) and np.isfinite(values[0]) and (values >= 0).all():

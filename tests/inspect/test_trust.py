@@ -42,7 +42,24 @@ def test_a_good_fit_is_trusted_and_the_sentence_says_why() -> None:
     assert trust.sentence.startswith("These values can be trusted within their uncertainties: the fit converged;")
     assert "observed information and expected information agree to 3 %" in trust.sentence
     assert "A_B and k_B are known well only together (correlation 0.99)" in trust.sentence
+    share = measured_result().parameters[1].uncertainty / measured_result().parameters[1].value  # type: ignore[operator]
+    assert f"the least known is k_B, to {100 * share:.0f} %" in trust.sentence
     assert "the targets are where the uncertainties say (chi2" in trust.sentence
+
+
+def test_without_strong_correlations_the_largest_is_told() -> None:
+    assert GOOD.uncertainty is not None
+    weaker = GOOD.uncertainty.covariance.copy()
+    weaker[0, 1] = weaker[1, 0] = -0.5 * math.sqrt(weaker[0, 0] * weaker[1, 1])
+    sentence = judge(known(GOOD, covariance=weaker, others={}), LIKELIHOOD).sentence
+    assert "the largest correlation is -0.50, of A_B and k_B" in sentence
+
+
+def test_noisy_residuals_far_off_are_sent_to_the_likelihood() -> None:
+    far = measured_result(2, wider=5.0)
+    for facts, advice in ((Facts(True, "matched_residuals", masked=True), "likelihood"), (LIKELIHOOD, "what differs")):
+        (reason,) = judge(far, facts).against()
+        assert advice in reason.advice
 
 
 def test_a_fit_without_noise_anywhere_is_good_without_uncertainty() -> None:
@@ -61,10 +78,6 @@ CASES: Mapping[str, tuple[FitResult, Facts, str, str]] = {
     "noise not in the fit": (fit_result(), Facts(noisy=True), "care", "noise that is not in the fit"),
     "noise not recorded": (fit_result(), Facts(), "care", "not recorded"),
     "data without noise": (GOOD, replace(LIKELIHOOD, noisy=False), "care", "which the data do not carry"),
-    "other noise": (
-        GOOD, replace(LIKELIHOOD, data_noise={"reset_electrons": 900.0}, fit_noise={"reset_electrons": 700.0}),
-        "care", "reset noise 900 and 700 electrons",
-    ),
     "threshold": (GOOD, Facts(True, "matched_residuals"), "care", "near the threshold"),
     "outliers": (
         replace(GOOD, diagnostics={"hits_used": 97.0, "unmatched_data": 3.0}), LIKELIHOOD, "care", "3 % of the hits",
@@ -91,6 +104,9 @@ CASES: Mapping[str, tuple[FitResult, Facts, str, str]] = {
     ),
     "unusual": (
         changed(fit_result(known=False), 2, value=0.6), WITHOUT_NOISE, "care", "E = 0.6 lies outside its usual range",
+    ),
+    "remark": (
+        replace(GOOD, warnings=("Start 2 ended elsewhere.",)), LIKELIHOOD, "care", "“Start 2 ended elsewhere”",
     ),
     "held off": (
         changed(fit_result(), 1, free=False, value=0.05, target=0.06), WITHOUT_NOISE, "care", "k_B was held",
@@ -130,28 +146,17 @@ def test_one_in_ten_thousand_good_fits_may_be_doubted_for_its_pulls() -> None:
     assert verdicts.count("care") <= 1 and "bad" not in verdicts
 
 
-@pytest.mark.parametrize(
-    "record", [{}, {"config": None}, {"config": {"data": 3, "method": {"a": 1}, "readout": {"noise": [1]}}}]
-)
+@pytest.mark.parametrize("record", [{}, {"config": None}, {"config": {"data": 3, "method": {"a": 1}}}])
 def test_records_of_other_forms_tell_nothing(record: dict[str, Any]) -> None:
     assert facts_of(record) == Facts()
 
 
-def test_a_record_tells_the_noise_of_data_and_fit() -> None:
-    noise = {"enabled": True, "reset_electrons": 900.0, "sampling_electrons": 500}
-    record = {
-        "config": {
-            "data": {"noise": True, "readout": {"noise": noise}},
-            "readout": {"noise": {**noise, "reset_electrons": 800.0}},
-            "method": {"mine": {"objective": "matched_residuals", "min_charge_electrons": 11000.0}},
-        }
-    }
-    facts = facts_of(record)
-    assert (facts.noisy, facts.objective, facts.masked) == (True, "matched_residuals", True)
-    assert facts.data_noise == {"reset_electrons": 900.0, "sampling_electrons": 500.0}
-    assert facts.fit_noise["reset_electrons"] == 800.0
+def test_a_record_tells_noise_objective_and_mask() -> None:
+    method = {"mine": {"objective": "matched_residuals", "min_charge_electrons": 11000.0}}
+    record = {"config": {"data": {"noise": True}, "method": method}}
+    assert facts_of(record) == Facts(True, "matched_residuals", masked=True)
 
 
 def test_shares_and_correlations_in_words() -> None:
     assert [percent(v) for v in (1.0, 0.5, 0.1, 0.031, 0.0)] == ["100 %", "50 %", "10 %", "3.1 %", "0 %"]
-    assert [signed(v) for v in (1.0, -1.0, 0.994, -0.9967, 0.0)] == ["1", "-1", "0.99", "-0.9967", "0.00"]
+    assert [signed(v) for v in (1.0, -1.0, 0.994, -0.9967, -1e-5)] == ["1", "-1", "0.99", "-0.9967", "0.00"]

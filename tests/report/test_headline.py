@@ -80,6 +80,11 @@ def test_red_beats_amber() -> None:
     assert headline(titled([Fit("b", "m", fit_result(2, converged=False))])).verdict == "bad"
 
 
+def test_trust_is_only_in_the_fits_that_converged() -> None:
+    found = headline(titled([*measured_fits(2), Fit("x", "likelihood", fit_result(3, converged=False), NOISY)]))
+    assert found.sentences[2].startswith("Of the converged fits: the values can be trusted within their uncertainties")
+
+
 def test_one_fit_speaks_for_itself() -> None:
     (fit,) = titled(measured_fits(1))
     assert headline([fit]).sentences[2] == fit.trust.sentence

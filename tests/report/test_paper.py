@@ -11,10 +11,12 @@ import pytest
 from pipeline.errors import ConfigError, FileFormatError
 from pipeline.parameters import table
 from pipeline.report import paper
-from pipeline.report.paper_fits import MIXED, MUONS, family_of, fit_rows
+from pipeline.report.paper_fits import MIXED, MUONS, VALUE_HEAD, family_of, fit_rows, parameter_curves, value_rows
 from pipeline.report.plots import thinned
+from pipeline.rounding import rounded
 from pipeline.storage.published import read_published
 from tests.report.paper_samples import paper_fits, scaling, track_lengths, write_published
+from tests.report.samples import measured_fits
 
 MUON_TRACKS = {"muons": 900.0, "electrons": 300.0}
 MIXED_TRACKS = {"muons": 300.0, "pions": 500.0, "protons": 300.0}
@@ -61,6 +63,23 @@ def test_every_figure_and_table_is_written_in_two_ways(written):
     tables = {f"{stem}.{kind}" for stem in ("table1", "fits", "values") for kind in ("csv", "md")}
     assert set(written) == names | tables | {"paper.html"}
     assert written["fig13.png"].startswith(b"\x89PNG") and b"<svg" in written["fig13.svg"]
+
+
+def test_fitted_values_stand_with_their_uncertainty_where_there_is_one():
+    fits = [replace(f, fit=measured) for f, measured in zip(paper_fits(MUONS), measured_fits(1))]
+    first = fits[0].fit.result.parameters[0]
+    fixed = replace(first, name="density", free=False)
+    known = replace(fits[0].fit.result, parameters=(*fits[0].fit.result.parameters, fixed))
+    rows = value_rows([replace(fits[0], fit=replace(fits[0].fit, result=known)), *paper_fits(MIXED, "mixed")[:1]])
+    assert len(rows) == 12, "what is held fixed is no result"
+    by_name = dict(zip(VALUE_HEAD, rows[0]))
+    assert by_name["value"] == str(rounded(first.value, first.uncertainty))
+    assert float(by_name["uncertainty [%]"]) == pytest.approx(100 * first.uncertainty / first.value, rel=0.05)
+    assert float(by_name["pull"]) == pytest.approx((first.value - first.target) / first.uncertainty, abs=0.006)
+    without = dict(zip(VALUE_HEAD, rows[6]))
+    assert "+-" not in without["value"] and without["pull"] == without["uncertainty [%]"] == ""
+    assert "one standard uncertainty" in parameter_curves(fits, [], "muons")[1]
+    assert "one standard uncertainty" not in parameter_curves(paper_fits(MUONS), [], "muons")[1]
 
 
 def test_the_same_numbers_give_the_same_bytes(written, published):
