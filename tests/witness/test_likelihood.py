@@ -99,7 +99,7 @@ def test_the_last_hit_ends_the_chain() -> None:
 @pytest.mark.parametrize("case", CHARGES)
 def test_numbers_of_hits_are_those_of_draws(case: str) -> None:
     """P(no hit) and P(one hit) from the density; draws within 3.5 standard errors."""
-    drawn, times, counts = draws(pixel(case), 4000, seed=1), np.linspace(6.0, 19.0, 201), np.arange(60.0, 200.0, 0.5)
+    drawn, times, counts = draws(pixel(case), 2500, seed=1), np.linspace(6.0, 19.0, 201), np.arange(60.0, 200.0, 0.5)
     seen = np.bincount([len(d.time) for d in drawn], minlength=4) / len(drawn)
 
     for n in (0, 1):
@@ -128,7 +128,7 @@ def goodness(expected: Floats, seen: Floats) -> float:
 def test_draws_fill_bins_as_the_density_says(case: str, hits: int) -> None:
     """Every pair of the times and charges of all hits."""
     one = pixel(case, sampling=COARSE)
-    drawn = draws(one, 6000, seed=2)
+    drawn = draws(one, 4000, seed=2)
     times, _, counts = by_hits(drawn)[hits]
     cells = cell_averages(density(one, hits, TIMES, COUNTS))
     edges_t = TIMES[0] - 0.08 + 0.32 * np.arange((len(TIMES) + 1) // 2 + 1)
@@ -164,8 +164,8 @@ def scores(case: str, drawn: list[Drawn]) -> tuple[Floats, Floats]:
 @pytest.mark.parametrize("seed", [3, 4])
 @pytest.mark.parametrize("case", CHARGES)
 def test_the_score_is_zero_on_average_and_varies_as_the_curvature_says(case: str, seed: int) -> None:
-    """Bartlett's identities, within 3.5 standard errors of 3000 draws."""
-    drawn = draws(pixel(case), 3000, seed)
+    """Bartlett's identities, within 3.5 standard errors of 2000 draws."""
+    drawn = draws(pixel(case), 2000, seed)
     score, second = scores(case, drawn)
     error = score.std(axis=0) / np.sqrt(len(drawn))
 
@@ -214,7 +214,7 @@ def test_whole_numbers_are_distributed_as_their_probabilities_say(detector: Dete
     expected = np.exp([one.log_probability(*outcome) for outcome in every])
 
     assert expected.sum() == pytest.approx(1.0, abs=2e-5)
-    assert goodness(expected * 6000, seen(draws(one, 6000, seed=5), 1.0, early, every)) > 1e-3
+    assert goodness(expected * 4000, seen(draws(one, 4000, seed=5), 1.0, early, every)) > 1e-3
 
 
 def test_probabilities_of_small_bins_tend_to_the_density() -> None:
@@ -253,7 +253,7 @@ def test_a_noisy_comparator_fires_as_its_looks_say(detector: Detector) -> None:
     expected = np.exp([one.at_looks(*outcome, one.count_probability) for outcome in every])
 
     assert expected.sum() == pytest.approx(1.0, abs=1e-6)
-    assert goodness(expected * 6000, seen(draws(one, 6000, seed=6), 1.0, 0.0, every)) > 1e-3
+    assert goodness(expected * 4000, seen(draws(one, 4000, seed=6), 1.0, 0.0, every)) > 1e-3
 
 
 def test_a_density_at_looks_sums_to_the_probability() -> None:
