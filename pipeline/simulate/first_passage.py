@@ -10,7 +10,7 @@ since the crossing fixes r, and sampling noise u ~ N(0, sigma_u) adds to the rec
 the end of the hold of the *recorded* hit before. No further hit has the probability Phi((threshold - Q(inf) +
 Q_reset) / sigma_r). Where a pixel re-arms above its threshold it fires at once, with r anywhere above it.
 Data in whole ticks and counts (`tick` > 0) have the integral over both bins; where in its tick a hit was decides where
-the next begins, so the chain is summed over `CELLS` cells of every tick (the forward algorithm of hidden Markov
+the next begins, so the chain is summed over `NODES` places in every tick (the forward algorithm of hidden Markov
 models).
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,8 +29,8 @@ from .gaussian import log_below, log_between, log_density
 OUTLIER_RATE = 1e-6
 #: An outlier has any time within this long [us] with equal probability.
 OUTLIER_TIME = 1000.0
-#: Cells in which the place of a hit within its clock tick is followed.
-CELLS = 8
+#: Nodes (Gauss-Legendre) by which the place of a hit within its clock tick is followed.
+NODES = 6
 #: A current below this [electrons/us] counts as this, and tells nothing: smaller ones are rounding of the response
 #: table on plateaus of the charge. Over 10 us on a plateau that is 0.01 of the width of the noise.
 SMALLEST_CURRENT = 1.0
@@ -172,41 +173,54 @@ def _ended(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
 def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     n = len(c.pixel)
     threshold = c.threshold[c.pixel]
-    edges = torch.linspace(0, 1, CELLS + 1, dtype=q.total.dtype, device=q.total.device)
-    crossing = _within_tick(q.crossing, q.current, n, c.tick, edges)
-    end = _within_tick(q.end, q.end_current, n, c.tick, edges)
-    reset = _within_tick(q.end, q.end_current, n, c.tick, 0.5 * (edges[1:] + edges[:-1]))
+    nodes, weights = (v.to(q.total) for v in _NODES)
+    crossing, current = _within_tick(q.crossing, q.current, n, c.tick, nodes)
+    end, _ = _within_tick(q.end, q.end_current, n, c.tick, nodes)
     mean = threshold[:, None] + end - crossing
-    # The mean charge runs through a cell: taken at its middle, with the width of what it runs through.
-    width = torch.sqrt(c.sampling**2 + (mean[:, 1:] - mean[:, :-1]) ** 2 / 12)
-    middle = 0.5 * (mean[:, 1:] + mean[:, :-1])
-    recorded = log_between((c.low[:, None] - middle) / width, (c.high[:, None] - middle) / width)
+    recorded = log_between((c.low[:, None] - mean) / c.sampling, (c.high[:, None] - mean) / c.sampling)
+    arrival = current.clamp(min=SMALLEST_CURRENT).log() + (weights * c.tick).log() - math.log(c.reset)
     unexplained = math.log(OUTLIER_RATE / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
-    # Where in its tick each hit was, given everything up to it: log-probabilities of the cells.
-    place = torch.full_like(middle, -math.log(CELLS))
+    # Where in its tick each hit was, given everything up to it: log-probabilities of the nodes.
+    anywhere = weights.log()
+    place = anywhere.expand(n, -1)
     hits, explained = torch.zeros_like(c.low), torch.ones_like(c.low)
     order = c.orders()
     for k in range(int(order.max()) + 1 if n else 0):
         i = torch.nonzero(order == k).flatten()
         row = c.previous[i].clamp(min=0)
         # Before the first hit nothing was collected, wherever.
-        before = reset[row] if k else torch.zeros_like(reset[row])
+        before = end[row] if k else torch.zeros_like(end[row])
         z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
-        crossed = torch.logsumexp(place[row][:, :, None] + log_between(z[:, :, 1:], z[:, :, :-1]), dim=1) + recorded[i]
+        crossed = torch.logsumexp(place[row][:, :, None] + log_density(z), dim=1) + (arrival + recorded)[i]
         crossed = crossed + math.log1p(-OUTLIER_RATE)
-        cells = torch.logaddexp(crossed, (unexplained[c.pixel[i]] - math.log(CELLS))[:, None])
-        total = torch.logsumexp(cells, dim=1)
+        found = torch.logaddexp(crossed, unexplained[c.pixel[i], None] + anywhere)
+        total = torch.logsumexp(found, dim=1)
         hits = hits.index_copy(0, i, total)
         explained[i] = torch.exp(torch.logsumexp(crossed, dim=1) - total).detach()
-        place = place.index_copy(0, i, cells - total[:, None])
-    x = (c.threshold[:, None] - q.total[:, None] + c.last_of(reset, 0.0)) / c.reset
-    ends, ended = _ended(c, torch.logsumexp(c.last_of(place, -math.log(CELLS)) + log_below(x), dim=1))
+        place = place.index_copy(0, i, found - total[:, None])
+    x = (c.threshold[:, None] - q.total[:, None] + c.last_of(end, 0.0)) / c.reset
+    last = c.last_of(place, 0.0)
+    last = torch.where((c.last < 0)[:, None], anywhere, last)
+    ends, ended = _ended(c, torch.logsumexp(last + log_below(x), dim=1))
     return LogProbability(hits, ends, explained, ended)
 
 
-def _within_tick(charge: Tensor, current: Tensor, n: int, tick: float, place: Tensor) -> Tensor:
-    """`(n, places)` charge at fractions `place` of a tick, by the cubic through charge and current at both its ends."""
+def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
+    place, weight = np.polynomial.legendre.leggauss(count)
+    return torch.from_numpy((place + 1) / 2), torch.from_numpy(weight / 2)
+
+
+#: Places in a clock tick, as fractions of it, and the shares that they stand for.
+_NODES = _gauss_legendre(NODES)
+
+
+def _within_tick(charge: Tensor, current: Tensor, n: int, tick: float, place: Tensor) -> tuple[Tensor, Tensor]:
+    """`(n, places)` charge and current at fractions `place` of a tick, by the cubic through charge and current at both
+    its ends."""
     a, b = charge[:n, None], charge[n:, None]
     ia, ib = tick * current[:n, None], tick * current[n:, None]
-    s = place
-    return (1 + 2 * s) * (1 - s) ** 2 * a + s * (1 - s) ** 2 * ia + s**2 * (3 - 2 * s) * b + s**2 * (s - 1) * ib
+    s, square = place, place**2
+    rise = b - a
+    value = a + ia * s + (3 * rise - 2 * ia - ib) * square + (ia + ib - 2 * rise) * square * s
+    slope = (ia + 2 * (3 * rise - 2 * ia - ib) * s + 3 * (ia + ib - 2 * rise) * square) / tick
+    return value, slope

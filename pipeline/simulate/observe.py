@@ -123,7 +123,7 @@ def hits_table(
     if integer_adc:
         adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
         # A time on a clock tick is that tick, on whichever side rounding left it.
-        time = np.floor(time / readout.clock + 1e-3) * readout.clock
+        time = np.floor(time / readout.clock + 1e-6) * readout.clock
     x, y = geometry.pixel_centre(pixel_x, pixel_y)
     return Hits(
         event_id=simulated.event,
