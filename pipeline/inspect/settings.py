@@ -53,7 +53,7 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
     found += _tried("targets", lambda: target_values(config))
     for name in run:
         found += _tried("method", lambda name=name: check_method(run[name], name))  # type: ignore[misc]
-        found += _method(run[name], name)
+        found += [*_method(run[name], name), *_noise(config, run[name], name)]
     found += _tried("study", lambda: study_names(config))
     found += [*_cuts(config), *_ranges(config), *_unused(config)]
     # The same mistake may be met on two ways.
@@ -185,6 +185,16 @@ def _cuts(config: Config) -> Iterator[Finding]:
             yield Finding("note", "little_track", text)
 
 
+def _noise(config: Config, method: Method, name: str) -> Iterator[Finding]:
+    """Whether a method expects the noise that simulated data have."""
+    if method.objective == "likelihood" and not config.readout.noise.enabled:
+        text = f"methods.{name}: a likelihood of noise, and data without noise (readout.noise.enabled is false)."
+        yield Finding("warning", "no_noise", text)
+    if config.readout.noise.enabled and not method.for_noise:
+        text = f"methods.{name}: knows of no noise, but the data have it: hits near the threshold bias the fit."
+        yield Finding("note", "noise_not_known", text)
+
+
 def _unused(config: Config) -> Iterator[Finding]:
     """Settings that the chosen scenario passes over."""
     defaults = Config()
@@ -204,7 +214,10 @@ def _unused(config: Config) -> Iterator[Finding]:
             if not used and getattr(method, setting) != getattr(plain, setting):
                 yield Finding("note", "unused", f"methods.{name}.{setting}: not used; it is for {by}.")
     noise = config.readout.noise
-    if not noise.enabled and noise != defaults.readout.noise:
+    widths = noise.model_copy(update={"enabled": True})
+    if not (noise.enabled or any(config.known_methods[name].for_noise for name in methods(config))) and (
+        widths != defaults.readout.noise
+    ):
         yield Finding("note", "unused", "readout.noise: its widths are not used, as readout.noise.enabled is false.")
     for name, sample in samples(config).items():
         for key in ("engine", "generator", "transport"):

@@ -35,14 +35,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def simulate(folder: Path, name: str, config: dict[str, object]) -> int:
-    setting = ["--set", "electric_field=0.51", "birks_ab=0.82"]
+    setting = ["--no-noise", "--set", "electric_field=0.51", "birks_ab=0.82"]
     return run(
         ["simulate", "--config-json", json.dumps(config), str(folder / "segments.h5"), str(folder / name), *setting]
     )
 
 
 def fit(folder: Path, out: Path, config: dict[str, object]) -> int:
-    method = {"methods": {"m": {"free": ["birks_ab", "electric_field"]}}}
+    how = {"objective": "matched_residuals", "optimiser": "levenberg_marquardt"}
+    method = {"methods": {"m": {**how, "free": ["birks_ab", "electric_field"]}}}
     given = ["--segments", str(folder / "segments.h5"), "--hits", str(folder / "hits.h5")]
     return run(["fit", "--config-json", json.dumps({**config, **method}), str(out), *given])
 

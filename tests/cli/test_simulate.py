@@ -47,7 +47,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object, config: dict
 
 def test_hits_are_in_the_detector_and_say_what_made_them(segments, tmp_path, capsys):
     out = tmp_path / "hits.h5"
-    assert simulate(segments, out, "--set", "birks_ab=0.83", "electron_lifetime=1500") == 0
+    assert simulate(segments, out, "--no-noise", "--set", "birks_ab=0.83", "electron_lifetime=1500") == 0
     hits, geometry = read_hits(out), load_geometry("module0")
     assert f"{out}: {len(hits)} hits from" in capsys.readouterr().err
     assert len(hits) > 100
@@ -85,7 +85,7 @@ def test_infinite_lifetime_is_the_limit_of_long_ones(segments, tmp_path):
 
 
 def test_noise_is_switched_by_the_option_else_by_the_configuration(segments, tmp_path):
-    on, off = {"readout": {"noise": {"enabled": True}}}, {}
+    on, off = {}, {"readout": {"noise": {"enabled": False}}}
     runs = {
         "plain": (off, []),
         "plain_anyway": (on, ["--no-noise"]),
@@ -114,7 +114,7 @@ def test_size_of_the_noise_is_that_of_the_configuration(segments, tmp_path):
     """Sampling noise alone moves no time; its width is 500 electrons to 3 standard errors."""
     levels = {"readout": {"noise": {"reset_electrons": 0.0, "sampling_electrons": 500.0}}}
     assert simulate(segments, tmp_path / "noisy", "--noise", config=levels) == 0
-    assert simulate(segments, tmp_path / "plain", config=levels) == 0
+    assert simulate(segments, tmp_path / "plain", "--no-noise", config=levels) == 0
     noisy, plain = read_hits(tmp_path / "noisy"), read_hits(tmp_path / "plain")
     np.testing.assert_allclose(noisy.t, plain.t, atol=1e-9)
     difference = noisy.charge - plain.charge

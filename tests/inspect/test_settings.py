@@ -23,7 +23,7 @@ def test_the_defaults_are_without_fault() -> None:
     facts = dict(summary.facts)
     assert facts["targets"] == "2: target_1, target_2"
     assert facts["sample"] == "muons_and_protons by argon: 32 events of 8 particles"
-    assert "6 free" in facts["method gauss_newton"] and "method adam" not in facts
+    assert "6 free" in facts["method likelihood"] and "method adam" not in facts
 
 
 def test_methods_are_those_that_the_workflow_runs() -> None:
@@ -31,7 +31,7 @@ def test_methods_are_those_that_the_workflow_runs() -> None:
     assert "soft_dtw by adam" in standard["method adam"] and "method gauss_newton" in standard
     configured = looked_at(methods={"a": {}, "b": {"max_iterations": 3}})
     assert {"method a", "method b"} <= dict(configured.facts).keys()
-    assert configured.findings == ()
+    assert {f.rule for f in configured.findings} == {"noise_not_known"}
 
 
 CASES = {
@@ -52,7 +52,11 @@ CASES = {
     "loss": ({"methods": {"m": {"loss": {"gamma": 2.0}}}}, "unused", "note", "methods.m.loss: not used"),
     "adam": ({"methods": {"m": {"adam": {"decay": 0.9}}}}, "unused", "note", "methods.m.adam: not used"),
     "pixels": ({"readout": {"pixels": {"threshold_spread_electrons": 2e3}}}, "pixels", "error", "so wide"),
-    "noise": ({"readout": {"noise": {"reset_electrons": 1.0}}}, "unused", "note", "readout.noise"),
+    "noise": (
+        {"readout": {"noise": {"enabled": False, "reset_electrons": 1.0}}, "methods": {"gauss_newton": {}}},
+        "unused", "note", "readout.noise",
+    ),
+    "noiseless": ({"readout": {"noise": {"enabled": False}}}, "no_noise", "warning", "data without noise"),
 }  # fmt: skip
 
 

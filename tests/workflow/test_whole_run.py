@@ -99,6 +99,7 @@ def test_an_edit_reruns_what_depends_on_it(copied, module, again):
         ("seed=2", {"produce"} | AFTER_SELECT),
         ("select={min_track_length_cm: 3.0}", AFTER_SELECT),
         ("detector={recombination: box}", {"simulate", "fit", "report"}),
+        ("readout={pixels: {gain_spread: 0.01}}", {"simulate", "fit", "report"}),
         ("methods={likelihood: {max_iterations: 5}}", {"fit", "report"}),
         ("report={title: Another}", {"report"}),
         ("targets={named: {mine: {birks_ab: 0.81}}}", {"simulate", "fit", "report"}),
@@ -134,3 +135,10 @@ def test_a_failing_command_is_shown_in_its_own_words(whole_run, tmp_path):
     assert "gradcal convert: " in done.stdout
     assert "Traceback" not in done.stdout
     assert results(tmp_path).keys() <= {Path("results/run.json")}
+
+
+def test_a_table_of_pixels_is_an_input_of_the_simulation(whole_run, tmp_path):
+    table = tmp_path / "pixels.csv"
+    table.write_text("tpc,pixel_x,pixel_y,threshold_electrons\n0,1,2,7100\n")
+    done = whole_run("--dry-run", "--config", "readout=" + json.dumps({"pixels": {"file": str(table)}}))
+    assert f"Updated input files: {table}\n" in done.stdout, done.stdout
