@@ -135,7 +135,9 @@ def test_tracks_that_share_no_pixel_are_independent() -> None:
     data = recorded(models[2], 3)
     left = data.columns["x"] < 0
     parts = [data.take(left), data.take(~left), data]
-    one_log, two_log, both_log = (m.probability(d, VALUES, ("birks_ab",)).log.sum() for m, d in zip(models, parts, strict=True))
+    one_log, two_log, both_log = (
+        m.probability(d, VALUES, ("birks_ab",)).log.sum() for m, d in zip(models, parts, strict=True)
+    )
     assert both_log == pytest.approx(one_log + two_log, rel=1e-10)
 
 
