@@ -65,6 +65,7 @@ def run(
         "true": [closure.truth[n] for n in method.free],
         "fitted": [values[n] for n in method.free],
         "expected": None if expected is None else {"kind": expected.kind, **_numbers(expected.covariance)},
+        "others": {} if expected is None else {kind: _numbers(cov) for kind, cov in expected.others.items()},
         "minuit": None if checked is None else _of_profile(checked),
         "bootstrap": _of_bootstrap(spread),
         "failures": refused,
@@ -77,19 +78,19 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['settings']['method']}, {result['length_cm']:.0f} cm: {found['fits']} fits, {found['failed']} failed"
     ]
+    ways = {"expected": expected, **result["others"], "HESSE": minuit}
     lines.append(
-        f"{'parameter':<24}{'fitted':>13}{'spread':>12}{'expected':>10}{'HESSE':>8}{'MINOS':>16}{'bias':>16}  "
-        f"[spreads; known to {1 / np.sqrt(2 * (found['fits'] - 1)):.0%}]"
+        f"{'parameter':<24}{'fitted':>13}{'spread':>12}" + "".join(f"{way:>22}" for way in ways) + f"{'MINOS':>16}"
+        f"{'bias':>16}  [spreads; known to {1 / np.sqrt(2 * (found['fits'] - 1)):.0%}]"
     )
     for k, name in enumerate(result["names"]):
         unit = found["standard"][k]
         interval = None if minuit is None else minuit["intervals"].get(name)
-        minos = (
-            "-" if interval is None else "{:+.3f} {:+.3f}".format(*((v - result["fitted"][k]) / unit for v in interval))
-        )
+        ends = [] if interval is None else [f"{(end - result['fitted'][k]) / unit:+.3f}" for end in interval]
         lines.append(
             f"{name:<24}{result['fitted'][k]:>13.6g}{unit:>12.3g}"
-            f"{_ratio(expected, k, unit):>10}{_ratio(minuit, k, unit):>8}{minos:>16}"
+            + "".join(f"{_ratio(way, k, unit):>22}" for way in ways.values())
+            + f"{' '.join(ends) or '-':>16}"
             f"{found['bias'][k] / unit:>+8.2f} ± {found['bias_error'][k] / unit:<5.2f}"
         )
     if minuit is not None:

@@ -55,8 +55,12 @@ def test_minuit_agrees_with_the_expected_information(result):
     minuit, expected = result["minuit"], result["expected"]
     assert expected["kind"] == "expected information"
     assert minuit["valid"], minuit["complaints"]
-    # Observed against expected: 60 hits.
-    np.testing.assert_allclose(minuit["standard"], expected["standard"], rtol=0.2)
+    # Second derivatives by differences of the cost, and of our gradients.
+    observed = result["others"]["observed information"]
+    np.testing.assert_allclose(minuit["standard"], observed["standard"], rtol=0.02)
+    np.testing.assert_allclose(minuit["correlation"], observed["correlation"], atol=0.02)
+    # 60 hits.
+    np.testing.assert_allclose(observed["standard"], expected["standard"], rtol=0.2)
     for k, name in enumerate(FREE):
         low, high = minuit["intervals"][name]
         assert low < result["fitted"][k] < high
@@ -86,13 +90,13 @@ def test_the_figure_has_a_bar_for_each_way(result):
     drawn, caption = figure.draw(plain)
     assert isinstance(drawn, Figure)
     labels = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert "10 fits" in caption or "failed" in caption
     head, lines = figure.rows(plain)
     assert [line[0] for line in lines] == ["A_B", "E"]
     assert all(len(line) == len(head) for line in lines)
     # Without an uncertainty of its own, as a loss, only the fits are left.
-    plain |= {"expected": None, "minuit": None}
+    plain |= {"expected": None, "others": {}, "minuit": None}
     drawn, _ = figure.draw(plain)
     assert len(drawn.legends[0].get_texts()) == 2
     assert figure.rows(plain)[1][0][3:6] == ["–", "–", "–"]
