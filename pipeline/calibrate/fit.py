@@ -18,6 +18,8 @@ from .information import Spectrum
 from .levenberg_marquardt import Outcome
 from .methods import OPTIMISERS, Optimiser
 from .objective import Evaluation, Objective
+from .priors import remarks_on_priors
+from .profile import cross_checked, profile
 from .progress import Finished, Progress, State
 from .uncertainty import of_fit
 
@@ -318,6 +320,10 @@ def _with_uncertainty(
         found = replace(found, caveats=(text, *found.caveats))
     if method.objective == "matched_residuals" and not method.min_charge_electrons:
         found = replace(found, caveats=(*found.caveats, _NO_MASK))
+    told = remarks_on_priors(objective, best.values, found.names)
+    found = replace(found, caveats=(*found.caveats, *told))
+    if method.uncertainty.minuit and np.isfinite(found.covariance).all():
+        found = cross_checked(found, profile(objective, best.values, found.names, found, rounding=rounding))
     diagnostics, e = {**result.diagnostics, "condition_number": found.condition_number}, best.outcome.evaluation
     if e.chi2 is not None:
         diagnostics["chi2_per_degree_of_freedom"] = e.chi2 / max(e.residuals - len(free), 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.linalg
@@ -15,35 +14,10 @@ from ..config.priors import Prior, prior_correlation
 from ..errors import FitError
 from ..tables import Floats
 from .objective import Evaluation, Objective
+from .uncertainty import Informative, Weighted
 
 #: A direction of which the priors hold more than this share of all information rests on them alone.
 ALONE = 0.9
-
-
-@runtime_checkable
-class Informative(Objective, Protocol):
-    """An objective that knows the probability of data, such as a likelihood."""
-
-    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(g, P)` derivatives of the log-probability of each independent group of data."""
-        ...
-
-    def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(P, P)` expected information at the parameter values."""
-        ...
-
-
-@runtime_checkable
-class Weighted(Objective, Protocol):
-    """An objective whose weights are not those of a probability."""
-
-    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(g, P)` minus the derivatives of the cost of each independent group of data."""
-        ...
-
-    def sensitivity(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """`(P, P)` expected second derivative of the cost."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -152,10 +126,6 @@ class InformedWithPriors(WithPriors):
     """The same of an objective that knows the probability of data."""
 
     objective: Informative
-
-    def scores(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-        """See `WeightedWithPriors.scores`."""
-        return np.concatenate([self.objective.scores(values, names), self.measurements.groups(names)])
 
     def information(self, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
         """`(P, P)` information of data and measurements."""

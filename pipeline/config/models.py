@@ -223,6 +223,9 @@ class Uncertainty(Section):
     observed: bool = Field(
         True, description="also from differences of the gradient at the end of the fit, as a check of the expected one"
     )
+    minuit: bool = Field(
+        False, description="also by Minuit: HESSE, and 68 % intervals by MINOS (hundreds of evaluations)"
+    )
 
 
 #: Objectives that are half a chi2 or a minus log-likelihood, so that a measurement can be added.

@@ -8,29 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..calibrate.bootstrap import Bootstrap, bootstrap
-from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
-from ..calibrate.objective import Objective
-from ..calibrate.priors import Informative, measured_again
+from ..calibrate.priors import measured_again
 from ..calibrate.profile import Profile, profile
+from ..calibrate.run import fit_hits
 from ..config.models import Config, Method
-from ..detector.argon import drift_velocity
 from ..detector.geometry import DetectorGeometry
-from ..errors import ConfigError, FitError, ModelRangeError
-from ..names import nearest
-from ..parameters import nominal_values
-from ..select.cuts import Context, max_total_length_cm
-from ..simulate.batches import observable_batches
-from ..simulate.noise import Noise, NoiseLevels
-from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
-from ..simulate.setup import forward_model
-from ..tables import FitResult, Floats, Observables, Segments, Uncertainty
+from ..errors import FitError, ModelRangeError
+from ..tables import FitResult, Floats, Observables, Segments
+from .closure import Closure
 
 
 def run(
@@ -38,42 +30,42 @@ def run(
 ) -> dict[str, Any]:
     """One fit with its expected uncertainty, Minuit's view of it, and the spread of fits to simulated data.
 
-    Raises `ConfigError` for a method that there is not, and `FitError` where the fit itself does not converge.
+    Raises `SelectionError` where every track is too long, and `FitError` where the fit itself does not converge.
     """
     settings = config.study.bootstrap
-    method = method_of(config, settings.method, "study.bootstrap.method")
-    tracks = segments.take(max_total_length_cm(segments, settings.length_cm, Context(geometry, config.seed)))
-    if not len(tracks):
-        raise ConfigError(
-            f"study.bootstrap.length_cm: no track is as short as {settings.length_cm:g} cm; raise the length."
-        )
-    sample = _Sample(config, PixelObservables(forward_model(tracks, geometry, config)), method)
-    truth = {**nominal_values(), **method.fixed, **settings.target}
-    data = sample.data(truth, config.seed)
+    method = config.known_methods[settings.method]
+    closure = Closure.of(config, settings, segments, geometry, "bootstrap")
+    closure = replace(closure, truth={**closure.truth, **method.fixed, **settings.target})
+    data = closure.data(0)
     progress("the fit")
-    result = sample.fit(data, method)
+    result = _fit(closure, data, method, noisy=True)
     if isinstance(result, str) or not result.converged:
         raise FitError(
             f"bootstrap: the fit itself failed, so there is nothing to look at: "
             f"{result if isinstance(result, str) else result.status}"
         )
-    values = {p.name: p.value for p in result.parameters}
-    objective = objective_of(method, sample.model, data)
-    expected = _expected(objective, values, method)
+    values = {**closure.truth, **{p.name: p.value for p in result.parameters}}
+    expected = result.uncertainty
+    if expected is not None and not np.isfinite(expected.covariance).all():
+        expected = None
     progress("Minuit")
-    checked = None if expected is None else _profile(objective, values, expected, config)
-    spread, refused = _bootstrap(sample, {**truth, **values}, settings.draws, progress)
+    checked = None
+    if expected is not None:
+        rounding = float(np.finfo(config.simulate.dtype).eps)
+        objective = objective_of(method, closure.model, data)
+        checked = profile(objective, values, method.free, expected, rounding=rounding)
+    spread, refused = _bootstrap(replace(closure, truth=values), method, settings.draws, progress)
     return {
         "settings": settings.model_dump(mode="json"),
         "objective": method.objective,
-        "length_cm": float(tracks.length.sum()),
-        "tracks": int(tracks.track_index().max()) + 1,
-        "events": len(np.unique(tracks.event_id)),
+        **closure.described(),
         "status": result.status,
+        "caveats": [] if result.uncertainty is None else list(result.uncertainty.caveats),
         "names": list(method.free),
-        "truth": [truth[n] for n in method.free],
+        "true": [closure.truth[n] for n in method.free],
         "fitted": [values[n] for n in method.free],
         "expected": None if expected is None else {"kind": expected.kind, **_numbers(expected.covariance)},
+        "others": {} if expected is None else {kind: _numbers(cov) for kind, cov in expected.others.items()},
         "minuit": None if checked is None else _of_profile(checked),
         "bootstrap": _of_bootstrap(spread),
         "failures": refused,
@@ -86,19 +78,19 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['settings']['method']}, {result['length_cm']:.0f} cm: {found['fits']} fits, {found['failed']} failed"
     ]
+    ways = {"expected": expected, **result["others"], "HESSE": minuit}
     lines.append(
-        f"{'parameter':<24}{'fitted':>13}{'spread':>12}{'expected':>10}{'HESSE':>8}{'MINOS':>16}{'bias':>16}  "
-        f"[spreads; known to {1 / np.sqrt(2 * (found['fits'] - 1)):.0%}]"
+        f"{'parameter':<24}{'fitted':>13}{'spread':>12}" + "".join(f"{way:>22}" for way in ways) + f"{'MINOS':>16}"
+        f"{'bias':>16}  [spreads; known to {1 / np.sqrt(2 * (found['fits'] - 1)):.0%}]"
     )
     for k, name in enumerate(result["names"]):
         unit = found["standard"][k]
         interval = None if minuit is None else minuit["intervals"].get(name)
-        minos = (
-            "-" if interval is None else "{:+.3f} {:+.3f}".format(*((v - result["fitted"][k]) / unit for v in interval))
-        )
+        ends = [] if interval is None else [f"{(end - result['fitted'][k]) / unit:+.3f}" for end in interval]
         lines.append(
             f"{name:<24}{result['fitted'][k]:>13.6g}{unit:>12.3g}"
-            f"{_ratio(expected, k, unit):>10}{_ratio(minuit, k, unit):>8}{minos:>16}"
+            + "".join(f"{_ratio(way, k, unit):>22}" for way in ways.values())
+            + f"{' '.join(ends) or '-':>16}"
             f"{found['bias'][k] / unit:>+8.2f} ± {found['bias_error'][k] / unit:<5.2f}"
         )
     if minuit is not None:
@@ -108,82 +100,20 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def method_of(config: Config, name: str, where: str) -> Method:
-    """The method called `name`; raises `ConfigError` naming `where` if there is none."""
-    known = config.known_methods
-    if name not in known:
-        raise ConfigError(f"{where}: there is no method {name!r}; did you mean {nearest(name, known)!r}?")
-    return known[name]
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Tracks, how data of them are simulated, and how these are fitted."""
-
-    config: Config
-    model: PixelObservables
-    method: Method
-
-    def data(self, values: Mapping[str, float], seed: int) -> Observables:
-        """Data with noise as a file of hits would hold them."""
-        forward, readout = self.model.model, self.config.readout
-        levels = NoiseLevels(
-            readout.noise.reset_electrons, readout.noise.sampling_electrons, readout.noise.discriminator_electrons
-        )
-        hits = hits_table(
-            forward.hits(values, Noise(levels, seed)),
-            forward.geometry,
-            drift_velocity=drift_velocity(values["electric_field"], forward.geometry.temperature),
-            event_t0=forward.plan(values).event_t0,
-            integer_adc=readout.integer_adc,
-        )
-        return observables_of_hits(hits, forward.geometry)
-
-    def fit(self, data: Observables, method: Method) -> FitResult | str:
-        """The fit of some data, or the sentence why there is none."""
-        length, known = method.batch_length_cm, {**method.fixed, **method.initial}
-        parts = observable_batches(self.model.model, data, length, self.config.seed, known) if length else ()
-        try:
-            return fit(
-                objective_of(method, self.model, data),
-                method,
-                self.config.study.bootstrap.method,
-                target={},
-                seed=self.config.seed,
-                extra={},
-                batches=[objective_of(method, *part) for part in parts],
-                rounding=float(np.finfo(self.config.simulate.dtype).eps),
-            )
-        except (FitError, ModelRangeError) as refused:
-            return str(refused)
-
-
-def _expected(objective: Objective, values: Mapping[str, float], method: Method) -> Uncertainty | None:
-    """Inverse information, or inverse curvature where the objective does not know its noise; None for losses."""
-    names = method.free
-    if isinstance(objective, Informative):
-        kind, information = "expected information", objective.information(values, names)
-    else:
-        kind, curvature = "curvature", objective.evaluate(values, names).curvature
-        if curvature is None:
-            return None
-        information = curvature
-    scale = np.sqrt(np.diag(information))
-    eigenvalues, eigenvectors = np.linalg.eigh(information / np.outer(scale, scale))
-    covariance = (eigenvectors / eigenvalues) @ eigenvectors.T / np.outer(scale, scale)
-    return Uncertainty(kind, names, covariance, eigenvalues, eigenvectors)
-
-
-def _profile(objective: Objective, values: Mapping[str, float], expected: Uncertainty, config: Config) -> Profile:
-    return profile(objective, values, expected.names, expected, rounding=float(np.finfo(config.simulate.dtype).eps))
+def _fit(closure: Closure, data: Observables, method: Method, *, noisy: bool = False) -> FitResult | str:
+    """The fit of some data, with its uncertainty where data are `noisy`, or the sentence why there is none."""
+    name, seed = closure.config.study.bootstrap.method, closure.config.seed
+    try:
+        return fit_hits(closure.model, data, method, name, target={}, seed=seed, noisy=noisy)
+    except (FitError, ModelRangeError) as refused:
+        return str(refused)
 
 
 def _bootstrap(
-    sample: _Sample, values: Mapping[str, float], draws: int, progress: Callable[[str], None]
+    closure: Closure, method: Method, draws: int, progress: Callable[[str], None]
 ) -> tuple[Bootstrap, dict[str, int]]:
     """The spread of fits that start where their data were simulated, and how often which fit failed."""
-    free = sample.method.free
-    method = sample.method.model_copy(update={"initial": {n: values[n] for n in free}, "starts": 1})
+    free, truth = method.free, closure.truth
     refused: Counter[str] = Counter()
     done = 0
 
@@ -192,15 +122,15 @@ def _bootstrap(
         done += 1
         if done % 10 == 1:
             progress(f"fit {done} of {draws}")
-        again = method.model_copy(update={"priors": measured_again(method.priors, values, seed)})
-        result = sample.fit(sample.data(values, seed), again)
+        again = {"initial": {n: truth[n] for n in free}, "priors": measured_again(method.priors, truth, seed)}
+        result = _fit(closure, closure.data(seed), method.model_copy(update={"starts": 1, **again}))
         if isinstance(result, str) or not result.converged:
             refused[result if isinstance(result, str) else result.status.split(";")[0]] += 1
             return None
         found = {p.name: p.value for p in result.parameters}
         return np.array([found[n] for n in free])
 
-    spread = bootstrap(refit, np.array([values[n] for n in free]), draws, sample.config.seed)
+    spread = bootstrap(refit, np.array([truth[n] for n in free]), draws, closure.config.seed)
     return spread, dict(refused)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..calibrate.fit import fit
-from ..calibrate.likelihood import Likelihood
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Evaluation, Objective
+from ..calibrate.uncertainty import Informative
 from ..config.models import Config, Method, Select
 from ..config.studies import OnData
 from ..detector.argon import scaled_drift_velocity
@@ -142,7 +142,7 @@ class Remembered(PixelObservables):
 
 def is_likelihood(objective: Objective) -> bool:
     """Whether differences of the objective mean probabilities: contours of a given coverage can be drawn."""
-    return isinstance(objective, Likelihood)
+    return isinstance(objective, Informative)
 
 
 def information_of(objective: Objective, values: Mapping[str, float], names: tuple[str, ...]) -> Floats | None:
@@ -151,7 +151,7 @@ def information_of(objective: Objective, values: Mapping[str, float], names: tup
     The expected information of a likelihood; for residuals the curvature, which is information as far as their units
     are standard deviations; None for objectives that are neither.
     """
-    if isinstance(objective, Likelihood):
+    if isinstance(objective, Informative):
         return objective.information(values, names)
     return objective.evaluate(values, names).curvature
 

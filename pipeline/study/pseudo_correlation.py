@@ -14,7 +14,7 @@ import numpy as np
 
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective
-from ..calibrate.priors import Informative
+from ..calibrate.uncertainty import Informative
 from ..config.cross_check import PseudoCorrelation
 from ..config.models import Config, Method
 from ..detector.geometry import DetectorGeometry
@@ -26,7 +26,6 @@ from ..simulate.batches import observable_batches
 from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model
 from ..tables import Floats, Segments
-from .bootstrap import method_of
 
 
 def run(
@@ -35,11 +34,10 @@ def run(
     """The matrix of each method, its spread over batches, and the correlation of a fit of all batches.
 
     Data are simulated without noise at the nominal values, where second derivatives are taken. Raises `ConfigError` for
-    a method that there is not, and `SelectionError` where a cut leaves nothing.
+    methods of different free parameters, and `SelectionError` where a cut leaves nothing.
     """
     settings = config.study.pseudo_correlation
-    names = dict.fromkeys((*settings.methods, settings.method))
-    methods = {name: _plain(method_of(config, name, "study.pseudo_correlation.methods")) for name in names}
+    methods = {name: _plain(config.known_methods[name]) for name in (*settings.methods, settings.method)}
     free = methods[settings.method].free
     for name, method in methods.items():
         if method.free != free:

@@ -114,7 +114,7 @@ _ALL = (
         "pipeline.study.pseudo_correlation",
         "inverse of the second derivatives of a loss, beside the correlation of a fit",
         input="segments",
-        sections=("seed", "checks", "select", "detector", "readout.pixels", "simulate"),
+        sections=(*_ON_DATA, "select"),
         figure="pipeline.report.studies.pseudo_correlation",
     ),
     Study(

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from pipeline.calibrate.fit import fit
+from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.objective import Evaluation
 from pipeline.calibrate.profile import cross_checked, profile
+from pipeline.config.models import Method
+from pipeline.config.priors import Prior
 from pipeline.errors import FitError, ModelRangeError
 from pipeline.parameters import table
 from tests.calibrate.gaussian import CORRELATION, NAMES, GaussianData, covariance, expected, nominal
+from tests.calibrate.stand_in import ToyChamber, noisy
 
 
 def at(values, names=NAMES):
@@ -140,3 +145,21 @@ def test_the_cross_check_goes_beside_the_uncertainty():
     assert checked.covariance is uncertainty.covariance
     assert checked.others["Minuit HESSE"] is found.covariance
     assert checked.intervals == found.intervals
+
+
+def test_a_fit_asks_minuit_where_its_method_says_so():
+    chamber, free = ToyChamber(), ("birks_ab", "electric_field")
+    data = noisy(chamber.observe({}), 3)
+    prior = {"electric_field": Prior(value=0.5, uncertainty=1e-4)}
+    method = Method(free=free, fair_scale=1e6, priors=prior, uncertainty={"minuit": True})
+    result = fit(objective_of(method, chamber, data), method, "asked", target={}, seed=1, extra={}, noisy=True)
+    found = result.uncertainty
+    assert set(found.intervals) == set(free)
+    # Least squares in units of the noise: HESSE is the inverse of the curvature, whatever the sandwich is.
+    curvature = objective_of(method, chamber, data).evaluate({p.name: p.value for p in result.parameters}, free)
+    expected = np.linalg.inv(curvature.curvature)
+    np.testing.assert_allclose(found.others["Minuit HESSE"], expected, rtol=0.02, atol=1e-3 * np.abs(expected).min())
+    for name, row in zip(free, expected, strict=True):
+        low, high = found.intervals[name]
+        assert (high - low) / 2 == pytest.approx(math.sqrt(row[free.index(name)]), rel=0.02)
+    assert any("comes this share of the variance" in text for text in found.caveats)

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.config.cross_check import Bootstrap
-from pipeline.config.models import Config, Method, Noise, Readout, Studies
-from pipeline.errors import ConfigError, FitError
+from pipeline.config.models import STANDARD_METHODS, Config, Method, Studies
+from pipeline.errors import FitError, SelectionError
 from pipeline.report.studies import bootstrap as figure
 from pipeline.storage.detector import load_geometry
 from pipeline.study import bootstrap as study
@@ -20,7 +20,7 @@ FREE = ("birks_ab", "electric_field")
 
 def tracks() -> Segments:
     parts = [
-        straight_track(event=k, traj=k, start=(-10 + k, 3.1 + 2 * k, 20.0), direction=(1, 0.3, 0.2), segments=12)
+        straight_track(event=k, traj=k, start=(-10 + k, 3.1 + 2 * k, 20.0), direction=(1, 0.3, 0.2), segments=6)
         for k in range(2)
     ]
     # Five times the loss of a minimum-ionising particle: no charge near the threshold.
@@ -28,17 +28,13 @@ def tracks() -> Segments:
     return both.replace(dE=5 * both.dE, dEdx=5 * both.dEdx)
 
 
-def run(noise=None, draws=10, **changes):
-    # Less noise than the true detector has: hits neither appear nor vanish.
-    quiet = Noise(reset_electrons=100.0, sampling_electrons=100.0) if noise is None else noise
+def run(method="likelihood", **changes):
     methods = {
-        "residuals": Method(
-            free=FREE, fair_scale=1e3, charge_scale_adc=0.5, threshold_noise_electrons=100.0, **changes
-        ),
-        "short": Method(free=FREE, max_iterations=1),
+        "likelihood": Method(objective="likelihood", optimiser="fisher_scoring", free=FREE, **changes),
+        "residuals": Method(**{**STANDARD_METHODS["masked_residuals"].model_dump(), "free": FREE, **changes}),
     }
-    settings = Bootstrap(method="residuals", length_cm=30.0, draws=draws)
-    made = Config(methods=methods, readout=Readout(noise=quiet), study=Studies(bootstrap=settings))
+    settings = Bootstrap(method=method, length_cm=15.0, draws=10)
+    made = Config(methods=methods, study=Studies(bootstrap=settings))
     return study.run(made, tracks(), load_geometry("module0"), lambda step: None)
 
 
@@ -52,25 +48,36 @@ def test_every_fit_is_counted(result):
     assert found["fits"] + found["failed"] == 10
     assert sum(result["failures"].values()) == found["failed"]
     assert np.array(found["values"]).shape == (found["fits"], 2)
-    assert result["length_cm"] == pytest.approx(24.0)
+    assert result["length_cm"] == pytest.approx(12.0)
 
 
-def test_minuit_agrees_with_the_curvature(result):
+def test_minuit_agrees_with_the_expected_information(result):
     minuit, expected = result["minuit"], result["expected"]
-    assert expected["kind"] == "curvature"
+    assert expected["kind"] == "expected information"
     assert minuit["valid"], minuit["complaints"]
-    np.testing.assert_allclose(minuit["standard"], expected["standard"], rtol=0.02)
-    np.testing.assert_allclose(minuit["correlation"], expected["correlation"], atol=0.02)
+    # Second derivatives by differences of the cost, and of our gradients.
+    observed = result["others"]["observed information"]
+    np.testing.assert_allclose(minuit["standard"], observed["standard"], rtol=0.02)
+    np.testing.assert_allclose(minuit["correlation"], observed["correlation"], atol=0.02)
+    # 60 hits.
+    np.testing.assert_allclose(observed["standard"], expected["standard"], rtol=0.2)
     for k, name in enumerate(FREE):
         low, high = minuit["intervals"][name]
         assert low < result["fitted"][k] < high
-        assert (high - low) / 2 == pytest.approx(expected["standard"][k], rel=0.02)
+        assert (high - low) / 2 == pytest.approx(minuit["standard"][k], rel=0.05)
+
+
+def test_of_residuals_the_sandwich_stands_beside_the_spread():
+    found = run("residuals")
+    assert found["expected"]["kind"] == "sandwich"
+    ratio = np.divide(found["bootstrap"]["standard"], found["expected"]["standard"])
+    assert (np.abs(np.log(ratio)) < 4 / np.sqrt(2 * (found["bootstrap"]["fits"] - 1))).all()
 
 
 def test_fits_of_simulated_data_scatter_around_the_fitted_values(result):
     found = result["bootstrap"]
     assert (np.abs(found["bias"]) < 4 * np.array(found["bias_error"])).all()
-    assert (np.abs(np.subtract(result["fitted"], result["truth"])) < 5 * np.array(found["standard"])).all()
+    assert (np.abs(np.subtract(result["fitted"], result["true"])) < 5 * np.array(found["standard"])).all()
 
 
 def test_numbers_are_plain_and_the_same_again(result):
@@ -83,13 +90,13 @@ def test_the_figure_has_a_bar_for_each_way(result):
     drawn, caption = figure.draw(plain)
     assert isinstance(drawn, Figure)
     labels = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert "10 fits" in caption or "failed" in caption
     head, lines = figure.rows(plain)
     assert [line[0] for line in lines] == ["A_B", "E"]
     assert all(len(line) == len(head) for line in lines)
     # Without an uncertainty of its own, as a loss, only the fits are left.
-    plain |= {"expected": None, "minuit": None}
+    plain |= {"expected": None, "others": {}, "minuit": None}
     drawn, _ = figure.draw(plain)
     assert len(drawn.legends[0].get_texts()) == 2
     assert figure.rows(plain)[1][0][3:6] == ["–", "–", "–"]
@@ -98,24 +105,24 @@ def test_the_figure_has_a_bar_for_each_way(result):
 
 def test_measurements_are_repeated_with_the_data():
     tight = {"electric_field": {"value": 0.5, "uncertainty": 1e-7}}
-    found = run(draws=10, priors=tight)
+    found = run(priors=tight)
     # The field follows its measurement, which every draw makes anew.
+    assert any("electric_field 100%" in text for text in found["caveats"])
     assert 0.3e-7 < found["bootstrap"]["standard"][1] < 2e-7
 
 
 def test_a_fit_that_fails_is_not_looked_at():
     made = Config(
         methods={"short": Method(free=FREE, max_iterations=1)},
-        study=Studies(bootstrap=Bootstrap(method="short", length_cm=30.0, target={"birks_ab": 0.85})),
+        study=Studies(bootstrap=Bootstrap(method="short", length_cm=15.0, target={"birks_ab": 0.85})),
     )
     with pytest.raises(FitError, match="the fit itself failed"):
         study.run(made, tracks(), load_geometry("module0"), lambda step: None)
 
 
 def test_settings_that_cannot_be_used_are_refused():
-    made = Config(study=Studies(bootstrap=Bootstrap(method="gaus_newton")))
-    with pytest.raises(ConfigError, match="did you mean 'gauss_newton'"):
-        study.run(made, tracks(), load_geometry("module0"), lambda step: None)
+    with pytest.raises(ValueError, match="did you mean 'gauss_newton'"):
+        Config(study=Studies(bootstrap=Bootstrap(method="gaus_newton")))
     made = Config(study=Studies(bootstrap=Bootstrap(length_cm=5.0)))
-    with pytest.raises(ConfigError, match="no track is as short as 5 cm"):
+    with pytest.raises(SelectionError, match="length_cm"):
         study.run(made, tracks(), load_geometry("module0"), lambda step: None)
