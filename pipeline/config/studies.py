@@ -22,7 +22,7 @@ def known_once(names: tuple[str, ...], where: str) -> tuple[str, ...]:
 class OnData(Section):
     """What studies share that simulate data of their own."""
 
-    length_cm: Positive = Field(200.0, description="whole tracks up to this summed length are used")
+    length_cm: Positive = Field(150.0, description="whole tracks up to this summed length are used")
     target: dict[str, float] = Field(default_factory=dict, description="true values; others nominal")
 
     @field_validator("target")
@@ -46,15 +46,15 @@ class Landscape(OnData):
         min_length=1,
         description="pairs of parameters that move; all others stand at their true values",
     )
-    points: int = Field(13, ge=3, description="points of the map in each direction, and ...")
-    arrows: int = Field(7, ge=2, description="... at most so many gradient arrows")
+    points: int = Field(11, ge=3, description="points of the map in each direction, and ...")
+    arrows: int = Field(6, ge=2, description="... at most so many gradient arrows")
     reach: Annotated[float, Field(gt=0, le=1)] = Field(
         0.8, description="part of the way from the target to the ends of the table ranges that a map covers"
     )
     sigmas: Positive = Field(4.0, description="half-width of a map of a likelihood, in standard deviations")
-    starts: int = Field(4, ge=0, description="starts of fits, evenly around the target near the border of the map")
+    starts: int = Field(3, ge=0, description="starts of fits, evenly around the target near the border of the map")
     adam_iterations: int = Field(
-        80, ge=1, description="steps of a fit by adam, over which its learning rate falls a hundredfold"
+        60, ge=1, description="steps of a fit by adam, over which its learning rate falls a hundredfold"
     )
     noise: bool = Field(False, description="electronics noise in the data; a likelihood gets it always")
 
@@ -106,11 +106,8 @@ class Sensitivity(OnData):
     parameters: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that move, one at a time")
     batch_length_cm: Positive = Field(100.0, description="length of the batches that the bands go over")
     draws: int = Field(4, ge=1, description="draws of electronics noise")
-    points: int = Field(9, ge=3, description="points of a curve")
-    reach: Positive = Field(0.5, description="half-width of a curve, as a fraction of the table range")
-    window: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.05, description="part of that within which minima are looked for by the gradient"
-    )
+    points_beside: int = Field(4, ge=1, description="points of a curve on each side of the target")
+    reach: Positive = Field(0.4, description="half-width of a curve, as a fraction of the table range")
 
     @field_validator("parameters")
     @classmethod

@@ -36,8 +36,9 @@ def run(
     closure = Closure.of(config, settings, segments, geometry, "landscape")
     plain, noisy = closure.data(), closure.data(0)
     maps = []
-    for name in settings.methods:
-        for pair in settings.pairs:
+    # All methods on a pair before the next: they share the simulation of its grid.
+    for pair in settings.pairs:
+        for name in settings.methods:
             progress(f"{name}: {pair[0]}, {pair[1]}")
             method = _method(closure, name, pair, settings)
             objective = closure.objective(method, noisy)
@@ -56,6 +57,7 @@ def run(
                 }
             )
             maps[-1]["paths"] = _paths(closure, name, pair, maps[-1], data, settings)
+    maps.sort(key=lambda m: settings.methods.index(m["method"]))
     return {**closure.described(), "settings": settings.model_dump(mode="json"), "maps": maps}
 
 

@@ -60,6 +60,10 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+#: Evaluations `[batch][data][value]`; data without noise come first.
+Lines = list[list[list[Evaluation | None]]]
+
+
 @dataclass(frozen=True)
 class _Batch:
     """A closure of some tracks and its data: without noise, then one set for each draw."""
@@ -85,43 +89,77 @@ def _batches(closure: Closure, settings: Sensitivity) -> list[_Batch]:
 def _along(closure: Closure, settings: Sensitivity, batches: list[_Batch], p: Parameter) -> list[dict[str, Any]]:
     """The curves of all methods along one parameter."""
     truth = closure.truth[p.name]
-    half = settings.reach * (p.high - p.low)
-    values = truth + half * np.linspace(-1, 1, settings.points)
-    values = values[(values > p.minimum) & (values <= p.maximum)]
-    close = truth + settings.window * half * np.array([-1.0, 0.0, 1.0])
+    # Beyond a physical bound there is no model.
+    half = min(settings.reach * (p.high - p.low), 0.9 * (truth - p.minimum), p.maximum - truth)
+    values = truth + half * np.linspace(-1, 1, 2 * settings.points_beside + 1)
     methods = {name: closure.method(name, (p.name,), {}) for name in settings.methods}
-    # `[method][batch][data][value]`: values innermost but evaluated together for all data, which share the simulation.
-    far = {name: _evaluations(method, batches, values, p.name) for name, method in methods.items()}
-    near = {name: _evaluations(method, batches, close, p.name) for name, method in methods.items()}
-    return [
-        {
-            "method": name,
-            "objective": method.objective,
-            "parameter": p.name,
-            "truth": truth,
-            "values": values.tolist(),
-            "costs": {
-                "plain": [_costs(batch[0]) for batch in far[name]],
-                "noisy": [_costs(data) for batch in far[name] for data in batch[1:]],
-            },
-            "minima": _minima(near[name], close - truth),
-        }
-        for name, method in methods.items()
-    ]
-
-
-def _evaluations(
-    method: Method, batches: list[_Batch], values: Floats, name: str
-) -> list[list[list[Evaluation | None]]]:
-    """`[batch][data][value]` evaluations of a method."""
+    # All methods at a point before the next point: they share its simulation.
+    far = _evaluations(methods, batches, values, p.name)
     found = []
-    for batch in batches:
-        objectives = [batch.closure.objective(method, data) for data in batch.data]
-        columns = [
-            [evaluated(objective, {**batch.closure.truth, name: float(value)}, (name,)) for objective in objectives]
-            for value in values
-        ]
-        found.append([[column[k] for column in columns] for k in range(len(objectives))])
+    for name, method in methods.items():
+        near = _near(method, batches, far[name], values, truth, p.name)
+        found.append(
+            {
+                "method": name,
+                "objective": method.objective,
+                "parameter": p.name,
+                "truth": truth,
+                "values": values.tolist(),
+                "costs": {
+                    "plain": [_costs(batch[0]) for batch in far[name]],
+                    "noisy": [_costs(data) for batch in far[name] for data in batch[1:]],
+                },
+                "minima": near,
+            }
+        )
+    return found
+
+
+def _near(
+    method: Method, batches: list[_Batch], far: Lines, values: Floats, truth: float, name: str
+) -> dict[str, list[float | None]]:
+    """Lowest points less the true value, of every batch and of the sum of batches.
+
+    Gradients at the true value and on both sides of it tell; the sides are as far away as minima scatter, guessed from
+    the gradients there and the slope of the gradient between the next points of the curve.
+    """
+    centre = len(values) // 2
+    left, middle, right = (
+        np.array([[_slope(line[k]) for line in batch] for batch in far]) for k in (centre - 1, centre, centre + 1)
+    )
+    known = np.isfinite(left) & np.isfinite(middle) & np.isfinite(right)
+    rise = (right - left)[known].sum() / (values[centre + 1] - values[centre - 1])
+    scatter = float(np.sqrt(known.sum() * (middle[known] ** 2).sum()) / rise) if rise > 0 else np.inf
+    window = min(max(2 * scatter, 1e-3 * (values[-1] - truth)), values[centre + 1] - truth)
+    offsets = window * np.array([-1.0, 0.0, 1.0])
+    ends = _evaluations({"": method}, batches, truth + offsets[[0, 2]], name)[""]
+    slopes = np.stack(
+        [
+            [[_slope(line[0]) for line in batch] for batch in ends],
+            middle,
+            [[_slope(line[1]) for line in batch] for batch in ends],
+        ],
+        axis=-1,
+    )
+    whole = slopes.sum(axis=0)
+    return {
+        "plain": [lowest(line, offsets) for line in slopes[:, 0]],
+        "noisy": [lowest(line, offsets) for line in slopes[:, 1:].reshape(-1, 3)],
+        "whole_plain": [lowest(whole[0], offsets)],
+        "whole_noisy": [lowest(line, offsets) for line in whole[1:]],
+    }
+
+
+def _evaluations(methods: dict[str, Method], batches: list[_Batch], values: Floats, name: str) -> dict[str, Lines]:
+    """For each method the lines of evaluations at the values of one parameter, `[batch][data][value]`."""
+    found: dict[str, Lines] = {key: [[[] for _ in batch.data] for batch in batches] for key in methods}
+    for number, batch in enumerate(batches):
+        objectives = {key: [batch.closure.objective(m, data) for data in batch.data] for key, m in methods.items()}
+        for value in values:
+            at = {**batch.closure.truth, name: float(value)}
+            for key, mine in objectives.items():
+                for line, objective in zip(found[key][number], mine, strict=True):
+                    line.append(evaluated(objective, at, (name,)))
     return found
 
 
@@ -129,36 +167,22 @@ def _costs(line: list[Evaluation | None]) -> list[float | None]:
     return [None if e is None else float(e.cost) for e in line]
 
 
-def _minima(near: list[list[list[Evaluation | None]]], offsets: Floats) -> dict[str, list[float | None]]:
-    """Lowest points less the true value, from gradients at three points: of every batch, and of their sum."""
-    gradients = [[_slopes(line) for line in batch] for batch in near]
-    draws = range(1, len(near[0]))
-    return {
-        "plain": [lowest(batch[0], offsets) for batch in gradients],
-        "noisy": [lowest(batch[k], offsets) for batch in gradients for k in draws],
-        "whole_plain": [lowest(_summed([batch[0] for batch in gradients]), offsets)],
-        "whole_noisy": [lowest(_summed([batch[k] for batch in gradients]), offsets) for k in draws],
-    }
-
-
-def _slopes(line: list[Evaluation | None]) -> Floats:
-    return np.array([np.nan if e is None else float(e.gradient[0]) for e in line])
-
-
-def _summed(slopes: list[Floats]) -> Floats:
-    return np.asarray(np.sum(slopes, axis=0))
+def _slope(e: Evaluation | None) -> float:
+    return float("nan") if e is None else float(e.gradient[0])
 
 
 def lowest(slopes: Floats, offsets: Floats) -> float | None:
-    """Where the straight line through gradients `(3,)` at `offsets` `(3,)` crosses zero; None where it does not rise or
-    the place lies more than twice as far out as the points.
+    """Where the parabola through gradients `(3,)` at `offsets` `(3,)`, evenly around 0, crosses zero going up.
 
-    A parabola through the objective: noise moves the minimum by much less than the objective is bent.
+    None where it does not, or the place lies more than three times as far out as the points.
     """
     if not np.isfinite(slopes).all():
         return None
-    rise, level = np.polyfit(offsets, slopes, 1)
-    if rise <= 0:
+    window = offsets[2]
+    level, rise, bend = slopes[1], (slopes[2] - slopes[0]) / 2, (slopes[2] + slopes[0]) / 2 - slopes[1]
+    # bend u^2 + rise u + level = 0: the root at which the gradient rises, in the form that holds for bend = 0 too.
+    under = rise**2 - 4 * bend * level
+    if rise <= 0 or under < 0:
         return None
-    place = float(-level / rise)
-    return place if abs(place) <= 2 * np.abs(offsets).max() else None
+    u = float(-2 * level / (rise + np.sqrt(under)))
+    return u * float(window) if abs(u) <= 3 else None

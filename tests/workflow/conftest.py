@@ -57,11 +57,16 @@ def whole_run(tmp_path_factory):
     return workflow
 
 
-@pytest.fixture
-def copied(tmp_path, whole_run):
-    """A copy of the checkout, to be edited, whose workflow looks at the results of the whole run."""
-    checkout = tmp_path / "checkout"
+def copy_of_checkout(folder: Path) -> Path:
+    """A copy of this checkout below a folder, to be edited."""
+    checkout = folder / "checkout"
     for name in ("pipeline", "workflow", "profiles", "envs"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", checkout)
-    return Workflow(whole_run.folder, checkout)
+    return checkout
+
+
+@pytest.fixture
+def copied(tmp_path, whole_run):
+    """A copy of the checkout, to be edited, whose workflow looks at the results of the whole run."""
+    return Workflow(whole_run.folder, copy_of_checkout(tmp_path))

@@ -34,7 +34,7 @@ def draw(result: Result) -> tuple[Figure, str]:
         Line2D([], [], color="#52606d", marker=r"$\rightarrow$", linestyle="", markersize=12, label="downhill"),
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=4)
-    contours = "Grey: the objective above its lowest value on the map (dark: small), in 12 steps of its square root"
+    contours = "Grey: the objective above its lowest value on the map (dark: small), in 12 steps of its fourth root"
     if any(m["likelihood"] for m in maps):
         contours += (
             "; for a likelihood, green: the regions of 1, 2 and 3 standard deviations of two parameters, where "
@@ -76,7 +76,8 @@ def _panel(ax: Axes, entry: Result, arrows: int) -> None:
     costs = np.array([[np.nan if c is None else c for c in row] for row in entry["costs"]], dtype=np.float64)
     above = np.ma.masked_invalid(costs - np.nanmin(costs)) if np.isfinite(costs).any() else None
     if above is not None and above.max() > 0:
-        ax.contourf(x, y, np.ma.sqrt(above), levels=12, cmap="Greys_r", alpha=0.6, zorder=0)
+        # Of a bowl it rises fast near the bottom, and slowly where hits without partner make steps.
+        ax.contourf(x, y, above**0.25, levels=12, cmap="Greys_r", alpha=0.6, zorder=0)
         if entry["likelihood"]:
             lines = ax.contour(x, y, above, levels=levels(), colors=GREEN, linewidths=1.4, zorder=2)
             ax.clabel(lines, fmt=dict(zip(lines.levels, COVERAGE.values(), strict=True)), fontsize=8)

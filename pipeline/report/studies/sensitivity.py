@@ -70,22 +70,26 @@ def _curves(ax: Axes, curve: Result) -> None:
     """Median and band of the curves."""
     p = table()[curve["parameter"]]
     x = np.array([words.scaled(p, v) for v in curve["values"]])
-    plain = _above(curve["costs"]["plain"])
-    height = float(np.nanmean(np.nanmax(plain, axis=1))) if np.isfinite(plain).any() else 1.0
+    heights = [float(np.nanmax(line)) for line in _above(curve["costs"]["plain"])]
+    height = (sum(heights) / max(len(heights), 1)) or 1.0
     for key, (colour, _) in _LOOK.items():
-        lines = _above(curve["costs"][key]) / (height or 1.0)
-        low, middle, high = np.nanquantile(lines, [0.16, 0.5, 0.84], axis=0)
-        ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
-        ax.plot(x, middle, color=colour, linewidth=1.4)
+        lines = _above(curve["costs"][key]) / height
+        # A point at which no curve is known has no band.
+        known = np.isfinite(lines).any(axis=0)
+        if known.any():
+            low, middle, high = np.nanquantile(lines[:, known], [0.16, 0.5, 0.84], axis=0)
+            ax.fill_between(x[known], low, high, color=colour, alpha=0.25, linewidth=0)
+            ax.plot(x[known], middle, color=colour, linewidth=1.4)
     ax.axvline(words.scaled(p, curve["truth"]), color="black", linewidth=0.8, linestyle=":")
     ax.set_xlabel(label(p), fontsize=9)
     ax.tick_params(labelsize=8)
 
 
 def _above(costs: Sequence[Sequence[float | None]]) -> Floats:
-    """`(curves, points)` of costs less the lowest of each curve."""
+    """`(curves, points)` of costs less the lowest of each curve; curves without any are left out."""
     found = np.array([[np.nan if c is None else c for c in line] for line in costs], dtype=np.float64)
-    return np.asarray(found - np.nanmin(found, axis=1, keepdims=True))
+    found = found[np.isfinite(found).any(axis=1)]
+    return np.asarray(found - np.nanmin(found, axis=1, keepdims=True)) if len(found) else found
 
 
 def _places(ax: Axes, curve: Result) -> None:

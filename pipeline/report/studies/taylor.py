@@ -35,7 +35,8 @@ def draw(result: Result) -> tuple[Figure, str]:
         for mark in (0.1, 1.0):
             ax.axhline(mark, color="black", linewidth=0.8, linestyle=":")
         ax.set_ylim(bottom=1e-5)
-    figure.legend(loc="outside lower center", ncols=len(result["parameters"]))
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure, (
         "Errors of predictions by first derivatives when one parameter steps away from its true value "
         "(full: up, dashed: down). Left and middle: rms error of the linear prediction of the charge and the time of "
