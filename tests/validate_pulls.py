@@ -81,7 +81,7 @@ def _study(
     command("study", name, "--config-json", json.dumps(config), "--segments", sample, "--output", out)
     print(f"{(time.monotonic() - start) / 60:.1f} minutes in {_processes()} processes")
     result: dict[str, Any] = json.loads(out.read_text())
-    assert result["sample"]["length_cm"] > 0.95 * length, f"{preset} with {events} events is too short"
+    assert result["deposits"]["length_cm"] > 0.95 * length, f"{preset} with {events} events is too short"
     return result
 
 

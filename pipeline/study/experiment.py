@@ -106,7 +106,7 @@ def experiment_of(config: Config, segments: Segments, geometry: DetectorGeometry
     return PixelExperiment(chosen, geometry, alone)
 
 
-def sample_of_experiment(experiment: PixelExperiment) -> dict[str, Any]:
+def deposits_of(experiment: PixelExperiment) -> dict[str, Any]:
     """What the deposits are: length, tracks, events, and length by PDG code."""
     s = experiment.segments
     codes, row = np.unique(s.pdg_id, return_inverse=True)

@@ -21,7 +21,7 @@ from ..names import nearest
 from ..parameters import table as table_of_parameters
 from ..tables import Floats, Segments
 from ..targets import study_targets
-from .experiment import experiment_of, sample_of_experiment
+from .experiment import deposits_of, experiment_of
 from .processes import Kept, work_through
 from .pull_fits import Job, PullFits
 
@@ -64,7 +64,7 @@ def run(
     return {
         "settings": settings.model_dump(mode="json"),
         "noise": config.readout.noise.model_dump(mode="json"),
-        "sample": sample_of_experiment(experiment),
+        "deposits": deposits_of(experiment),
         "targets": targets,
         **summary(fits, work.free, targets),
         "published": {name: list(PUBLISHED_S1[name]) for name in work.free if name in PUBLISHED_S1},
@@ -206,7 +206,7 @@ def _of_scores(fits: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]
 
 def table(result: Mapping[str, Any]) -> str:
     """The result as lines of text."""
-    sample, fits = result["sample"], len(result["fits"])
+    sample, fits = result["deposits"], len(result["fits"])
     lines = [
         f"{fits} fits at {len(result['targets'])} targets, {sample['length_cm']:.0f} cm of track each; "
         f"{result['converged']} converged, {result['without_uncertainty']} without uncertainty; "

@@ -22,7 +22,7 @@ from ..errors import ConfigError
 from ..parameters import table as parameter_table
 from ..tables import Floats, Segments
 from ..targets import study_targets
-from .experiment import Experiment, experiment_of, noise_seed, sample_of_experiment
+from .experiment import Experiment, deposits_of, experiment_of, noise_seed
 from .processes import Kept, work_through
 from .pulls import method_of
 
@@ -108,7 +108,7 @@ def run(
     return {
         "settings": settings.model_dump(mode="json"),
         "noise": config.readout.noise.model_dump(mode="json"),
-        "sample": sample_of_experiment(experiment),
+        "deposits": deposits_of(experiment),
         "targets": targets,
         "names": list(method.free),
         "by_target": {
@@ -182,7 +182,7 @@ def _compared(covariance: Floats, information: Floats) -> dict[str, Any]:
 
 def table(result: Mapping[str, Any]) -> str:
     """The result as lines of text."""
-    names, sample = result["names"], result["sample"]
+    names, sample = result["names"], result["deposits"]
     lines = [f"score at the truth, {sample['length_cm']:.0f} cm of track"]
     for target, found in result["by_target"].items():
         lines.append(

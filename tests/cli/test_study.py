@@ -68,6 +68,8 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_bytes(study: Any, capsy
     assert "pulls: going on after 4 of 6 fits" in capsys.readouterr().err
     assert output.read_bytes() == whole
     assert {p.name for p in output.parent.iterdir()} == {"muon.h5", "pulls.json"}
+    assert run(["draw", str(output), str(output.with_suffix(".svg"))]) == 0
+    assert "6 fits" in output.with_suffix(".md").read_text()
 
 
 OTHERS = {

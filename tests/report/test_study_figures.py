@@ -37,7 +37,7 @@ def pulls_result(scale: float = 1.0) -> dict[str, Any]:
         )
     return {
         "settings": {"method": "likelihood", "hold": {"birks_kb": 1.1}},
-        "sample": SAMPLE,
+        "deposits": SAMPLE,
         "targets": targets,
         **pulls.summary(fits, FREE, targets),
         "published": {"electron_lifetime": [2.9, 2.5]},
@@ -73,7 +73,7 @@ def test_the_figure_of_the_score_has_a_point_for_every_target_and_parameter() ->
         totals = rng.normal(size=(100, 2))
         squares = totals[:, :, None] * totals[:, None, :]
         found[name] = score.statistics([{"totals": totals, "squares": squares, "informations": [np.eye(2)]}])
-    result = {"names": list(FREE), "sample": SAMPLE, "by_target": found}
+    result = {"names": list(FREE), "deposits": SAMPLE, "by_target": found}
     figure, caption = score_figure.draw(result)
     assert "100 noise draws" in caption
     points = [line.get_ydata() for line in figure.axes[0].lines if line.get_label() in found]

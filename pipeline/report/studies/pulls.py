@@ -110,7 +110,7 @@ def _moment(ax: Axes, parameters: Mapping[str, Any], what: str) -> None:
 
 
 def _caption(result: Mapping[str, Any]) -> str:
-    fits, sample = len(result["fits"]), result["sample"]
+    fits, sample = len(result["fits"]), result["deposits"]
     held = ", ".join(
         f"{table()[name].symbol} held at {'the truth' if share == 1 else f'{share:g} of its value'}"
         for name, share in result["settings"]["hold"].items()

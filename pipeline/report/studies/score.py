@@ -34,7 +34,7 @@ def draw(result: Mapping[str, Any]) -> tuple[Figure, str]:
     if len(targets) > 1:
         left.legend(ncols=2)
     draws = next(iter(targets.values()))["draws"]
-    sample = result["sample"]
+    sample = result["deposits"]
     return figure, (
         f"Derivative of the log-likelihood at the true parameters, over {words.count(draws, 'noise draw')} of "
         f"{words.count(sample['tracks'], 'track')}, {sample['length_cm']:.0f} cm. Left: its mean in standard errors, "
