@@ -129,7 +129,7 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
     z = (threshold - q.crossing + before) / c.reset
     arrival = q.current.clamp(min=_SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
-    crossed = arrival + _recorded(c, threshold + q.end - q.crossing)
+    crossed = arrival + recorded(c.low, c.high, threshold + q.end - q.crossing, c.sampling)
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
     # The outlier's density, so that all outcomes together have probability one.
@@ -138,15 +138,16 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-OUTLIER_RATE)
     hits = torch.logaddexp(explained, unexplained)
     stays_below = log_below((c.threshold - q.total + c.last_of(q.end, 0.0)) / c.reset)
-    ends, ended = _ended(c, stays_below)
+    ends, ended = end_of_chain(c, stays_below)
     return LogProbability(hits, ends, torch.exp(explained - hits).detach(), ended)
 
 
-def _recorded(c: Chains, mean: Tensor) -> Tensor:
-    """Log-probability of the recorded charge about its mean: a density, or the probability of its bin."""
-    low, high = (c.low - mean) / c.sampling, (c.high - mean) / c.sampling
-    exact = c.low == c.high
-    density = log_density(torch.where(exact, low, torch.zeros_like(low))) - math.log(c.sampling)
+def recorded(low: Tensor, high: Tensor, mean: Tensor, width: float) -> Tensor:
+    """Log-probability of a charge between `low` and `high` about its mean, of any shapes: the density where these are
+    equal."""
+    exact = low == high
+    low, high = (low - mean) / width, (high - mean) / width
+    density = log_density(torch.where(exact, low, torch.zeros_like(low))) - math.log(width)
     binned = log_between(torch.where(exact, torch.zeros_like(low), low), torch.where(exact, torch.ones_like(low), high))
     return torch.where(exact, density, binned)
 
@@ -160,7 +161,7 @@ def _fired_at_once(c: Chains, q: Charges, threshold: Tensor, before: Tensor) -> 
     return log_density(charge / wide) - math.log(wide) + log_below((most_likely - threshold) / spread)
 
 
-def _ended(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
+def end_of_chain(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability `(p,)` of no further hit, 0 where none can be recorded, and the share that is no outlier."""
     explained = stays_below + math.log1p(-OUTLIER_RATE)
     ends = torch.logaddexp(explained, torch.full_like(explained, math.log(OUTLIER_RATE / 2)))
@@ -179,7 +180,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     # The mean charge runs through a cell: taken at its middle, with the width of what it runs through.
     width = torch.sqrt(c.sampling**2 + (mean[:, 1:] - mean[:, :-1]) ** 2 / 12)
     middle = 0.5 * (mean[:, 1:] + mean[:, :-1])
-    recorded = log_between((c.low[:, None] - middle) / width, (c.high[:, None] - middle) / width)
+    of_charge = log_between((c.low[:, None] - middle) / width, (c.high[:, None] - middle) / width)
     unexplained = math.log(OUTLIER_RATE / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
     # Where in its tick each hit was, given everything up to it: log-probabilities of the cells.
     place = torch.full_like(middle, -math.log(CELLS))
@@ -191,7 +192,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
         # Before the first hit nothing was collected, wherever.
         before = reset[row] if k else torch.zeros_like(reset[row])
         z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
-        crossed = torch.logsumexp(place[row][:, :, None] + log_between(z[:, :, 1:], z[:, :, :-1]), dim=1) + recorded[i]
+        crossed = torch.logsumexp(place[row][:, :, None] + log_between(z[:, :, 1:], z[:, :, :-1]), dim=1) + of_charge[i]
         crossed = crossed + math.log1p(-OUTLIER_RATE)
         cells = torch.logaddexp(crossed, (unexplained[c.pixel[i]] - math.log(CELLS))[:, None])
         total = torch.logsumexp(cells, dim=1)
@@ -199,7 +200,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
         explained[i] = torch.exp(torch.logsumexp(crossed, dim=1) - total).detach()
         place = place.index_copy(0, i, cells - total[:, None])
     x = (c.threshold[:, None] - q.total[:, None] + c.last_of(reset, 0.0)) / c.reset
-    ends, ended = _ended(c, torch.logsumexp(c.last_of(place, -math.log(CELLS)) + log_below(x), dim=1))
+    ends, ended = end_of_chain(c, torch.logsumexp(c.last_of(place, -math.log(CELLS)) + log_below(x), dim=1))
     return LogProbability(hits, ends, explained, ended)
 
 
