@@ -31,6 +31,9 @@ from .waveform import TRUSTED, batches, coarse_waveforms
 
 #: Steps of the integral over r per width of the narrower noise.
 _STEPS_PER_WIDTH = 3
+#: Looks that fire with less than the probability of so many widths of all noise, or of that of the comparator where it
+#: was silent at a higher charge, are certain to be silent.
+_CERTAIN_OF_ALL, _CERTAIN = 5.5, 10.0
 #: Looks times values of r of one array; bounds the memory.
 _AT_ONCE = 2**17
 #: A look whose charge pulls the log-probability by less than this [1/electron] needs no derivatives.
@@ -51,7 +54,7 @@ def comparator_block(
     both = torch.cat([chains.time, chains.time + chains.hold])
     at, current, slopes = charges.evaluate_with_derivatives(chains.pixel.repeat(2), both)
     steps = _Steps.of(chains, looks, at[:n], at[n:])
-    silent = _Silent.of(charges, looks, steps, comparator.reach)
+    silent = _Silent.of(charges, looks, steps, comparator)
     log, pulls = _outcomes(chains, comparator, steps, silent)
     found = _with_outliers(chains, log, comparator.clock)
     share = torch.cat([found.explained, torch.where(chains.full, torch.zeros_like(total), found.ended)])
@@ -135,32 +138,45 @@ class _Silent:
     counts: Tensor
 
     @staticmethod
-    def of(charges: PixelCharges, looks: Looks, steps: _Steps, reach: float) -> _Silent:
-        """Those at which the charge is within `reach` of the threshold; others are silent in any case."""
-        lowest = steps.threshold + steps.before - reach
-        silent = steps.stop > steps.first
-        candidates = torch.zeros_like(looks.count, dtype=torch.bool)
-        candidates[steps.pixel[silent]] = True
-        found = [torch.zeros(2, 0, dtype=torch.long, device=lowest.device)]
-        row = torch.full_like(looks.count, -1)
-        for batch in batches(looks.count, torch.nonzero(candidates).flatten()):
-            for size, pixels in batch:
-                wave = coarse_waveforms(charges, pixels, looks.start[pixels], size, looks.clock).charge
-                row = row.fill_(-1).index_copy(0, pixels, torch.arange(len(pixels), device=row.device))
-                mine = torch.nonzero(silent & (row[steps.pixel] >= 0)).flatten()
-                tick = torch.arange(size, device=row.device)
-                inside = (tick >= steps.first[mine, None]) & (tick < steps.stop[mine, None])
-                near = wave[row[steps.pixel[mine]]] >= lowest[mine, None] - TRUSTED
-                which, at = torch.nonzero(inside & near, as_tuple=True)
-                found.append(torch.stack([mine[which], at]))
-        step, tick = torch.cat(found, dim=1)
-        order = torch.argsort(step * (int(looks.count.max()) + 1 if len(step) else 1) + tick)
-        step, tick = step[order], tick[order]
+    def of(charges: PixelCharges, looks: Looks, steps: _Steps, comparator: Comparator) -> _Silent:
+        """Those at a charge from which the comparator may fire: near enough to the threshold, and to the largest charge
+        at which the step was silent (which says how large r can be)."""
+        lowest = steps.threshold + steps.before - _CERTAIN_OF_ALL * math.hypot(comparator.width, comparator.reset)
+        below = _CERTAIN * comparator.width
+        step, tick = _likely_looks(charges, looks, steps, lowest, below)
         pixel = steps.pixel[step]
         charge, _ = charges.evaluate(pixel, looks.time(pixel, tick))
-        near = torch.nonzero(charge >= lowest[step]).flatten()
+        highest = torch.full_like(lowest, -torch.inf).scatter_reduce(0, step, charge, "amax")
+        near = torch.nonzero(charge >= torch.maximum(lowest, highest - below)[step]).flatten()
         step = step[near]
         return _Silent(step, tick[near], charge[near], torch.bincount(step, minlength=len(steps.pixel)))
+
+
+def _likely_looks(
+    charges: PixelCharges, looks: Looks, steps: _Steps, lowest: Tensor, below: float
+) -> tuple[Tensor, Tensor]:
+    """Steps and ticks `(m,)`, sorted, of silent looks whose charge may be at least `lowest` `(s,)`, and at most `below`
+    that of the highest of its step, by the coarse waveform [electrons]."""
+    silent = steps.stop > steps.first
+    candidates = torch.zeros_like(looks.count, dtype=torch.bool)
+    candidates[steps.pixel[silent]] = True
+    found = [torch.zeros(2, 0, dtype=torch.long, device=lowest.device)]
+    row = torch.full_like(looks.count, -1)
+    for batch in batches(looks.count, torch.nonzero(candidates).flatten()):
+        for size, pixels in batch:
+            wave = coarse_waveforms(charges, pixels, looks.start[pixels], size, looks.clock).charge
+            row.fill_(-1)
+            row[pixels] = torch.arange(len(pixels), device=row.device)
+            mine = torch.nonzero(silent & (row[steps.pixel] >= 0)).flatten()
+            at = torch.arange(size, device=row.device)
+            inside = (at >= steps.first[mine, None]) & (at < steps.stop[mine, None])
+            charge = wave[row[steps.pixel[mine]]].masked_fill(~inside, -torch.inf)
+            least = torch.maximum(lowest[mine], charge.amax(dim=1) - below) - TRUSTED
+            which, tick = torch.nonzero(charge >= least[:, None], as_tuple=True)
+            found.append(torch.stack([mine[which], tick]))
+    step, tick = torch.cat(found, dim=1)
+    order = torch.argsort(step * int(looks.count.max()) + tick)
+    return step[order], tick[order]
 
 
 @dataclass(frozen=True)
