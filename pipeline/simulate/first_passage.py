@@ -131,7 +131,7 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
     z = (threshold - q.crossing + before) / c.reset
     arrival = q.current.clamp(min=SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
-    crossed = arrival + _recorded(c, threshold + q.end - q.crossing)
+    crossed = arrival + recorded(c.low, c.high, threshold + q.end - q.crossing, c.sampling)
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
     # The outlier's density, so that all outcomes together have probability one.
@@ -140,15 +140,16 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-OUTLIER_RATE)
     hits = torch.logaddexp(explained, unexplained)
     stays_below = log_below((c.threshold - q.total + c.last_of(q.end, 0.0)) / c.reset)
-    ends, ended = _ended(c, stays_below)
+    ends, ended = end_of_chain(c, stays_below)
     return LogProbability(hits, ends, torch.exp(explained - hits).detach(), ended)
 
 
-def _recorded(c: Chains, mean: Tensor) -> Tensor:
-    """Log-probability of the recorded charge about its mean: a density, or the probability of its bin."""
-    low, high = (c.low - mean) / c.sampling, (c.high - mean) / c.sampling
-    exact = c.low == c.high
-    density = log_density(torch.where(exact, low, torch.zeros_like(low))) - math.log(c.sampling)
+def recorded(low: Tensor, high: Tensor, mean: Tensor, width: float) -> Tensor:
+    """Log-probability of a charge between `low` and `high` about its mean, of any shapes: the density where these are
+    equal."""
+    exact = low == high
+    low, high = (low - mean) / width, (high - mean) / width
+    density = log_density(torch.where(exact, low, torch.zeros_like(low))) - math.log(width)
     binned = log_between(torch.where(exact, torch.zeros_like(low), low), torch.where(exact, torch.ones_like(low), high))
     return torch.where(exact, density, binned)
 
@@ -162,7 +163,7 @@ def _fired_at_once(c: Chains, q: Charges, threshold: Tensor, before: Tensor) -> 
     return log_density(charge / wide) - math.log(wide) + log_below((most_likely - threshold) / spread)
 
 
-def _ended(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
+def end_of_chain(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability `(p,)` of no further hit, 0 where none can be recorded, and the share that is no outlier."""
     explained = stays_below + math.log1p(-OUTLIER_RATE)
     ends = torch.logaddexp(explained, torch.full_like(explained, math.log(OUTLIER_RATE / 2)))
@@ -177,7 +178,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     crossing, current = _within_tick(q.crossing, q.current, n, c.tick, nodes)
     end, _ = _within_tick(q.end, q.end_current, n, c.tick, nodes)
     mean = threshold[:, None] + end - crossing
-    recorded = log_between((c.low[:, None] - mean) / c.sampling, (c.high[:, None] - mean) / c.sampling)
+    of_charge = log_between((c.low[:, None] - mean) / c.sampling, (c.high[:, None] - mean) / c.sampling)
     arrival = current.clamp(min=SMALLEST_CURRENT).log() + (weights * c.tick).log() - math.log(c.reset)
     unexplained = math.log(OUTLIER_RATE / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
     # Where in its tick each hit was, given everything up to it: log-probabilities of the nodes.
@@ -191,7 +192,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
         # Before the first hit nothing was collected, wherever.
         before = end[row] if k else torch.zeros_like(end[row])
         z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
-        crossed = torch.logsumexp(place[row][:, :, None] + log_density(z), dim=1) + (arrival + recorded)[i]
+        crossed = torch.logsumexp(place[row][:, :, None] + log_density(z), dim=1) + (arrival + of_charge)[i]
         crossed = crossed + math.log1p(-OUTLIER_RATE)
         found = torch.logaddexp(crossed, unexplained[c.pixel[i], None] + anywhere)
         total = torch.logsumexp(found, dim=1)
@@ -201,7 +202,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     x = (c.threshold[:, None] - q.total[:, None] + c.last_of(end, 0.0)) / c.reset
     last = c.last_of(place, 0.0)
     last = torch.where((c.last < 0)[:, None], anywhere, last)
-    ends, ended = _ended(c, torch.logsumexp(last + log_below(x), dim=1))
+    ends, ended = end_of_chain(c, torch.logsumexp(last + log_below(x), dim=1))
     return LogProbability(hits, ends, explained, ended)
 
 

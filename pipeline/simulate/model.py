@@ -14,12 +14,13 @@ from torch import Tensor
 
 from .. import parameters
 from ..detector import argon
-from ..detector.geometry import DetectorGeometry
+from ..detector.geometry import DetectorGeometry, ReadoutConstants
 from ..detector.pixels import PixelConstants
 from ..errors import MemoryLimitError, ModelRangeError
 from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
 from .charge import PACKETS_AT_ONCE, ROWS_AT_ONCE, PixelCharges, pixel_charges
+from .comparator import Comparator
 from .drift import Deposits, packets, packets_with_derivatives
 from .noise import Noise, NoiseLevels
 from .plan import Plan, Reach, build_plan
@@ -74,6 +75,18 @@ class SimulatedHits:
     d_charge: Floats | None = None
     d_adc: Floats | None = None
     d_time: Floats | None = None
+
+    def recorded(self, readout: ReadoutConstants, *, integer: bool) -> tuple[Floats, Floats]:
+        """ADC counts and times [us] as a file holds them.
+
+        With `integer`, counts are rounded to whole ones 0 ... adc_counts - 1, and times to the whole clock ticks in
+        which they fall.
+        """
+        if not integer:
+            return self.adc, self.time
+        # A time on a clock tick is that tick, on whichever side rounding left it.
+        time = np.floor(self.time / readout.clock + 1e-6) * readout.clock
+        return np.clip(np.floor(self.adc + 0.5), 0, readout.adc_counts - 1), time
 
 
 class ForwardModel:
@@ -264,6 +277,12 @@ class ForwardModel:
             quantities = packets(deposits, p, **model)
         return pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
 
+    def comparator(self, plan: Plan, block: tuple[int, int], levels: NoiseLevels) -> Comparator:
+        """The comparators of a block of pixels, with noise on them."""
+        clock = self.geometry.readout.clock
+        phase = self.tensor(np.mod(plan.time[slice(*block)], clock))
+        return Comparator(levels.discriminator, levels.reset, clock, phase)
+
     def _trigger(self, plan: Plan, block: tuple[int, int], noise: Noise | None) -> Trigger:
         readout = self.geometry.readout
         event, channel = plan.event[slice(*block)], plan.channel[slice(*block)]
@@ -273,19 +292,14 @@ class ForwardModel:
             return trigger
         reset, sampling = noise.hits(event, channel, readout.max_hits)
 
-        def comparator(pixel: Tensor, ticks: int) -> Tensor:
+        def flicker(pixel: Tensor, ticks: int) -> Tensor:
             rows = pixel.cpu().numpy()
             return self.tensor(noise.ticks(event[rows], channel[rows], ticks))
 
         trigger = replace(trigger, reset=self.tensor(reset), sampling=self.tensor(sampling))
         if noise.levels.discriminator == 0:
             return trigger
-        return replace(
-            trigger,
-            comparator=comparator,
-            comparator_width=noise.levels.discriminator,
-            phase=self.tensor(np.mod(plan.time[slice(*block)], readout.clock)),
-        )
+        return replace(trigger, comparator=self.comparator(plan, block, noise.levels), flicker=flicker)
 
     def map_blocks(
         self,

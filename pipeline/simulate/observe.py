@@ -114,16 +114,11 @@ def hits_table(
 ) -> Hits:
     """The table of hits that is written to a file.
 
-    With `integer_adc`, ADC counts are rounded to whole counts 0 ... adc_counts - 1 and times to the whole clock ticks
-    in which they fall. The drift coordinate is that of charge which crossed the threshold on arrival.
+    Counts and times are whole numbers with `integer_adc`: see `SimulatedHits.recorded`. The drift coordinate is that of
+    charge which crossed the threshold on arrival.
     """
-    readout = geometry.readout
     tpc, pixel_x, pixel_y = geometry.pixel(simulated.channel)
-    adc, time = simulated.adc, simulated.time
-    if integer_adc:
-        adc = np.clip(np.floor(adc + 0.5), 0, readout.adc_counts - 1)
-        # A time on a clock tick is that tick, on whichever side rounding left it.
-        time = np.floor(time / readout.clock + 1e-6) * readout.clock
+    adc, time = simulated.recorded(geometry.readout, integer=integer_adc)
     x, y = geometry.pixel_centre(pixel_x, pixel_y)
     return Hits(
         event_id=simulated.event,

@@ -13,6 +13,7 @@ given where each chain went; over data of the same parameters its mean is Fisher
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .charge import PixelCharges
-from .first_passage import SMALLEST_CURRENT, Chains
+from .first_passage import SMALLEST_CURRENT, Chains, Charges, LogProbability
 from .gaussian import hazard, log_below, log_density
 from .waveform import Waveforms, batches, coarse_waveforms, windows
 
@@ -55,6 +56,21 @@ def expected_information(charges: PixelCharges, chains: Chains, clock: float) ->
                 some = steps.take(torch.nonzero(inside).flatten())
                 found = found + _of_hits(charges, chains, coarse, row[some.pixel], some, far)
     return found
+
+
+def steering(c: Chains, q: Charges, slopes: Mapping[str, Tensor], found: LogProbability) -> Tensor:
+    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence."""
+    n = len(c.pixel)
+    # Within a tick the two ends tell the same.
+    d_cross, d_end = slopes["crossing"][:n], slopes["end"][:n]
+    d_time = (c.previous_of(d_end) - d_cross) / c.reset
+    d_charge = (d_end - d_cross) / c.sampling
+    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / c.reset
+    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / c.reset
+    rate = hazard(x)
+    weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
+    both = torch.cat([d_time, d_charge]) * found.explained.repeat(2)[:, None]
+    return both.T @ torch.cat([d_time, d_charge]) + (d_silence * weight[:, None]).T @ d_silence
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,22 @@ from torch import Tensor
 from ..errors import FitError
 from ..tables import Floats, Ints, Observables, Probability, common_numbers
 from .charge import PixelCharges
-from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, LogProbability, log_probability
-from .gaussian import hazard, log_below
+from .comparator_likelihood import comparator_block
+from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, log_probability
+from .gaussian import log_below
 from .model import ForwardModel
-from .noise import NoiseLevels
-from .pixel_information import expected_information
+from .noise import Noise, NoiseLevels
+from .pixel_information import expected_information, steering
 from .plan import Plan
+
+#: Data sets that are drawn for the information of data which have no formula for it.
+DRAWS = 4
+#: Stream of random numbers of these draws.
+_STREAM = 12
+#: A width of noise may be so many times smaller than that of resets; the integral over r then has 7000 values.
+_MOST_UNLIKE = 200
+#: A time this part of a clock tick from one is at it, on whichever side rounding left it.
+_SAME_TICK = 1e-3
 
 
 def probability(
@@ -34,8 +44,10 @@ def probability(
     plan = recorded.plan
 
     def run(block: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, int]:
-        charges = model.charges(plan, block, values, names)
-        return _block(charges, recorded.chains(block))
+        charges, chains = model.charges(plan, block, values, names), recorded.chains(block)
+        if recorded.noise.discriminator > 0:
+            return comparator_block(charges, chains, model.comparator(plan, block, recorded.noise))
+        return _block(charges, chains)
 
     parts = model.map_blocks(run, plan.blocks)
     p = len(names)
@@ -52,11 +64,18 @@ def probability(
 
 
 def information(model: ForwardModel, data: Observables, values: Mapping[str, float], names: tuple[str, ...]) -> Floats:
-    """`(P, P)` expected information on the parameters `names`: see `pixel_information`.
+    """`(P, P)` expected information on the parameters `names` at `values`.
+
+    Times in real numbers have that of every step of the recorded chains: see `pixel_information`. For whole numbers,
+    and a discriminator with noise, it is the scatter of the scores of pixels about their mean, which is zero, in
+    `DRAWS` sets of data that are simulated at `values`: they do not depend on `data`, noise is the same at every call,
+    and what pixels scatter about the expectation is in it, as it would be in the scores of data.
 
     Raises as `probability` does.
     """
     recorded = Recorded.of(model, data, values)
+    if recorded.integer or recorded.noise.discriminator > 0:
+        return _information_of_draws(model, recorded, values, names)
     values = model.complete(values)
     plan, clock = recorded.plan, model.geometry.readout.clock
 
@@ -67,16 +86,36 @@ def information(model: ForwardModel, data: Observables, values: Mapping[str, flo
     return sum((_numpy(part) for part in parts), np.zeros((len(names), len(names))))
 
 
+def _information_of_draws(
+    model: ForwardModel, recorded: Recorded, values: Mapping[str, float], names: tuple[str, ...]
+) -> Floats:
+    """Mean `(P, P)` of the sums over pixels of the squares of their scores, in data drawn at `values`."""
+    found = np.zeros((len(names), len(names)))
+    for draw in range(DRAWS):
+        seed = int(np.random.default_rng([draw, _STREAM]).integers(2**31))
+        hits = model.hits(values, Noise(recorded.noise, seed))
+        columns = hits.recorded(model.geometry.readout, integer=recorded.integer)
+        data = Observables(
+            hits.event, hits.channel, hits.order, np.stack(columns, axis=1), ("adc", "t"),
+            np.ones(len(hits.event), dtype=bool), integer=recorded.integer,
+        )  # fmt: skip
+        score = probability(model, data, values, names).score
+        found += score.T @ score / DRAWS
+    return found
+
+
 def normal_scores(model: ForwardModel, data: Observables, values: Mapping[str, float]) -> tuple[Floats, Floats]:
     """Probability-integral residuals `(h,)` of the times of hits, and of their charges given their times.
 
     Each is where in the predicted distribution a recorded value lies, as the quantile of a standard Gaussian: where the
     model is right both have mean 0 and width 1 and are independent. Hits that no deposit explains and charges that the
-    ADC clips are left out. Raises as `probability` does, and `FitError` for data in whole ticks.
+    ADC clips are left out. Raises as `probability` does, and `FitError` for data in whole counts or clock ticks.
     """
     recorded = Recorded.of(model, data, values)
-    if recorded.integer:
-        raise FitError("residuals of this kind need times and charges in real numbers; these data are whole numbers.")
+    if recorded.integer or recorded.noise.discriminator > 0:
+        raise FitError(
+            "residuals of this kind need times and charges in real numbers; these data have whole counts or ticks."
+        )
     values = model.complete(values)
 
     def run(block: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -123,10 +162,17 @@ class Recorded:
                 "a likelihood needs noise in the model: set readout.noise.reset_electrons and "
                 "readout.noise.sampling_electrons to those of the data, above 0."
             )
-        if noise.discriminator > 0:
+        if noise.discriminator > 0 and min(noise.discriminator, noise.sampling) < noise.reset / _MOST_UNLIKE:
             raise FitError(
-                "the likelihood does not know noise on the discriminator; set readout.noise.discriminator_electrons "
-                "to 0, or fit residuals."
+                f"a likelihood with noise on the discriminator integrates over that of resets in steps of the "
+                f"narrowest: discriminator_electrons and sampling_electrons must be at least 1/{_MOST_UNLIKE} of "
+                f"reset_electrons = {noise.reset:g}; raise them in readout.noise, or fit residuals."
+            )
+        tick = data.values[data.valid, data.value_names.index("t")] / model.geometry.readout.clock
+        if noise.discriminator > 0 and (np.abs(tick - np.rint(tick)) > _SAME_TICK).any():
+            raise FitError(
+                "a discriminator with noise is looked at once per clock tick, and these hits are between ticks; set "
+                "readout.noise.discriminator_electrons to 0, as that of the data was."
             )
         return Recorded(model, model.plan(values), data, noise)
 
@@ -198,7 +244,7 @@ def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tenso
         elif name in slopes:
             score.index_add_(0, pixels, pull[:, None] * slopes[name])
     log = found.ends.detach().clone().index_add_(0, chains.pixel, found.hits.detach())
-    curvature = _steering(chains, at, slopes, found)
+    curvature = steering(chains, at, slopes, found)
     return log, score, curvature, int((found.explained < 0.5).sum())
 
 
@@ -214,21 +260,6 @@ def _evaluated(charges: PixelCharges, chains: Chains) -> tuple[Charges, dict[str
     else:
         q_end, end_current, slopes["end"] = charges.evaluate_with_derivatives(pixel, end)
     return Charges(q, current, q_end, end_current, total), slopes
-
-
-def _steering(c: Chains, q: Charges, slopes: Mapping[str, Tensor], found: LogProbability) -> Tensor:
-    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence."""
-    n = len(c.pixel)
-    # Within a tick the two ends tell the same.
-    d_cross, d_end = slopes["crossing"][:n], slopes["end"][:n]
-    d_time = (c.previous_of(d_end) - d_cross) / c.reset
-    d_charge = (d_end - d_cross) / c.sampling
-    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / c.reset
-    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / c.reset
-    rate = hazard(x)
-    weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
-    both = torch.cat([d_time, d_charge]) * found.explained.repeat(2)[:, None]
-    return both.T @ torch.cat([d_time, d_charge]) + (d_silence * weight[:, None]).T @ d_silence
 
 
 def _keys(table: Plan | Observables) -> Ints:

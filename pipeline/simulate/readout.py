@@ -17,16 +17,13 @@ import torch
 from torch import Tensor
 
 from .charge import PixelCharges
-from .waveform import Waveforms, batches, coarse_waveforms, windows
+from .comparator import Comparator, Looks
+from .waveform import TRUSTED, Waveforms, batches, coarse_waveforms, windows
 
-#: The coarse waveform is trusted to this much [electrons]; nearer to the threshold the exact charge decides.
-_MARGIN = 600.0
 #: How far [us] Newton steps may leave the coarse bracket before the careful search takes over.
 _SLACK = 0.5
 #: A crossing slower than this [electrons/us] is treated as this slow, so that its derivatives stay finite.
 _SLOWEST_CURRENT = 1e-3
-#: How many widths of comparator noise may make a crossing.
-_WIDEST_NOISE = 6.0
 _NEWTON_STEPS = 6
 _BISECTION_STEPS = 80
 
@@ -36,9 +33,8 @@ class Trigger:
     """Readout constants: `threshold` [electrons] of all pixels or `(pixels,)`, `hold` [us], `clock` [us], `max_hits`.
 
     Noise of every pixel and hit, `(pixels, max_hits)` [electrons], or None: `reset` is r above, `sampling` adds to the
-    recorded charge. `comparator(pixels, ticks)`, if there is one, gives noise `(pixels, ticks)` of width
-    `comparator_width` [electrons] on the comparator, which is then looked at once per clock tick only; `phase`
-    `(pixels,)` [us] says how long after a tick the reference time of each pixel is.
+    recorded charge. A `comparator`, if there is one, is looked at once per clock tick only, with the noise
+    `flicker(pixels, ticks)` `(pixels, ticks)` [electrons].
     """
 
     threshold: float | Tensor
@@ -47,14 +43,17 @@ class Trigger:
     max_hits: int
     reset: Tensor | None = None
     sampling: Tensor | None = None
-    comparator: Callable[[Tensor, int], Tensor] | None = None
-    comparator_width: float = 0.0
-    phase: Tensor | None = None
+    comparator: Comparator | None = None
+    flicker: Callable[[Tensor, int], Tensor] | None = None
 
-    def lowest(self, like: Tensor) -> Tensor:
-        """`(pixels,)` smallest charge [electrons] that may make each pixel cross, from its own noise alone."""
-        lowest = torch.as_tensor(self.threshold - _WIDEST_NOISE * self.comparator_width).to(like).expand_as(like)
-        return lowest if self.reset is None else lowest - self.reset.abs().amax(dim=1)
+    def looks(self, charges: PixelCharges) -> Looks:
+        """The clock ticks between which each pixel may cross, with its own noise."""
+        total = charges.total()
+        if self.comparator is not None:
+            return self.comparator.looks(charges, total, self.threshold)
+        lowest = torch.as_tensor(self.threshold).to(total).expand_as(total)
+        lowest = lowest if self.reset is None else lowest - self.reset.abs().amax(dim=1)
+        return Looks(lowest, *windows(charges, total, lowest.clamp(min=1.0), self.clock), total, self.clock)
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,11 @@ class PixelHits:
 
 def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
     """Hits of all pixels."""
-    total = charges.total()
-    lowest = trigger.lowest(total)
-    start, ticks = windows(charges, total, lowest.clamp(min=1.0), trigger.clock)
-    if trigger.phase is not None:
-        start = ((start + trigger.phase) / trigger.clock).floor() * trigger.clock - trigger.phase
-        ticks = ticks + 1
-    candidates = torch.nonzero(total >= lowest).flatten()
-    found = [hits for batch in batches(ticks, candidates) for hits in _by_order(charges, trigger, start, batch)]
+    looks = trigger.looks(charges)
+    candidates = torch.nonzero(looks.total >= looks.lowest).flatten()
+    found = [hits for batch in batches(looks.count, candidates) for hits in _by_order(charges, trigger, looks, batch)]
     if not found:
-        return PixelHits(candidates[:0], candidates[:0], total[:0], total[:0], candidates[:0])
+        return PixelHits(candidates[:0], candidates[:0], looks.start[:0], looks.start[:0], candidates[:0])
     pixel, orders, time, charge = (torch.cat(column) for column in zip(*found, strict=True))
     sort = torch.argsort(pixel * trigger.max_hits + orders)
     orders = orders[sort]
@@ -92,12 +86,12 @@ def read_out(charges: PixelCharges, trigger: Trigger) -> PixelHits:
 
 
 def _by_order(
-    charges: PixelCharges, trigger: Trigger, start: Tensor, batch: list[tuple[int, Tensor]]
+    charges: PixelCharges, trigger: Trigger, looks: Looks, batch: list[tuple[int, Tensor]]
 ) -> list[tuple[Tensor, ...]]:
     """First, second, ... hits of the pixels of a batch: for each order the columns pixel, order, time, charge."""
-    coarse = [coarse_waveforms(charges, pixels, start[pixels], size, trigger.clock) for size, pixels in batch]
-    flicker = [trigger.comparator(c.pixel, c.charge.shape[1]) for c in coarse] if trigger.comparator else []
-    armed = start.clone()
+    coarse = [coarse_waveforms(charges, pixels, looks.start[pixels], size, trigger.clock) for size, pixels in batch]
+    flicker = [trigger.flicker(c.pixel, c.charge.shape[1]) for c in coarse] if trigger.flicker else []
+    armed = looks.start.clone()
     reset_charge = torch.zeros_like(armed)
     alive = torch.zeros_like(armed, dtype=torch.bool)
     alive[torch.cat([pixels for _, pixels in batch])] = True
@@ -107,7 +101,7 @@ def _by_order(
         level = reset_charge + trigger.threshold - drawn
         if flicker:
             ticks_found = [
-                _first_tick(charges, c, n, alive, armed, level) for c, n in zip(coarse, flicker, strict=True)
+                _first_tick(charges, looks, c, n, alive, armed, level) for c, n in zip(coarse, flicker, strict=True)
             ]
             pixel, time = (torch.cat(column) for column in zip(*ticks_found, strict=True))
         else:
@@ -128,26 +122,25 @@ def _by_order(
 
 
 def _first_tick(
-    charges: PixelCharges, coarse: Waveforms, flicker: Tensor, alive: Tensor, armed: Tensor, level: Tensor
+    charges: PixelCharges, looks: Looks, coarse: Waveforms, flicker: Tensor, alive: Tensor, armed: Tensor, level: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Pixels whose charge with comparator noise reaches the level at a clock tick after `armed`, and that tick's time.
+    """Pixels whose charge with comparator noise reaches the level at a look since `armed`, and that tick's time.
 
     Ticks that the coarse waveform leaves no doubt about are not looked at on the exact charge.
     """
     row = torch.nonzero(alive[coarse.pixel]).flatten()
     pixel, ticks = coarse.pixel[row], coarse.charge.shape[1]
     at = torch.arange(ticks, device=row.device)
-    time = coarse.start[row, None] + at.to(coarse.start.dtype) * coarse.step
     over = coarse.charge[row] + flicker[row] - level[pixel, None]
-    armed_ticks = time >= armed[pixel, None]
-    sure = torch.where(armed_ticks & (over > _MARGIN), at, ticks).amin(dim=1)
-    doubtful = armed_ticks & (over.abs() <= _MARGIN) & (at < sure[:, None])
+    looked = (at >= looks.since(pixel, armed[pixel])[:, None]) & (at < looks.count[pixel, None])
+    sure = torch.where(looked & (over > TRUSTED), at, ticks).amin(dim=1)
+    doubtful = looked & (over.abs() <= TRUSTED) & (at < sure[:, None])
     which, tick = torch.nonzero(doubtful, as_tuple=True)
-    exact, _ = charges.evaluate(pixel[which], time[which, tick])
+    exact, _ = charges.evaluate(pixel[which], looks.time(pixel[which], tick))
     fires = exact + flicker[row[which], tick] >= level[pixel[which]]
     first = sure.scatter_reduce(0, which[fires], tick[fires], "amin")
     found = torch.nonzero(first < ticks).flatten()
-    return pixel[found], time[found, first[found]]
+    return pixel[found], looks.time(pixel[found], first[found])
 
 
 @dataclass(frozen=True)
@@ -180,7 +173,7 @@ def _bracket(coarse: Waveforms, alive: Tensor, armed: Tensor, level: Tensor) -> 
         # The smallest index; argmax of a mask may return any of several.
         return torch.where(wave >= value[:, None], at, ticks).amin(dim=1)
 
-    early, middle, late = first_above(level - _MARGIN), first_above(level), first_above(level + _MARGIN)
+    early, middle, late = first_above(level - TRUSTED), first_above(level), first_above(level + TRUSTED)
     peak = wave.argmax(dim=1)
     late, middle = torch.where(late < ticks, late, peak), torch.where(middle < ticks, middle, peak)
     above = wave.gather(1, middle[:, None])[:, 0]

@@ -20,6 +20,8 @@ _SHORTEST = 128
 _LONGEST = 2**17
 #: Pixels times ticks searched at once; bounds the memory of the search.
 TICKS_AT_ONCE = 2**17
+#: Coarse waveforms are trusted to this much [electrons]; nearer to a level the exact charge decides.
+TRUSTED = 600.0
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,13 @@ class Waveforms:
     charge: Tensor
 
 
-def windows(charges: PixelCharges, total: Tensor, threshold: Tensor, step: float) -> tuple[Tensor, Tensor]:
+def windows(
+    charges: PixelCharges, total: Tensor, threshold: Tensor, step: float, phase: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Start [us] and number of ticks of the time in which each pixel can cross its threshold `(pixels,)`.
 
-    The charge by a time is at most the total times the envelope of the response at the earliest packet.
+    The charge by a time is at most the total times the envelope of the response at the earliest packet. With `phase`
+    `(pixels,)` [us] windows start at whole steps of a clock that was there this long before time 0 of each pixel.
     """
     counts = charges.first.diff()
     table = charges.table
@@ -47,6 +52,8 @@ def windows(charges: PixelCharges, total: Tensor, threshold: Tensor, step: float
     # Never after the first arrival, for the search follows the charge from its arrival on.
     before = torch.as_tensor(np.minimum(first, 0.0), dtype=total.dtype, device=total.device)
     start = earliest + before - 5 * widest - step
+    if phase is not None:
+        start = ((start + phase) / step).floor() * step - phase
     end = latest + table.late + 5 * widest + 2 * step
     ticks = ((end - start) / step).ceil().long()
     if int(ticks.max()) > _LONGEST:

@@ -15,7 +15,6 @@ from pipeline.simulate.charge import PixelCharges
 from pipeline.simulate.model import ForwardModel, SimulatedHits
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.readout import read_out
-from pipeline.simulate.waveform import windows
 from pipeline.tables import Floats, Segments
 from tests.simulate.deposits import MODULE0, PITCH, deposits, model, random_deposits
 
@@ -159,21 +158,24 @@ def test_the_comparator_fires_at_the_first_tick_over_the_threshold() -> None:
     charges, plan = in_one_block(simulation), simulation.plan(NOMINAL)
     trigger = simulation._trigger(plan, (0, len(plan.event)), Noise(levels, 4))
     drawn: dict[int, Floats] = {}
-    assert trigger.comparator is not None
-    draw = trigger.comparator
+    assert trigger.flicker is not None
+    draw = trigger.flicker
 
     def remembered(pixel: torch.Tensor, ticks: int) -> torch.Tensor:
         noise = draw(pixel, ticks)
         drawn.update(zip(pixel.tolist(), noise.numpy(), strict=True))
         return noise
 
-    hits = read_out(charges, replace(trigger, comparator=remembered))
-    start, _ = windows(charges, charges.total(), trigger.lowest(charges.total()), READOUT.clock)
+    hits = read_out(charges, replace(trigger, flicker=remembered))
+    looks = trigger.looks(charges)
     assert len(hits.time) > 60
     for pixel, noise in drawn.items():
-        phase = plan.time[pixel] % READOUT.clock
-        first = np.floor((float(start[pixel]) + phase) / READOUT.clock) * READOUT.clock - phase
-        time = first + np.arange(len(noise)) * READOUT.clock
+        first, count = float(looks.start[pixel]), int(looks.count[pixel])
+        assert (first + plan.time[pixel]) / READOUT.clock == pytest.approx(
+            round((first + plan.time[pixel]) / READOUT.clock), abs=1e-9
+        )
+        time = first + np.arange(count) * READOUT.clock
+        noise = noise[:count]
         charge = charges.evaluate(torch.full((len(time),), pixel), torch.tensor(time))[0].numpy()
         reset, armed, expected = 0.0, -np.inf, []
         while len(expected) < READOUT.max_hits:
@@ -203,7 +205,7 @@ def test_noise_of_the_comparator_makes_pixels_just_below_the_threshold_fire() ->
 @pytest.mark.parametrize("below", [2.0, 3.0])
 def test_early_triggers_on_a_plateau_are_as_rare_as_the_noise_makes_them(below: float) -> None:
     """A pixel whose charge stays `below` widths under the threshold: the comparator fires with the Gaussian probability
-    of every tick, in 2000 events, counted over the first and the second half of the ticks (binomial, 4 sigma).
+    of every tick, in 2000 events, counted until half of the ticks on it are over, and after (binomial, 4 sigma).
     """
     n, width = 2000, 250.0
     place = np.tile([0.5 * PITCH, MODULE0.y_range[0] + 100.5 * PITCH, 10.0], (n, 1))
@@ -213,23 +215,21 @@ def test_early_triggers_on_a_plateau_are_as_rare_as_the_noise_makes_them(below: 
     plan, charges = simulation.plan(NOMINAL), in_one_block(simulation)
     trigger = simulation._trigger(plan, (0, len(plan.event)), Noise(NoiseLevels(0.0, 0.0, width), 6))
     looked: list[int] = []
-    assert trigger.comparator is not None
-    draw = trigger.comparator
+    assert trigger.flicker is not None
+    draw = trigger.flicker
 
     def counted(pixel: torch.Tensor, ticks: int) -> torch.Tensor:
         looked.append(ticks)
         return draw(pixel, ticks)
 
-    hits = read_out(charges, replace(trigger, comparator=counted))
+    hits = read_out(charges, replace(trigger, flicker=counted))
     main = int(charges.total().argmax())
-    start, _ = windows(charges, charges.total(), trigger.lowest(charges.total()), READOUT.clock)
-    phase = plan.time[main] % READOUT.clock
-    first = np.floor((float(start[main]) + phase) / READOUT.clock) * READOUT.clock - phase
-    time = first + np.arange(looked[0]) * READOUT.clock
+    looks = trigger.looks(charges)
+    time = float(looks.start[main]) + np.arange(int(looks.count[main])) * READOUT.clock
     charge = charges.evaluate(torch.full((len(time),), main), torch.tensor(time))[0].numpy()
     fires = ndtr((charge - READOUT.threshold) / width)
     survives = np.cumprod(1 - fires)
-    half = len(time) // 2
+    half = (int(np.argmax(charge > charge[-1] - 1.0)) + len(time)) // 2
     expected = 1 - survives[half - 1], survives[half - 1] - survives[-1]
     of_first = hits.time[hits.order == 0].numpy()
     found = np.count_nonzero(of_first < time[half] - 1e-9), np.count_nonzero(of_first >= time[half] - 1e-9)
