@@ -12,13 +12,17 @@ from typing import Any
 
 import torch
 
-from ..config.models import Config
+from ..calibrate.likelihood import Likelihood
+from ..calibrate.methods import objective_of
+from ..config.models import STANDARD_METHODS, Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..parameters import CALIBRATED, nominal_values
 from ..select.cuts import Context, max_total_length_cm
 from ..simulate.differentiable import differentiable_hits
 from ..simulate.model import ForwardModel
+from ..simulate.noise import Noise
+from ..simulate.observe import PixelObservables, observables_of_simulation
 from ..simulate.setup import forward_model, model_settings
 from ..tables import Segments
 
@@ -30,8 +34,8 @@ REPEATS = 10
 def run(
     config: Config, segments: Segments, geometry: DetectorGeometry, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Time simulation, simulation with gradient of a loss, and with the six-parameter Jacobian, on batches of whole
-    tracks.
+    """Time simulation, simulation with gradient of a loss, and with the six-parameter Jacobian; residuals and
+    likelihood of noisy data with their derivatives, and the expected information; on batches of whole tracks.
 
     Medians over repeats; peak memory of the process after each batch, smallest first, and after the whole sample in
     one go. Raises `SelectionError` if there is less track than the longest batch.
@@ -66,17 +70,19 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{used['dtype']}, {used['accuracy']} accuracy, {used['threads']} threads, {used['device']}; "
         f"medians of {REPEATS}",
-        f"{'length [cm]':>12}{'hits':>8}{'forward':>10}{'+ gradient':>12}{'Jacobian':>10}  [ms/cm]{'memory [MiB]':>14}",
+        f"{'length [cm]':>12}{'hits':>8}{'forward':>10}{'+ gradient':>12}{'Jacobian':>10}{'residuals':>11}"
+        f"{'likelihood':>12}{'information':>13}  [ms/cm]{'memory [MiB]':>14}",
     ]
     for row in result["batches"]:
         lines.append(
             f"{row['length_cm']:>12.1f}{row['hits']:>8}{row['forward']:>10.3f}{row['forward_backward']:>12.3f}"
-            f"{row['jacobian']:>10.3f}{'':>9}{row['peak_memory_mib']:>14.0f}"
+            f"{row['jacobian']:>10.3f}{row['residuals']:>11.3f}{row['likelihood']:>12.3f}{row['information']:>13.3f}"
+            f"{'':>9}{row['peak_memory_mib']:>14.0f}"
         )
     whole = result["whole"]
     lines.append(
         f"{whole['length_cm']:>12.1f}{whole['hits']:>8}{'':>22}"
-        f"{1e3 * whole['seconds_with_jacobian'] / whole['length_cm']:>10.3f}{'':>9}{whole['peak_memory_mib']:>14.0f}"
+        f"{1e3 * whole['seconds_with_jacobian'] / whole['length_cm']:>10.3f}{'':>45}{whole['peak_memory_mib']:>14.0f}"
         f"   once, {whole['seconds_with_jacobian']:.1f} s; working memory estimated at "
         f"{whole['estimated_memory_mib']:.0f} MiB"
     )
@@ -151,12 +157,21 @@ def _row(model: ForwardModel, batch: Segments) -> dict[str, float]:
     """Median times [ms/cm] of one batch."""
     length = float(batch.length.sum())
     values = nominal_values()
+    noise = model.settings.noise
+    assert noise is not None, "forward_model puts in the configured one"
+    readout = PixelObservables(model)
+    data = observables_of_simulation(model.hits(values, Noise(noise, seed=1)), model.geometry)
+    residuals = objective_of(STANDARD_METHODS["gauss_newton"], readout, data)
+    likelihood = Likelihood(readout, data)
     return {
         "length_cm": length,
         "hits": len(model.hits(values).event),
         "forward": 1e3 * _median(lambda: model.hits(values)) / length,
         "forward_backward": 1e3 * _median(with_gradient(model)) / length,
         "jacobian": 1e3 * _median(lambda: model.hits_with_derivatives(values, CALIBRATED)) / length,
+        "residuals": 1e3 * _median(lambda: residuals.evaluate(values, CALIBRATED)) / length,
+        "likelihood": 1e3 * _median(lambda: likelihood.evaluate(values, CALIBRATED)) / length,
+        "information": 1e3 * _median(lambda: likelihood.information(values, CALIBRATED)) / length,
         "peak_memory_mib": peak_memory_mib(),
     }
 
