@@ -10,8 +10,9 @@ from .levenberg_marquardt import FIRST_DAMPING, Outcome, minimise
 from .objective import Evaluation
 from .progress import State
 
-#: The approach ends when a step moves no coordinate by more, or promises this share of the cost.
-_NEAR, _NEAR_GAIN = 1e-4, 1e-4
+#: The approach ends when a step moves no coordinate by more, or promises to lower the cost (half a chi2) by less: a few
+#: standard deviations from the minimum, hits that come and go would only stop it.
+_NEAR, _NEAR_GAIN = 1e-4, 5.0
 #: The likelihood starts near its maximum, with hardly any damping.
 _DAMPING = 1e-6
 #: A step that promises less log-likelihood changes no parameter by more than 1e-5 of its uncertainty.
@@ -39,8 +40,8 @@ def maximise(
     state = resume or State(x=start, control=FIRST_DAMPING)
     if state.stage == 0:
         found = minimise(
-            approach, room, start, tolerance=_NEAR, precision=_NEAR_GAIN, max_iterations=max_iterations,
-            record=record, resume=resume,
+            approach, room, start, tolerance=_NEAR, precision=30 * rounding, negligible=_NEAR_GAIN,
+            max_iterations=max_iterations, record=record, resume=resume,
         ).state  # fmt: skip
         state = replace(found, control=_DAMPING, settled=False, stage=1)
     return minimise(
