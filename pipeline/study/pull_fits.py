@@ -56,10 +56,10 @@ class PullFits:
         told |= {"converged": result.converged, "status": result.status, "iterations": result.iterations}
         told |= {"hits": len(data), "outliers": int(result.diagnostics["unmatched_data"]), "values": values}
         told |= _pulls(result, values, target)
-        return {**told, "scores": self._scores(data, {**method.fixed, **values})}
+        return {**told, "scores": self._scores(data, target)}
 
     def _scores(self, data: Observables, values: Mapping[str, float]) -> dict[str, list[float]]:
-        """Number, sum and sum of squares of the normal scores of times and charges at the fitted values."""
+        """Number, sum and sum of squares of the normal scores of times and charges at the true values."""
         found = self.experiment.normal_scores(data, values)
         return {name: [len(z), float(z.sum()), float(z @ z)] for name, z in found.items()}
 
