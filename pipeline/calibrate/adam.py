@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..config.models import Adam
+from ..config.methods import Adam
 from ..errors import ModelRangeError
 from ..tables import Floats
 from .levenberg_marquardt import Outcome

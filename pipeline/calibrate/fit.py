@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from .. import parameters
-from ..config.models import Method
+from ..config.methods import Method
 from ..errors import FitError
 from ..parameters import Parameter
 from ..tables import FitResult, FittedParameter, Floats, condition_number

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config.models import Loss
+from ..config.methods import Loss
 from ..errors import FitError
 from ..tables import Ints, Observables
 from .losses.event_hits import EventHits

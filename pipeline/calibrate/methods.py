@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from ..config.models import Method
+from ..config.methods import Method
 from ..tables import Floats, Observables
 from . import adam, fisher_scoring, levenberg_marquardt
 from .levenberg_marquardt import Outcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config.models import Method
+from ..config.methods import Method
 from ..simulate.batches import observable_batches
 from ..simulate.observe import PixelObservables
 from ..tables import FitResult, Observables

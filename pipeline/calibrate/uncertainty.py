@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ..config import models as config
+from ..config import methods as config
 from ..errors import ModelRangeError
 from ..parameters import Parameter
 from ..tables import Floats, Uncertainty

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from ..parameters import check_values
 
 if TYPE_CHECKING:
-    from ..config.models import Method
+    from ..config.methods import Method
     from ..detector.geometry import DetectorGeometry
     from ..storage.segments import SegmentFile
     from ..tables import Segments

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..config.models import Config, Method
+    from ..config.methods import Method
+    from ..config.models import Config
     from ..tables import FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"

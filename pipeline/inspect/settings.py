@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..calibrate.fit import check_method
-from ..config.models import Config, Method, Sample
+from ..config.methods import Method
+from ..config.models import Config, Sample
 from ..detector.geometry import DetectorGeometry
 from ..errors import GradcalError
 from ..layout import check_paths

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config.models import Basin, Config
+from ..config.methods import Basin
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
 from ..names import nearest

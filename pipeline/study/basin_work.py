@@ -11,7 +11,8 @@ import numpy as np
 from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective, ObservableModel
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError
 from ..parameters import CALIBRATED

@@ -14,7 +14,8 @@ import torch
 
 from ..calibrate.likelihood import Likelihood
 from ..calibrate.methods import objective_of
-from ..config.models import STANDARD_METHODS, Config
+from ..config.methods import STANDARD_METHODS
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..parameters import CALIBRATED, nominal_values

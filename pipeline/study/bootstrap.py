@@ -18,7 +18,8 @@ from ..calibrate.methods import objective_of
 from ..calibrate.priors import measured_again
 from ..calibrate.profile import Profile, profile
 from ..calibrate.run import fit_hits
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError
 from ..tables import FitResult, Floats, Observables, Segments

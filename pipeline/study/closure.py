@@ -13,7 +13,8 @@ from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Evaluation, Objective
 from ..calibrate.uncertainty import Informative
-from ..config.models import Config, Method, Select
+from ..config.methods import Method
+from ..config.models import Config, Select
 from ..config.studies import OnData
 from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry

@@ -12,7 +12,8 @@ import numpy as np
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective
 from ..calibrate.run import fit_hits
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.argon import drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError

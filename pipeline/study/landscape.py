@@ -12,7 +12,8 @@ import numpy as np
 
 from ..calibrate.likelihood import Likelihood
 from ..calibrate.objective import Objective
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..config.studies import Landscape
 from ..detector.geometry import DetectorGeometry
 from ..parameters import table as parameter_table

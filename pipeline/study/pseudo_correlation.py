@@ -16,7 +16,8 @@ from ..calibrate.methods import objective_of
 from ..calibrate.objective import Objective
 from ..calibrate.uncertainty import Informative
 from ..config.cross_check import PseudoCorrelation
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError, FitError
 from ..parameters import nominal_values

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config.models import Method, Uncertainty
+from ..config.methods import Method, Uncertainty
 from ..errors import FitError, ModelRangeError
 from ..parameters import table
 from ..tables import FitResult, Observables

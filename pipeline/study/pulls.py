@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
 from ..names import nearest

@@ -16,7 +16,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
 from ..parameters import table as parameter_table

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..calibrate.objective import Evaluation
-from ..config.models import Config, Method
+from ..config.methods import Method
+from ..config.models import Config
 from ..config.studies import Sensitivity
 from ..detector.geometry import DetectorGeometry
 from ..parameters import Parameter

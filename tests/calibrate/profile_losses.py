@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.calibrate.loss_objective import MeanEventLoss
 from pipeline.calibrate.losses import LOSSES
 from pipeline.calibrate.objective import Evaluation, MatchedResiduals, Objective
-from pipeline.config.models import Checks, Loss, Method, Select
+from pipeline.config.methods import Loss, Method
+from pipeline.config.models import Checks, Select
 from pipeline.parameters import nominal_values
 from pipeline.select.cuts import apply_cuts
 from pipeline.simulate.batches import divide

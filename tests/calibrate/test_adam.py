@@ -12,7 +12,7 @@ from pipeline.calibrate.adam import minimise, settlement
 from pipeline.calibrate.levenberg_marquardt import Outcome
 from pipeline.calibrate.objective import Evaluation
 from pipeline.calibrate.progress import State
-from pipeline.config.models import Adam
+from pipeline.config.methods import Adam
 from pipeline.errors import ModelRangeError
 from pipeline.tables import Floats
 

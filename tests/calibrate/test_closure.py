@@ -11,7 +11,8 @@ import pytest
 from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.progress import Progress
-from pipeline.config.models import Config, Method
+from pipeline.config.methods import Method
+from pipeline.config.models import Config
 from pipeline.errors import FitError
 from pipeline.parameters import CALIBRATED, calibrated
 from pipeline.simulate.noise import Noise, NoiseLevels

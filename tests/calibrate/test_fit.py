@@ -12,7 +12,7 @@ from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.objective import Objective
 from pipeline.calibrate.progress import Progress
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.errors import FitError, ModelRangeError
 from pipeline.parameters import nominal_values
 from pipeline.tables import FitResult, Linearised, Observables

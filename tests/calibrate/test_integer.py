@@ -13,7 +13,8 @@ from pipeline.calibrate.fit import fit
 from pipeline.calibrate.loss_objective import MeanEventLoss
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.objective import MatchedResiduals
-from pipeline.config.models import Config, Loss, Method
+from pipeline.config.methods import Loss, Method
+from pipeline.config.models import Config
 from pipeline.parameters import calibrated
 from pipeline.simulate.observe import PixelObservables, hits_table, observables_of_hits
 from pipeline.simulate.setup import forward_model

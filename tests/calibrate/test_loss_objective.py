@@ -10,7 +10,7 @@ import torch
 
 from pipeline.calibrate.loss_objective import MeanEventLoss
 from pipeline.calibrate.losses import LOSSES
-from pipeline.config.models import Loss
+from pipeline.config.methods import Loss
 from pipeline.errors import FitError
 from pipeline.parameters import CALIBRATED, nominal_values
 from pipeline.simulate.observe import PixelObservables

@@ -13,7 +13,7 @@ from geomloss import SamplesLoss
 
 from pipeline.calibrate.losses import LOSSES, charge_norms, neighbours
 from pipeline.calibrate.losses.event_hits import EventHits
-from pipeline.config.models import Loss, Method
+from pipeline.config.methods import Loss, Method
 
 SETTINGS = Loss()
 #: Every loss with default settings, and others that matter.

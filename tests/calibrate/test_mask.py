@@ -10,7 +10,7 @@ import pytest
 from pipeline.calibrate.mask import well_above_threshold
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.residuals import keys, restricted
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.errors import FitError
 
 from .stand_in import ToyChamber, noisy

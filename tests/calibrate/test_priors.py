@@ -13,7 +13,7 @@ from pipeline.calibrate.priors import (
     remarks_on_priors,
     with_priors,
 )
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.config.priors import Prior
 from pipeline.errors import ConfigError, FitError
 from tests.calibrate.gaussian import NAMES, GaussianData, covariance, nominal

@@ -10,7 +10,7 @@ from pipeline.calibrate.fit import fit
 from pipeline.calibrate.methods import objective_of
 from pipeline.calibrate.objective import Evaluation
 from pipeline.calibrate.profile import cross_checked, profile
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.config.priors import Prior
 from pipeline.errors import FitError, ModelRangeError
 from pipeline.parameters import table

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.calibrate.objective import MatchedResiduals
 from pipeline.calibrate.uncertainty import from_information, from_scores, of_fit, sandwich
-from pipeline.config.models import Uncertainty as Settings
+from pipeline.config.methods import Uncertainty as Settings
 from pipeline.parameters import nominal_values
 
 from .linear import linear, parameters

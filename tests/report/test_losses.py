@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from plotly.graph_objects import Figure
 
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.report import curves, losses
 from pipeline.report.outcome import Fit, distance_history, titled
 from pipeline.storage.timings import Timing

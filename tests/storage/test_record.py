@@ -6,7 +6,8 @@ import math
 import pytest
 
 from pipeline.config.load import config_from_json
-from pipeline.config.models import Config, Method, Targets
+from pipeline.config.methods import Method
+from pipeline.config.models import Config, Targets
 from pipeline.storage.record import run_record, write_record
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.calibrate.fit import fit
 from pipeline.calibrate.likelihood import Likelihood
 from pipeline.calibrate.objective import Objective
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.tables import FitResult, Floats, Observables, Probability
 from tests.calibrate.stand_in import ToyChamber, noisy
 

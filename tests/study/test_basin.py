@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.config.models import Basin, Config, Studies
+from pipeline.config.methods import Basin
+from pipeline.config.models import Config, Studies
 from pipeline.errors import ConfigError
 from pipeline.parameters import CALIBRATED, calibrated
 from pipeline.storage.detector import load_geometry

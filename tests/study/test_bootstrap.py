@@ -7,7 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.config.cross_check import Bootstrap
-from pipeline.config.models import STANDARD_METHODS, Config, Method, Studies
+from pipeline.config.methods import STANDARD_METHODS, Method
+from pipeline.config.models import Config, Studies
 from pipeline.errors import FitError, SelectionError
 from pipeline.report.studies import bootstrap as figure
 from pipeline.storage.detector import load_geometry

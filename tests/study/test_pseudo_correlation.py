@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from pipeline.calibrate.objective import Evaluation
 from pipeline.config.cross_check import PseudoCorrelation
-from pipeline.config.models import Config, Method, Studies
+from pipeline.config.methods import Method
+from pipeline.config.models import Config, Studies
 from pipeline.errors import ConfigError, FitError
 from pipeline.parameters import nominal_values
 from pipeline.report.studies import pseudo_correlation as figure

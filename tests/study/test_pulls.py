@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.parameters import nominal_values
 from pipeline.storage.kept_answers import KeptAnswers
 from pipeline.storage.provenance import Provenance

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.models import Method
+from pipeline.config.methods import Method
 from pipeline.parameters import nominal_values
 from pipeline.study import score
 from pipeline.study.processes import work_through

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ...config.models import Loss
+from ...config.methods import Loss
 from .charge_norms import energy_distance, mmd, multi_scale
 from .event_hits import EventHits
 from .neighbours import chamfer, space_match

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...config.models import Loss
+from ...config.methods import Loss
 from .event_hits import EventHits
 
 #: Numbers of one block of distances: 8 MiB in float64.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...config.models import Loss
+from ...config.methods import Loss
 from .event_hits import EventHits
 
 #: Numbers of one block of distances: 8 MiB in float64.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...config.models import Loss
+from ...config.methods import Loss
 from .event_hits import EventHits
 
 
