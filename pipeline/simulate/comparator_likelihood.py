@@ -16,7 +16,7 @@ plateau. Chains, outliers and the bins of whole counts are those of `first_passa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -46,7 +46,7 @@ def comparator_block(
     """Log-probability `(p,)`, score `(p, P)`, curvature `(P, P)` and number of outliers of a block of pixels.
 
     Hits of `chains` are at clock ticks; `chains.tick` only says whether their ADC counts are whole. The curvature is
-    that of hits in real numbers with all of the comparator's noise in every outcome (it steers).
+    `steering`.
     """
     n = len(chains.pixel)
     total, d_total = charges.total_with_derivatives()
@@ -70,13 +70,9 @@ def comparator_block(
     score.index_add_(0, pixel, pull_silent[row, None] * d_silent)
     of_hits = (pulls.crossing * found.explained)[:, None] * slopes[:n] + pull_end[:, None] * slopes[n:]
     score.index_add_(0, chains.pixel, of_hits)
-    wide = replace(
-        chains,
-        reset=math.hypot(chains.reset, comparator.width),
-        sampling=math.hypot(chains.sampling, comparator.width),
-    )
     known = Charges(at[:n], current[:n], at[n:], current[n:], total)
-    curvature = steering(wide, known, {"crossing": slopes[:n], "end": slopes[n:], "total": d_total}, found)
+    by_name = {"crossing": slopes[:n], "end": slopes[n:], "total": d_total}
+    curvature = steering(chains, known, by_name, found, clock=comparator.clock, flicker=comparator.width)
     return (
         found.ends.index_add(0, chains.pixel, found.hits),
         score,

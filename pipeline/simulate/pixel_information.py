@@ -13,6 +13,7 @@ given where each chain went; over data of the same parameters its mean is Fisher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,15 +59,33 @@ def expected_information(charges: PixelCharges, chains: Chains, clock: float) ->
     return found
 
 
-def steering(c: Chains, q: Charges, slopes: Mapping[str, Tensor], found: LogProbability) -> Tensor:
-    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence."""
+def steering(
+    c: Chains,
+    q: Charges,
+    slopes: Mapping[str, Tensor],
+    found: LogProbability,
+    *,
+    clock: float = 0.0,
+    flicker: float = 0.0,
+) -> Tensor:
+    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence.
+
+    Where times are those of ticks of a `clock` [us], or the comparator has noise `flicker` [electrons], the charge at a
+    crossing is known to a variance v, and r only as well as its own width and v together tell. Whole counts widen.
+    """
     n = len(c.pixel)
     # Within a tick the two ends tell the same.
     d_cross, d_end = slopes["crossing"][:n], slopes["end"][:n]
-    d_time = (c.previous_of(d_end) - d_cross) / c.reset
-    d_charge = (d_end - d_cross) / c.sampling
-    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / c.reset
-    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / c.reset
+    v = flicker**2 + (q.current[:n] * clock) ** 2 / 12
+    known = (c.reset**2 / (c.reset**2 + v))[:, None]
+    width = torch.where(torch.isinf(c.high - c.low), torch.zeros_like(c.low), c.high - c.low)
+    lowered = c.previous_of(d_end) - d_cross
+    d_time = lowered / (c.reset**2 + v).sqrt()[:, None]
+    d_charge = d_end - d_cross - (1 - known) * lowered
+    d_charge = d_charge / (c.sampling**2 + width**2 / 12 + v * known[:, 0]).sqrt()[:, None]
+    reset = math.hypot(c.reset, flicker)
+    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / reset
+    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / reset
     rate = hazard(x)
     weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
     both = torch.cat([d_time, d_charge]) * found.explained.repeat(2)[:, None]

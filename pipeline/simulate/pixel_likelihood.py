@@ -244,7 +244,7 @@ def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tenso
         elif name in slopes:
             score.index_add_(0, pixels, pull[:, None] * slopes[name])
     log = found.ends.detach().clone().index_add_(0, chains.pixel, found.hits.detach())
-    curvature = steering(chains, at, slopes, found)
+    curvature = steering(chains, at, slopes, found, clock=chains.tick)
     return log, score, curvature, int((found.explained < 0.5).sum())
 
 
