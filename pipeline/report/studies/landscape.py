@@ -126,8 +126,9 @@ def _panel(ax: Axes, entry: Result, arrows: int) -> None:
 
 
 def _between(x: Floats, y: Floats, above: Any) -> tuple[Floats, Floats, Any]:
-    """A map on a finer grid, less the lowest value there: a likelihood is smooth on the scale of its uncertainty, and its
-    regions may be narrower than the spacing of points. As it stands where a point is missing or there are too few.
+    """A map on a finer grid, less the lowest value there; as it stands where a point is missing or there are too few.
+
+    A likelihood is smooth on the scale of its uncertainty, and its regions may be narrower than the points are apart.
     """
     if np.ma.is_masked(above) or min(len(x), len(y)) < 4:
         return x, y, above
