@@ -134,9 +134,7 @@ def test_settings_that_cannot_be_used_are_refused(sample, change, words):
 
 
 def test_a_method_that_there_is_not_is_refused_by_the_configuration():
-    with pytest.raises(
-        ValueError, match=r"study\.basin: there is no method 'gaus_newton'; did you mean 'gauss_newton'"
-    ):
+    with pytest.raises(ValueError, match=r"study\.basin: there is no method .*did you mean 'gauss_newton'"):
         config(TINY.model_copy(update={"methods": ("gaus_newton",)}))
 
 
