@@ -21,7 +21,6 @@ from ..config.methods import Basin
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
-from ..names import nearest
 from ..parameters import CALIBRATED, Parameter, calibrated
 from ..select.cuts import apply_cuts
 from ..tables import Floats, Segments
@@ -34,8 +33,8 @@ def run(
 ) -> dict[str, Any]:
     """Fits from many starts and objectives along lines, for the configured cuts and without `max_anode_distance_cm`.
 
-    Data are simulated without noise at the target. Raises `ConfigError` where a method does not exist or the target
-    lies outside the ranges, and `SelectionError` where a cut leaves nothing.
+    Data are simulated without noise at the target. Raises `ConfigError` where the target lies outside the
+    ranges, and `SelectionError` where a cut leaves nothing.
     """
     settings = config.study.basin
     scale = Scale.of(settings)
@@ -152,9 +151,6 @@ def _methods(config: Config) -> dict[str, Any]:
     settings = config.study.basin
     found = {}
     for name in settings.methods:
-        if name not in config.known_methods:
-            known = nearest(name, config.known_methods)
-            raise ConfigError(f"study.basin.methods: there is no method {name!r}; did you mean {known!r}?")
         method = config.known_methods[name].model_copy(update={"free": CALIBRATED, "fixed": {}, "starts": 1})
         if method.optimiser == "adam":
             method = method.model_copy(update={"adam": settings.adam, "max_iterations": settings.adam_iterations})

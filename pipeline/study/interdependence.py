@@ -20,8 +20,6 @@ from .closure import Closure, information_of, is_likelihood
 
 #: A fit has converged when a step moves no parameter by more of its nominal value.
 TOLERANCE = 1e-5
-#: A fit may take at least so many steps.
-ITERATIONS = 120
 
 
 def run(
@@ -65,8 +63,7 @@ def _fit(
     wrong = {} if held is None else {held: _wrong(known[held], closure.truth[held], sign * settings.fraction)}
     method = closure.method(settings.method, free, closure.truth, **wrong)
     # Where nothing fits, steps get shorter slowly; biases are read to three digits.
-    slow = {"tolerance": max(method.tolerance, TOLERANCE), "max_iterations": max(method.max_iterations, ITERATIONS)}
-    method = method.model_copy(update=slow)
+    method = method.model_copy(update={"tolerance": max(method.tolerance, TOLERANCE)})
     result = closure.fit(settings.method, method, data)
     told: dict[str, Any] = {
         "held": held,

@@ -6,7 +6,7 @@ and, with noise, over its draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,16 +122,16 @@ def _near(
     """Lowest points less the true value, of every batch and of the sum of batches.
 
     Gradients at the true value and on both sides of it tell; the sides are as far away as minima scatter, guessed from
-    the gradients there and the slope of the gradient between the next points of the curve.
+    the gradients there and the curvature, or the slope of gradients between the next points where there is none.
     """
     centre = len(values) // 2
-    left, middle, right = (
-        np.array([[_slope(line[k]) for line in batch] for batch in far]) for k in (centre - 1, centre, centre + 1)
-    )
-    known = np.isfinite(left) & np.isfinite(middle) & np.isfinite(right)
-    rise = (right - left)[known].sum() / (values[centre + 1] - values[centre - 1])
-    scatter = float(np.sqrt(known.sum() * (middle[known] ** 2).sum()) / rise) if rise > 0 else np.inf
-    window = min(max(2 * scatter, 1e-3 * (values[-1] - truth)), values[centre + 1] - truth)
+    middle = np.array([[_slope(line[centre]) for line in batch] for batch in far])
+    step = values[centre + 1] - truth
+    rise = np.array([[_rise(line[centre - 1 : centre + 2], step) for line in batch] for batch in far])
+    known = np.isfinite(middle) & np.isfinite(rise)
+    total = rise[known].sum()
+    scatter = float(np.sqrt(known.sum() * (middle[known] ** 2).sum()) / total) if total > 0 else np.inf
+    window = min(max(2 * scatter, 1e-3 * (values[-1] - truth)), step)
     offsets = window * np.array([-1.0, 0.0, 1.0])
     ends = _evaluations({"": method}, batches, truth + offsets[[0, 2]], name)[""]
     slopes = np.stack(
@@ -170,6 +170,14 @@ def _costs(line: list[Evaluation | None]) -> list[float | None]:
 
 def _slope(e: Evaluation | None) -> float:
     return float("nan") if e is None else float(e.gradient[0])
+
+
+def _rise(around: Sequence[Evaluation | None], step: float) -> float:
+    """How fast the gradient rises at the middle of three points, from its curvature or from those a `step` beside."""
+    below, here, above = around
+    if here is not None and here.curvature is not None:
+        return float(here.curvature[0, 0])
+    return (_slope(above) - _slope(below)) / (2 * step)
 
 
 def lowest(slopes: Floats, offsets: Floats) -> float | None:

@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.cli.main import run
 from pipeline.config.studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 from pipeline.errors import ConfigError, FileFormatError
 from pipeline.report.page import Sample, Study, render_page
+from pipeline.report.studies import landscape
 from pipeline.report.study import drawing, files
 from pipeline.storage.studies import DrawnStudy, read_drawn_study
 from pipeline.study.registry import STUDIES
+from pipeline.tables import Floats
 
 from .samples import CUT_FLOW, some_fits, straight_tracks
 from .test_page import GEOMETRY, HOSTILE, Reader
@@ -120,6 +123,17 @@ def test_contours_are_drawn_for_likelihoods_only() -> None:
     plain, likely = (drawing(labelled("landscape", results(kind)["landscape"]))[0].caption for kind in (False, True))
     assert "standard deviations" not in plain
     assert "exceeds its lowest value by 1.15, 3.09, 5.91" in likely
+
+
+def test_narrow_regions_are_found_between_the_points_of_a_map() -> None:
+    x, y = np.linspace(-1, 1, 6), np.linspace(-2, 2, 7)
+
+    def bowl(u: Floats, v: Floats) -> Floats:
+        return np.asarray(40 * (u - v / 2) ** 2 + (u - 0.1) ** 2)
+
+    fine_x, fine_y, between = landscape._between(x, y, bowl(*np.meshgrid(x, y)))
+    exact = bowl(*np.meshgrid(fine_x, fine_y))
+    np.testing.assert_allclose(between, exact - exact.min(), atol=1e-10)
 
 
 def test_biases_stand_in_standard_uncertainties_where_these_are_known() -> None:

@@ -124,7 +124,6 @@ def test_directions_of_starts_are_the_same_at_every_distance():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"methods": ("gaus_newton",)}, "did you mean 'gauss_newton'"),
         ({"target": {"electric_field": 0.6}}, "does not lie within its range 0.45 to 0.55"),
         ({"target": {"shift_x": 0.1}}, "shift_x is not one of the six"),
     ],
@@ -133,6 +132,11 @@ def test_settings_that_cannot_be_used_are_refused(sample, change, words):
     settings = config(TINY.model_copy(update=change))
     with pytest.raises(ConfigError, match=words):
         basin.run(settings, sample, load_geometry("module0"), lambda step: None)
+
+
+def test_a_method_that_there_is_not_is_refused_by_the_configuration():
+    with pytest.raises(ValueError, match=r"study\.basin: there is no method .*did you mean 'gauss_newton'"):
+        config(TINY.model_copy(update={"methods": ("gaus_newton",)}))
 
 
 def test_a_plane_is_of_two_of_the_six():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.interpolate import RectBivariateSpline
 
 from ...parameters import table
+from ...tables import Floats
 from .. import words
-from ..plots import BLUE, GREEN, ORANGE, label
+from ..plots import BLUE, GREEN, ORANGE, label, symbol
 from ..study import Result
 from .contours import COVERAGE, levels
 
@@ -69,37 +72,76 @@ def _percent(values: Sequence[float], truth: Sequence[float]) -> list[str]:
     return [words.number(100 * (v / t - 1), 2) if t else words.number(v, 2) for v, t in zip(values, truth, strict=True)]
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """How the values of a parameter are shown: in the unit of the table, or in percent off the true value where a map
+    is so narrow that all its values would look alike.
+    """
+
+    name: str
+    truth: float
+    narrow: bool
+
+    def shown(self, values: Any) -> Any:
+        if self.narrow:
+            return 100 * (np.asarray(values) / self.truth - 1)
+        return np.asarray(values) * words.scaled(table()[self.name], 1.0)
+
+    @property
+    def label(self) -> str:
+        p = table()[self.name]
+        return f"{symbol(p)} less its true value [%]" if self.narrow else label(p)
+
+
 def _panel(ax: Axes, entry: Result, arrows: int) -> None:
     """One map."""
-    scale = [words.scaled(table()[name], 1.0) for name in entry["pair"]]
-    x, y = (np.array(entry[k]) * s for k, s in zip("xy", scale, strict=True))
+    axes = [
+        _Axis(name, t, entry["likelihood"] and t != 0) for name, t in zip(entry["pair"], entry["truth"], strict=True)
+    ]
+    x, y = (axis.shown(entry[k]) for k, axis in zip("xy", axes, strict=True))
+
+    def point(values: Any) -> Any:
+        return [axis.shown(column) for axis, column in zip(axes, np.transpose(values), strict=True)]
+
     costs = np.array([[np.nan if c is None else c for c in row] for row in entry["costs"]], dtype=np.float64)
     above = np.ma.masked_invalid(costs - np.nanmin(costs)) if np.isfinite(costs).any() else None
     if above is not None and above.max() > 0:
         # Of a bowl it rises fast near the bottom, and slowly where hits without partner make steps.
         ax.contourf(x, y, above**0.25, levels=12, cmap="Greys_r", alpha=0.6, zorder=0)
         if entry["likelihood"]:
-            lines = ax.contour(x, y, above, levels=levels(), colors=GREEN, linewidths=1.4, zorder=2)
+            lines = ax.contour(*_between(x, y, above), levels=levels(), colors=GREEN, linewidths=1.4, zorder=2)
             ax.clabel(lines, fmt=dict(zip(lines.levels, COVERAGE.values(), strict=True)), fontsize=8)
-    _arrows(ax, entry, x, y, arrows, scale)
+    _arrows(ax, entry, x, y, arrows)
     for path in entry["paths"]:
-        walk = np.array(path["values"]) * scale
-        ax.plot(*walk.T, color=BLUE, linewidth=1.0, marker=".", markersize=3, zorder=3)
-        ax.plot(*walk[0], color=BLUE, marker="o", markersize=5, zorder=4)
-        ax.plot(*walk[-1], color=BLUE, marker="s", markersize=5, markerfacecolor="white", zorder=4)
+        walk = point(path["values"])
+        ax.plot(*walk, color=BLUE, linewidth=1.0, marker=".", markersize=3, zorder=3)
+        ax.plot(*(w[0] for w in walk), color=BLUE, marker="o", markersize=5, zorder=4)
+        ax.plot(*(w[-1] for w in walk), color=BLUE, marker="s", markersize=5, markerfacecolor="white", zorder=4)
     if entry["minimum"] is not None:
-        ax.plot(*(np.array(entry["minimum"]["values"]) * scale), color=ORANGE, marker="x", markersize=8, zorder=5)
-    ax.plot(*(np.array(entry["truth"]) * scale), color="black", marker="+", markersize=12, markeredgewidth=2, zorder=6)
+        ax.plot(*point(entry["minimum"]["values"]), color=ORANGE, marker="x", markersize=8, zorder=5)
+    ax.plot(*point(entry["truth"]), color="black", marker="+", markersize=12, markeredgewidth=2, zorder=6)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=entry["method"])
-    ax.set_xlabel(label(table()[entry["pair"][0]]))
-    ax.set_ylabel(label(table()[entry["pair"][1]]))
+    ax.set(xlabel=axes[0].label, ylabel=axes[1].label)
     ax.grid(False)
 
 
-def _arrows(ax: Axes, entry: Result, x: Any, y: Any, most: int, scale: Sequence[float]) -> None:
+def _between(x: Floats, y: Floats, above: Any) -> tuple[Floats, Floats, Any]:
+    """A map on a finer grid, less the lowest value there; as it stands where a point is missing or there are too few.
+
+    A likelihood is smooth on the scale of its uncertainty, and its regions may be narrower than the points are apart.
+    """
+    if np.ma.is_masked(above) or min(len(x), len(y)) < 4:
+        return x, y, above
+    finer = [np.linspace(axis[0], axis[-1], 8 * len(axis)) for axis in (x, y)]
+    values = RectBivariateSpline(y, x, np.asarray(above))(finer[1], finer[0])
+    return finer[0], finer[1], values - values.min()
+
+
+def _arrows(ax: Axes, entry: Result, x: Any, y: Any, most: int) -> None:
     """Directions downhill, of equal length, at some of the points of the map."""
     every = -(-len(x) // most)
-    width = np.array([x[-1] - x[0], y[-1] - y[0]])
+    shown = np.array([x[-1] - x[0], y[-1] - y[0]])
+    width = np.array([entry["x"][-1] - entry["x"][0], entry["y"][-1] - entry["y"][0]])
     first = (len(x) - 1) % every // 2
     for row in range(first, len(y), every):
         for column in range(first, len(x), every):
@@ -107,10 +149,10 @@ def _arrows(ax: Axes, entry: Result, x: Any, y: Any, most: int, scale: Sequence[
             if gradient is None:
                 continue
             # Units of the axes, so that right angles to contours would look right in a square panel.
-            down = -np.array(gradient) / np.array(scale) * width
+            down = -np.array(gradient) * width
             size = float(np.hypot(*down))
             if size > 0 and math.isfinite(size):
-                step = down / size * width * 0.055
+                step = down / size * shown * 0.055
                 start = (x[column] - 0.5 * step[0], y[row] - 0.5 * step[1])
                 end = (x[column] + 0.5 * step[0], y[row] + 0.5 * step[1])
                 ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "#52606d", "linewidth": 0.7})

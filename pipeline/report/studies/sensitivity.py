@@ -41,7 +41,7 @@ def draw(result: Result) -> tuple[Figure, str]:
         "the mean height of the curves without noise. Lines: median, bands: 16 % to 84 %, over "
         f"{len(result['batches'])} batches of up to {s['batch_length_cm']:.0f} cm and "
         f"{words.count(s['draws'], 'draw')} of noise. Below each: the lowest points of single batches, from the "
-        "gradient near the true value, in percent of it; without noise they coincide with it. "
+        "gradient near the true value, in percent of it; residuals of data without noise are lowest at it. "
         f"In all {words.count(result['tracks'], 'track')}, {result['length_cm']:.0f} cm."
     )
 
