@@ -16,6 +16,7 @@ from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .section import Name, NotNegative, Positive, Section
 
 
@@ -298,6 +299,9 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
+    lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
+    noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
 
 
 class Scenario(Section):

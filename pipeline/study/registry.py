@@ -58,6 +58,13 @@ _ALL = (
         sections=("seed", "checks", "select", "detector", "simulate", "methods", "study"),
         every_sample=False,
     ),
+    Study(
+        "expected_uncertainty",
+        "pipeline.study.expected_uncertainty",
+        "smallest possible uncertainties against length of track and mix of species",
+        input="segments",
+        sections=("seed", "checks", "select", "detector", "readout", "simulate", "study.expected_uncertainty"),
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}
