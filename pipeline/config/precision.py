@@ -21,7 +21,7 @@ class ExpectedUncertainty(Section):
         min_length=1,
         description="PDG codes by name of species; those that the sample lacks are left out",
     )
-    sample_cm: Positive = Field(2000.0, description="length of track of each species that is simulated, if there is")
+    sample_cm: Positive = Field(1500.0, description="length of track of each species that is simulated, if there is")
     max_anode_distance_cm: Positive | None = Field(
         None, description="instead of select.max_anode_distance_cm; null: the full drift, which the lifetime needs"
     )
@@ -52,7 +52,7 @@ class ExpectedUncertainty(Section):
     mix_cm: Positive = Field(40000.0, description="length of track of the mixes of two species")
     mix_points: int = Field(11, ge=2, description="shares of the second species, from 0 to 1")
     segment_lengths_cm: tuple[Positive, ...] = Field(
-        (1.0, 2.0, 5.0, 10.0), description="lengths of deposits that tracks are cut into anew, to see their influence"
+        (1.0, 3.0, 10.0), description="lengths of deposits that tracks are cut into anew, to see their influence"
     )
 
     @field_validator("target")
@@ -84,6 +84,9 @@ class LifetimeBaseline(Section):
         ({}, {"electron_lifetime": 800.0}), min_length=1, description="true values, one entry each; others nominal"
     )
     species: tuple[int, ...] = Field((13, -13), min_length=1, description="PDG codes of the tracks that are used")
+    max_abs_cos_drift: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.8, description="instead of select.max_abs_cos_drift: over a pixel, a steep track has no place of its own"
+    )
     piece_cm: Positive = Field(3.0, description="length of the pieces of track whose dQ/dx is taken")
     bins: int = Field(8, ge=3, description="bins of drift time")
     least_pieces: int = Field(20, ge=10, description="bins with fewer pieces are left out")
@@ -96,7 +99,7 @@ class LifetimeBaseline(Section):
         (0.1, 0.7), description="truncated_mean: shares between which sorted values are kept"
     )
     method: Name | None = Field(
-        "gauss_newton", description="fit of all parameters to the same hits, for comparison; null: none"
+        "likelihood", description="fit of all parameters to the same hits, for comparison; null: none"
     )
 
     @field_validator("targets")
@@ -115,16 +118,29 @@ class LifetimeBaseline(Section):
 class NoiseInTheModel(Section):
     """Study `noise_in_the_model`: noisy data fitted by models that know the noise, and by some that do not."""
 
-    methods: tuple[Name, ...] = Field(("gauss_newton",), min_length=1, description="methods that are compared")
+    methods: tuple[Name, ...] = Field(
+        ("gauss_newton", "masked_residuals", "likelihood"), min_length=1, description="methods that are compared"
+    )
     lengths_cm: tuple[Positive, ...] = Field(
-        (100.0, 400.0), min_length=1, description="lengths of track; a bias stands out more the longer the sample"
+        (150.0, 900.0), min_length=1, description="lengths of track; a bias stands out more the longer the sample"
     )
     max_anode_distance_cm: Positive | None = Field(
         None, description="instead of select.max_anode_distance_cm; null: the full drift"
     )
-    draws: int = Field(8, ge=2, description="draws of noise at each target")
+    draws: int = Field(6, ge=2, description="draws of noise at each target")
     targets: tuple[dict[str, float], ...] = Field(
-        ({},), min_length=1, description="true values, one entry each; others nominal; fits begin there"
+        (
+            {
+                "birks_ab": 0.82,
+                "birks_kb": 0.055,
+                "electric_field": 0.51,
+                "electron_lifetime": 1500.0,
+                "longitudinal_diffusion": 5e-6,
+                "transverse_diffusion": 8e-6,
+            },
+        ),
+        min_length=1,
+        description="true values, one entry each; others nominal; fits begin at their own start values",
     )
 
     @field_validator("targets")

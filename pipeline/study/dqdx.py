@@ -17,12 +17,14 @@ from ..tables import Floats, Ints, Segments, common_numbers
 
 #: A pixel belongs to a track that leaves at least this much energy [MeV] over it: some tens of electrons.
 _LEAST_ENERGY = 1e-3
+#: Share of the length of a piece that must lie over pixels.
+_LEAST_COVERED = 0.95
 
 
 @dataclass(frozen=True)
 class Pieces:
     """Pieces of tracks: `length` `(n,)` [cm], `time` `(n,)` [us] mean drift time; and whose each pixel is: `piece`
-    `(p,)` of the pixels `event`, `channel` `(p,)`.
+    `(p,)` (-1: none's) of the pixels `event`, `channel` `(p,)`.
     """
 
     length: Floats
@@ -61,20 +63,25 @@ def pieces_of(model: ForwardModel, values: Mapping[str, float], species: tuple[i
         inside = np.floor(place / whole[of_run] * count[of_run]).astype(np.int64)
         return np.asarray(first[of_run] + np.clip(inside, 0, count[of_run] - 1))
 
-    node = piece_at(of_run, place)
-    time = np.bincount(node, energy * over.time[used], count.sum()) / np.bincount(node, energy, count.sum())
+    node, pieces = piece_at(of_run, place), int(count.sum())
+    piece_length = np.repeat(whole / count, count)
+    covered = np.bincount(node, over.length[used], pieces) / piece_length
+    kept = np.flatnonzero(covered > _LEAST_COVERED)
+    number = np.full(pieces, -1)
+    number[kept] = np.arange(len(kept))
+    weight = np.bincount(node, energy, pieces)[kept]
     # Every run over every pixel: what it leaves there, and where; the last of each pixel then has left most.
-    pair, number = np.unique(np.stack([pixel, of_run], axis=1), axis=0, return_inverse=True)
-    left = np.bincount(number.reshape(-1), energy)
-    mean = np.bincount(number.reshape(-1), energy * place) / left
+    pair, row = np.unique(np.stack([pixel, of_run], axis=1), axis=0, return_inverse=True)
+    left = np.bincount(row.reshape(-1), energy)
+    mean = np.bincount(row.reshape(-1), energy * place) / left
     order = np.lexsort((left, pair[:, 0]))
     order = order[np.append(np.diff(pair[order, 0]) > 0, True) & (left[order] > _LEAST_ENERGY)]
     return Pieces(
-        length=np.repeat(whole / count, count),
-        time=time,
+        length=piece_length[kept],
+        time=np.bincount(node, energy * over.time[used], pieces)[kept] / weight,
         event=plan.event[pair[order, 0]],
         channel=plan.channel[pair[order, 0]],
-        piece=piece_at(pair[order, 1], mean[order]),
+        piece=number[piece_at(pair[order, 1], mean[order])],
     )
 
 
@@ -93,11 +100,12 @@ def _runs(segments: Segments, species: tuple[int, ...]) -> tuple[Ints, Floats, F
 
 @dataclass(frozen=True)
 class _Over:
-    """Pairs (node, pixel) of a plan, `(n,)`: `pixel` row, `energy` [MeV] of the node over the pixel, `place` [cm] of
-    the node along its segment, drift `time` [us]."""
+    """Pairs (node, pixel) of a plan, `(n,)`: `pixel` row, `energy` [MeV] and track `length` [cm] of the node over the
+    pixel, `place` [cm] of the node along its segment, drift `time` [us]."""
 
     pixel: Ints
     energy: Floats
+    length: Floats
     place: Floats
     time: Floats
 
@@ -124,6 +132,7 @@ def _over_pixels(model: ForwardModel, plan: Plan, values: Mapping[str, float]) -
     return _Over(
         pixel=pixel,
         energy=segments.dE[plan.segment] * plan.fraction * share,
+        length=length * plan.fraction * share,
         place=np.clip(((node - start) * step).sum(axis=1) / length, 0.0, length),
         time=(distance - geometry.response_start) / velocity,
     )

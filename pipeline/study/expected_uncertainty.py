@@ -24,12 +24,10 @@ from ..perturb.losses import Losses
 from ..perturb.resegment import Resegment, resegment
 from ..select.cuts import apply_cuts
 from ..tables import Bools, Floats, Segments
-from .information import BatchInformation, batch_information
+from .information import BatchInformation, batch_information, relative_uncertainty
 
 #: Stream of random numbers of the subsets, beside the seed of the run.
 _STREAM = 12
-#: Directions with less than this share of the largest information are held by rounding alone.
-_NO_INFORMATION = 1e-12
 #: Lengths [cm] between which the needed one is looked for.
 _LENGTHS = (1e-3, 1e12)
 _HALVINGS = 50
@@ -53,17 +51,6 @@ class Case:
         """`(..., P)` relative uncertainty of the free parameters from `per_cm` `(..., 6, 6)`; NaN: undetermined."""
         rows, columns = np.ix_(self.free, self.free)
         return relative_uncertainty(per_cm[..., rows, columns] * length + np.diag(self.prior))
-
-
-def relative_uncertainty(information: Floats) -> Floats:
-    """`(..., P)` square roots of the diagonal of the inverse of `(..., P, P)`; NaN where it cannot be inverted."""
-    scale = np.sqrt(np.diagonal(information, axis1=-2, axis2=-1))
-    scale = np.where(scale > 0, scale, 1.0)
-    normalised = information / (scale[..., :, None] * scale[..., None, :])
-    eigenvalues, vectors = np.linalg.eigh(normalised)
-    sound = eigenvalues[..., :1] > _NO_INFORMATION * eigenvalues[..., -1:]
-    variance = (vectors**2 / np.where(sound, eigenvalues, 1.0)[..., None, :]).sum(axis=-1)
-    return np.asarray(np.where(sound, np.sqrt(variance) / scale, np.nan))
 
 
 def run(

@@ -19,9 +19,10 @@ _SCIPY_LOCATION = _LANDAU_PEAK + 0.429314538 * np.pi / 2
 #: First and last lambda and step of the table of Landau's density.
 _TABLE = (-6.0, 200.0, 0.01)
 #: Nodes of the convolution with a Gaussian, and how many of its widths they reach to either side.
-_NODES, _REACH = 48, 4.5
-#: Limits of the widths of Landau and Gauss, in units of the most probable value.
-_WIDTHS = (0.005, 0.6)
+_NODES, _REACH = 64, 4.5
+#: Limits of Landau's width, in units of the most probable value, and of the Gaussian's in units of Landau's: a wider
+#: one would need more nodes, and hides Landau.
+_WIDTHS, _RATIOS = (0.005, 0.6), (0.05, 6.0)
 #: Samples drawn with replacement for the uncertainty of centres without a density.
 _RESAMPLED = 200
 
@@ -93,14 +94,14 @@ def landau_gauss(groups: Sequence[Floats]) -> Centres:
     def cost(values: Floats, peak: float, landau: float, gauss: float) -> float:
         return -2 * float(np.log(np.maximum(landau_gauss_density(values, peak, landau, gauss), 1e-300)).sum())
 
-    def of_shape(peak: float, log_landau: float, log_gauss: float) -> float:
-        return cost(pooled, peak, peak * np.exp(log_landau), peak * np.exp(log_gauss))
+    def of_shape(peak: float, log_width: float, log_ratio: float) -> float:
+        return cost(pooled, peak, peak * np.exp(log_width), peak * np.exp(log_width + log_ratio))
 
-    shape = Minuit(of_shape, peak=1 - core, log_landau=np.log(core), log_gauss=np.log(core))
+    shape = Minuit(of_shape, peak=1 - core, log_width=np.log(core), log_ratio=0.0)
     shape.errors = (0.1 * core, 0.2, 0.2)
-    shape.limits["log_landau"] = shape.limits["log_gauss"] = tuple(np.log(_WIDTHS))
+    shape.limits["log_width"], shape.limits["log_ratio"] = np.log(_WIDTHS), np.log(_RATIOS)
     shape.migrad()
-    widths = np.exp([shape.values["log_landau"], shape.values["log_gauss"]])
+    widths = np.exp(shape.values["log_width"]) * np.array([1.0, np.exp(shape.values["log_ratio"])])
 
     def peak_of(group: Floats) -> Centre:
         unit = float(np.median(group))

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..calibrate.likelihood import Likelihood
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..simulate.batches import observable_batches
-from ..simulate.noise import NoiseLevels
-from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model
 from ..tables import Floats, Segments
-from .noisy import noise_draw, noise_levels, noisy_data
+from .noisy import noise_draw, noisy_data
 
+#: Stream of random numbers of the draw of noise, beside the seed of the run.
 _STREAM = 11
-
-#: Hits with less model charge [electrons] tell less than their noise and slopes say: the threshold cuts into them.
-_CERTAIN_CHARGE = 11e3
+#: Directions with less than this share of the largest information are held by rounding alone.
+_NO_INFORMATION = 1e-12
+#: A parameter with more than this share in such a direction is not determined.
+_NO_SHARE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def batch_information(
     """Information on the parameters `names` at `values` (others nominal), in batches of whole tracks up to `length`
     [cm] (tracks that share a pixel stay together).
 
-    Batches of which nothing is seen count with their length.
+    It is that of the likelihood, given where the chains of hits go in one draw of noise; batches of which nothing is
+    seen count with their length. Raises as `Likelihood.information` does.
     """
     model = forward_model(segments, geometry, config)
     data = noisy_data(model, values, noise_draw(config, _STREAM))
@@ -74,24 +76,18 @@ def batch_information(
     lengths, matrices = [], []
     for part, seen in observable_batches(model, data, length, config.seed, values):
         lengths.append(part.model.segments.length.sum())
-        found = information_of_hits(part, values, names, noise_levels(config)) if len(seen) else 0.0
+        found = Likelihood(part, seen).information(values, names)
         matrices.append(found * np.outer(unit, unit))
     return BatchInformation(np.array(lengths), np.array(matrices))
 
 
-def information_of_hits(
-    model: PixelObservables, values: Mapping[str, float], names: tuple[str, ...], levels: NoiseLevels
-) -> Floats:
-    """`(P, P)` information of charges and times of hits above a charge that the threshold does not reach.
-
-    A hit at t with noise r at its reset tells `Q(t) = threshold - r`, and given t its charge has the noise of sampling
-    alone: the two are independent.
-    """
-    readout = model.model.geometry.readout
-    at = model.linearise(values, names)
-    sure = at.observables.values[:, 0] > readout.adc(np.array(_CERTAIN_CHARGE))
-    by_time = at.jacobian[sure, 1] / at.softness[sure, 1, None]
-    by_charge = at.jacobian[sure, 0] / readout.counts_per_electron
-    # At the observed time, a lower Q(t) stands for a higher r, which the recorded charge holds in full.
-    given_time = by_charge + by_time * (1 - at.softness[sure, 0, None] / readout.counts_per_electron)
-    return np.asarray(by_time.T @ by_time / levels.reset**2 + given_time.T @ given_time / levels.sampling**2)
+def relative_uncertainty(information: Floats) -> Floats:
+    """`(..., P)` square roots of the diagonal of the inverse of `(..., P, P)`; NaN for what it does not determine."""
+    diagonal = np.diagonal(information, axis1=-2, axis2=-1)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    normalised = information / (scale[..., :, None] * scale[..., None, :])
+    eigenvalues, vectors = np.linalg.eigh(normalised)
+    held = (eigenvalues > _NO_INFORMATION * eigenvalues[..., -1:])[..., None, :]
+    variance = np.where(held, vectors**2 / np.where(held, eigenvalues[..., None, :], 1.0), 0.0).sum(axis=-1)
+    share = np.where(held, 0.0, vectors**2).sum(axis=-1)
+    return np.asarray(np.where(share < _NO_SHARE, np.sqrt(variance) / scale, np.nan))

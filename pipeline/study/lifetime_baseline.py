@@ -12,23 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from ..calibrate.fit import fit
-from ..calibrate.methods import objective_of
-from ..config.models import Config, Method
+from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
-from ..errors import ConfigError, FitError, SelectionError
-from ..names import nearest
+from ..errors import SelectionError
 from ..parameters import CALIBRATED, calibrated
 from ..select.cuts import apply_cuts
 from ..simulate.model import ForwardModel, SimulatedHits
 from ..simulate.observe import PixelObservables, observables_of_simulation
 from ..simulate.setup import forward_model
-from ..tables import Floats, Segments
+from ..tables import FitResult, Floats, Segments
 from .dqdx import Pieces, pieces_of
-from .expected_uncertainty import relative_uncertainty
 from .exponential import centres, fit_exponential
-from .information import batch_information
-from .noisy import noise_draw
+from .information import batch_information, relative_uncertainty
+from .noisy import fit_noisy, noise_draw
 
 #: Streams of random numbers: noise, order of the events, and samples of a centre.
 _NOISE, _EVENTS, _CENTRES = 13, 14, 15
@@ -43,10 +39,9 @@ def run(
 ) -> dict[str, Any]:
     """Rates of loss (inverse lifetimes) of every target and draw.
 
-    Raises `ConfigError` for a method that there is not, `SelectionError` where the sample has too little track.
+    Raises `SelectionError` where the sample has too little track.
     """
     settings = config.study.lifetime_baseline
-    method = _method(config)
     parts = list(_parts(config, segments, geometry))
     targets = []
     for number, given in enumerate(settings.targets):
@@ -55,7 +50,7 @@ def run(
         for draw in range(settings.draws):
             progress(f"target {number + 1} of {len(settings.targets)}, draw {draw + 1} of {settings.draws}")
             part = draw % len(parts)
-            draws.append({"part": part, **_draw(config, parts[part], geometry, truth, method, (number, draw))})
+            draws.append({"part": part, **_draw(config, parts[part], geometry, truth, (number, draw))})
         targets.append({"values": truth, "draws": draws, "summary": _summary(draws, truth)})
     return {
         "settings": settings.model_dump(mode="json"),
@@ -83,24 +78,15 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _method(config: Config) -> Method | None:
-    name = config.study.lifetime_baseline.method
-    if name is None:
-        return None
-    if name not in config.known_methods:
-        guess = nearest(name, config.known_methods)
-        raise ConfigError(f"study.lifetime_baseline.method: there is no method {name!r}; did you mean {guess!r}?")
-    return config.known_methods[name]
-
-
 def _parts(config: Config, segments: Segments, geometry: DetectorGeometry) -> Iterator[Segments]:
     """Samples of whole events, up to the configured length each and as many as there are draws, if they suffice.
 
     Everything in an event stays, as struck electrons lie over the same pixels.
     """
     settings = config.study.lifetime_baseline
+    off = ("max_anode_distance_cm", "max_total_length_cm", "min_track_length_cm")
     cuts = config.select.model_copy(
-        update={"max_anode_distance_cm": None, "max_total_length_cm": None, "species": (), "min_track_length_cm": None}
+        update={**dict.fromkeys(off), "species": (), "max_abs_cos_drift": settings.max_abs_cos_drift}
     )
     sample = apply_cuts(segments, cuts, geometry, config.seed, "lifetime_baseline").segments
     wanted = np.isin(sample.pdg_id, settings.species)
@@ -134,7 +120,6 @@ def _draw(
     segments: Segments,
     geometry: DetectorGeometry,
     truth: Mapping[str, float],
-    method: Method | None,
     numbers: tuple[int, int],
 ) -> dict[str, Any]:
     """One draw: rates by view and estimator, and what a fit of all hits makes of the same data."""
@@ -142,6 +127,7 @@ def _draw(
     model = forward_model(segments, geometry, config)
     pieces = pieces_of(model, truth, settings.species, settings.piece_cm)
     noisy = model.hits(truth, noise_draw(config, _NOISE, *numbers))
+    data, name = observables_of_simulation(noisy, geometry), settings.method
     rng = np.random.default_rng([config.seed, _CENTRES, *numbers])
     views = dict(zip(VIEWS, _views(model, truth, noisy, pieces), strict=True))
     information = batch_information(config, segments, geometry, truth, CALIBRATED, _BATCH).matrix.sum(axis=0)
@@ -152,7 +138,7 @@ def _draw(
         "pieces": len(pieces.length),
         "views": {name: _of_view(config, pieces, dqdx, rng) for name, dqdx in views.items()},
         "expected": expected / truth["electron_lifetime"],
-        "fit": None if method is None else _fit(config, model, noisy, truth, method),
+        "fit": None if name is None else _of_fit(fit_noisy(config, PixelObservables(model), data, name, truth, truth)),
     }
 
 
@@ -194,24 +180,13 @@ def _of_view(config: Config, pieces: Pieces, dqdx: Floats, rng: np.random.Genera
     return {"time": time.tolist(), "pieces": [len(r) for r in rows], "estimators": found}
 
 
-def _fit(
-    config: Config, model: ForwardModel, noisy: SimulatedHits, truth: Mapping[str, float], method: Method
-) -> dict[str, Any] | None:
-    """The rate by a fit of all free parameters to the same hits, begun at the truth; None where it failed."""
-    start = method.model_copy(update={"initial": {n: truth[n] for n in method.free if n in truth}})
-    objective = objective_of(start, PixelObservables(model), observables_of_simulation(noisy, model.geometry))
-    name = str(config.study.lifetime_baseline.method)
-    try:
-        result = fit(objective, start, name, target=truth, seed=config.seed, extra={})
-    except FitError:
+def _of_fit(result: FitResult | str) -> dict[str, Any] | None:
+    """The rate that a fit found, with its uncertainty; None where it did not converge."""
+    if isinstance(result, str) or not result.converged:
         return None
     lifetime = next(p for p in result.parameters if p.name == "electron_lifetime")
     known = lifetime.uncertainty
-    return {
-        "rate": 1 / lifetime.value,
-        "uncertainty": None if known is None else known / lifetime.value**2,
-        "converged": result.converged,
-    }
+    return {"rate": 1 / lifetime.value, "uncertainty": None if known is None else known / lifetime.value**2}
 
 
 def _summary(draws: list[dict[str, Any]], truth: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -225,7 +200,7 @@ def _summary(draws: list[dict[str, Any]], truth: Mapping[str, float]) -> list[di
             rate = np.array([f["rate"] for f in found])
             shift = None if view == "collected" else float((rate - base).mean() / true)
             rows.append(_row(f"{estimator}, {view}", rate, [f["uncertainty"] for f in found], true, shift))
-    fits = [(d["fit"], d["expected"]) for d in draws if d["fit"] is not None and d["fit"]["converged"]]
+    fits = [(d["fit"], d["expected"]) for d in draws if d["fit"] is not None]
     if fits:
         # A fit that knows no noise is held against what could be known.
         stated = [f["uncertainty"] or expected for f, expected in fits]
