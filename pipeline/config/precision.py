@@ -78,8 +78,8 @@ class ExpectedUncertainty(Section):
 class LifetimeBaseline(Section):
     """Study `lifetime_baseline`: the electron lifetime from dQ/dx against drift time, as it is usually measured."""
 
-    length_cm: Positive = Field(3000.0, description="length of track of each draw, over the full drift")
-    draws: int = Field(4, ge=1, description="draws of noise, each on tracks of its own as far as the sample goes")
+    length_cm: Positive = Field(2500.0, description="length of track of each draw, over the full drift")
+    draws: int = Field(3, ge=1, description="draws of noise, each on tracks of its own as far as the sample goes")
     targets: tuple[dict[str, float], ...] = Field(
         ({}, {"electron_lifetime": 800.0}), min_length=1, description="true values, one entry each; others nominal"
     )

@@ -51,7 +51,10 @@ def run(
             progress(f"target {number + 1} of {len(settings.targets)}, draw {draw + 1} of {settings.draws}")
             part = draw % len(parts)
             draws.append({"part": part, **_draw(config, parts[part], geometry, truth, (number, draw))})
-        targets.append({"values": truth, "draws": draws, "summary": _summary(draws, truth)})
+        smallest = _smallest(config, parts[0], geometry, truth)
+        targets.append(
+            {"values": truth, "smallest": smallest, "draws": draws, "summary": _summary(draws, truth, smallest)}
+        )
     return {
         "settings": settings.model_dump(mode="json"),
         "parts_cm": [float(part.length.sum()) for part in parts],
@@ -115,6 +118,13 @@ def _parts(config: Config, segments: Segments, geometry: DetectorGeometry) -> It
         yield sample.take(part[event] == chosen)
 
 
+def _smallest(config: Config, segments: Segments, geometry: DetectorGeometry, truth: Mapping[str, float]) -> float:
+    """Smallest possible uncertainty of the rate [1/us] if all six parameters are free and the deposits known."""
+    known = batch_information(config, segments, geometry, truth, CALIBRATED, _BATCH).matrix.sum(axis=0)
+    relative = relative_uncertainty(known)[CALIBRATED.index("electron_lifetime")]
+    return float(relative / truth["electron_lifetime"])
+
+
 def _draw(
     config: Config,
     segments: Segments,
@@ -130,14 +140,10 @@ def _draw(
     data, name = observables_of_simulation(noisy, geometry), settings.method
     rng = np.random.default_rng([config.seed, _CENTRES, *numbers])
     views = dict(zip(VIEWS, _views(model, truth, noisy, pieces), strict=True))
-    information = batch_information(config, segments, geometry, truth, CALIBRATED, _BATCH).matrix.sum(axis=0)
-    lifetime = CALIBRATED.index("electron_lifetime")
-    expected = float(relative_uncertainty(information)[lifetime])
     return {
         "length_cm": float(pieces.length.sum()),
         "pieces": len(pieces.length),
         "views": {name: _of_view(config, pieces, dqdx, rng) for name, dqdx in views.items()},
-        "expected": expected / truth["electron_lifetime"],
         "fit": None if name is None else _of_fit(fit_noisy(config, PixelObservables(model), data, name, truth, truth)),
     }
 
@@ -189,7 +195,7 @@ def _of_fit(result: FitResult | str) -> dict[str, Any] | None:
     return {"rate": 1 / lifetime.value, "uncertainty": None if known is None else known / lifetime.value**2}
 
 
-def _summary(draws: list[dict[str, Any]], truth: Mapping[str, float]) -> list[dict[str, Any]]:
+def _summary(draws: list[dict[str, Any]], truth: Mapping[str, float], smallest: float) -> list[dict[str, Any]]:
     """Relative errors of the rate over the draws, by view and estimator, and of the fit."""
     true = 1 / truth["electron_lifetime"]
     rows = []
@@ -200,15 +206,13 @@ def _summary(draws: list[dict[str, Any]], truth: Mapping[str, float]) -> list[di
             rate = np.array([f["rate"] for f in found])
             shift = None if view == "collected" else float((rate - base).mean() / true)
             rows.append(_row(f"{estimator}, {view}", rate, [f["uncertainty"] for f in found], true, shift))
-    fits = [(d["fit"], d["expected"]) for d in draws if d["fit"] is not None]
+    fits = [d["fit"] for d in draws if d["fit"] is not None]
     if fits:
-        # A fit that knows no noise is held against what could be known.
-        stated = [f["uncertainty"] or expected for f, expected in fits]
-        rows.append(_row("fit of all hits", np.array([f["rate"] for f, _ in fits]), stated, true, None))
-    expected = float(np.mean([d["expected"] for d in draws]))
-    rows.append({"name": "smallest possible, deposits known", "error": None, "spread": None,
-                 "stated": expected / true, "pull": None, "shift": None})  # fmt: skip
-    return rows
+        # A fit that states nothing is held against what could be known.
+        stated = [f["uncertainty"] or smallest for f in fits]
+        rows.append(_row("fit of all hits", np.array([f["rate"] for f in fits]), stated, true, None))
+    nothing = dict.fromkeys(("error", "spread", "pull", "shift"))
+    return [*rows, {"name": "smallest possible, deposits known", "stated": smallest / true, **nothing}]
 
 
 def _row(name: str, rate: Floats, stated: list[float], true: float, shift: float | None) -> dict[str, Any]:

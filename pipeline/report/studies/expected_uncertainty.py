@@ -172,8 +172,8 @@ def _caption(result: Result) -> str:
         f"the simulated length. Dotted: uncertainties that the table is about.{priors}"
         f"{mixes} Last row: tracks cut into deposits of another length (mean length; square: as in the sample). "
         "Within a deposit dE/dx is one number, so longer ones hide the fluctuations and the rise at the end of a track "
-        "that tell k_B from A_B: what is known about k_B depends strongly on the length of deposits over which dE/dx is given, and "
-        "real data do not give it at all."
+        "that tell k_B from A_B: what is known about k_B depends strongly on the length of deposits over which dE/dx "
+        "is given, and real data do not give it at all."
     )
 
 

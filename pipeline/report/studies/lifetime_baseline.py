@@ -90,8 +90,7 @@ def _rates(ax: Axes, result: Result, target: Result) -> None:
         _points(ax, place, fits, true, _FIT, "D")
         ticks.append((place, "fit of all hits"))
         place -= 1
-    stated = 100 * float(np.mean([d["expected"] for d in target["draws"]])) / true
-    ax.errorbar(0, place, xerr=stated, color=PURPLE, capsize=3, marker="|")
+    ax.errorbar(0, place, xerr=100 * target["smallest"] / true, color=PURPLE, capsize=3, marker="|")
     ticks.append((place, "smallest possible"))
     ax.axvline(0, color="black", linewidth=0.9, linestyle=":")
     ax.set_yticks([t[0] for t in ticks], [t[1] for t in ticks], fontsize=8.5)
@@ -123,5 +122,5 @@ def _caption(result: Result) -> str:
         "spread on its way: the charge seems to fall faster. This bias does not shrink with more track. The fit of all "
         f"hits{method} moves all its parameters and models the threshold; it knows the true deposits, which no "
         "analysis of real data does. Smallest possible: Cramér-Rao bound with all six parameters free and the deposits "
-        "known."
+        "known, for the tracks of the first draw."
     )
