@@ -18,6 +18,7 @@ from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .methods import STANDARD_METHODS, Basin, Method
+from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
@@ -172,6 +173,9 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
+    lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
+    noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
     pulls: Pulls = Pulls()
     score: Score = Score()
     bootstrap: Bootstrap = Bootstrap()

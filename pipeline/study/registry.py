@@ -137,6 +137,30 @@ _ALL = (
         resumable=True,
         figure="pipeline.report.studies.score",
     ),
+    Study(
+        "expected_uncertainty",
+        "pipeline.study.expected_uncertainty",
+        "smallest possible uncertainties against length of track and mix of species",
+        input="segments",
+        sections=(*_ON_DATA, "select"),
+        figure="pipeline.report.studies.expected_uncertainty",
+    ),
+    Study(
+        "lifetime_baseline",
+        "pipeline.study.lifetime_baseline",
+        "the electron lifetime from dQ/dx against drift time, beside the fit of all hits",
+        input="segments",
+        sections=(*_ON_DATA, "select"),
+        figure="pipeline.report.studies.lifetime_baseline",
+    ),
+    Study(
+        "noise_in_the_model",
+        "pipeline.study.noise_in_the_model",
+        "noisy data fitted by models that know the noise, and by some that do not",
+        input="segments",
+        sections=(*_ON_DATA, "select"),
+        figure="pipeline.report.studies.noise_in_the_model",
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}

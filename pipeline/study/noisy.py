@@ -1,0 +1,50 @@
+"""Data with noise for studies, and fits to them: which draw is fixed by the seed of the run and some numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..calibrate.run import fit_hits
+from ..config.models import Config
+from ..errors import FitError, ModelRangeError
+from ..simulate.model import ForwardModel
+from ..simulate.noise import Noise
+from ..simulate.observe import PixelObservables, observables_of_simulation
+from ..simulate.setup import noise_levels
+from ..tables import FitResult, Observables
+
+
+def noise_draw(config: Config, *numbers: int) -> Noise:
+    """The noise of one draw, whether or not targets have it: the same for the same seed of the run and numbers."""
+    seed = np.random.SeedSequence([config.seed, *numbers]).generate_state(1)[0]
+    return Noise(noise_levels(config), int(seed) >> 1)
+
+
+def noisy_data(model: ForwardModel, values: Mapping[str, float], noise: Noise) -> Observables:
+    """What the readout records at the parameter values (others nominal), with noise."""
+    return observables_of_simulation(model.hits(values, noise), model.geometry)
+
+
+def fit_noisy(
+    config: Config,
+    model: PixelObservables,
+    data: Observables,
+    name: str,
+    truth: Mapping[str, float],
+    start: Mapping[str, float],
+) -> FitResult | str:
+    """One fit of a configured method to noisy data, or the sentence why there is none.
+
+    `start` values go before those of the method; what the method does not fit has the value that it gives, or the true
+    one.
+    """
+    method = config.known_methods[name]
+    begun = {**method.initial, **{n: v for n, v in start.items() if n in method.free}}
+    held = {**{n: v for n, v in truth.items() if n not in method.free}, **method.fixed}
+    method = method.model_copy(update={"initial": begun, "fixed": held, "starts": 1})
+    try:
+        return fit_hits(model, data, method, name, target=truth, seed=config.seed, noisy=True)
+    except (FitError, ModelRangeError) as refused:
+        return str(refused)
