@@ -89,7 +89,8 @@ def results(likelihood: bool = False) -> dict[str, dict[str, Any]]:
             "lines": [{"dedx": x, "birks_kb": [0.04, 0.06], "birks_ab": [0.7, 0.7 + x / 100]} for x in (2.0, 9.0)],
         },
         "sensitivity": {
-            **SIZE, "settings": settings(Sensitivity(parameters=PAIR, methods=("gauss_newton",))), "batches": [50.0], "curves": curves,
+            **SIZE, "settings": settings(Sensitivity(parameters=PAIR, methods=("gauss_newton",))),
+            "batches": [50.0], "curves": curves,
         },
         "taylor": {
             **SIZE, "settings": settings(Taylor(parameters=PAIR)), "hits": 90,
