@@ -70,14 +70,14 @@ def table(result: dict[str, Any]) -> str:
         tau = target["values"]["electron_lifetime"]
         length = np.mean([d["length_cm"] for d in target["draws"]])
         lines.append(f"true lifetime {tau:g} us; {len(target['draws'])} draws of {length:.0f} cm; errors of 1/tau in %")
-        lines.append(f"{'':<44}{'mean':>9}{'spread':>9}{'stated':>9}{'pull':>8}{'by view':>9}")
+        lines.append(f"{'':<44}{'mean':>9}{'spread':>9}{'stated':>9}{'pull':>8}{'shift':>9}")
         for row in target["summary"]:
             numbers = [row["error"], row["spread"], row["stated"]]
             cells = "".join("        -" if n is None else f"{100 * n:>9.1f}" for n in numbers)
             shift = "" if row["shift"] is None else f"{100 * row['shift']:>9.1f}"
             pull = "       -" if row["pull"] is None else f"{row['pull']:>8.1f}"
             lines.append(f"{row['name']:<44}{cells}{pull}{shift}")
-    lines.append("pull: mean of (1/tau - truth) / stated; by view: mean difference to all collected charge")
+    lines.append("pull: mean of (1/tau - truth) / stated; shift: mean difference to what all collected charge gives")
     return "\n".join(lines)
 
 

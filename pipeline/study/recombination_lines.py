@@ -16,7 +16,7 @@ import numpy as np
 from ..config.models import Config
 from ..config.studies import RecombinationLines
 from ..detector.geometry import DetectorGeometry
-from ..errors import ConfigError, FitError
+from ..errors import ConfigError
 from ..parameters import CALIBRATED
 from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model
@@ -27,6 +27,8 @@ from .closure import Closure, information_of, is_likelihood
 SPECIES = {"muons": 13, "protons": 2212}
 #: Points of a line.
 _POINTS = 61
+#: Directions with less than this share of the largest eigenvalue are held by nothing but rounding.
+_ROUNDING = 1e-13
 #: What gives the drift velocity a life of its own.
 _SCALE = "drift_velocity_scale"
 
@@ -61,10 +63,13 @@ def table(result: dict[str, Any]) -> str:
         f"{'tracks':<14}{'length [cm]':>12}{'A_B [%]':>10}{'k_B [%]':>10}{'corr':>8}{'E [%]':>10}{'E, v free':>11}"
     ]
     for g in result["groups"]:
-        percent = {key: 100 * np.array(g[key]) for key in ("linked", "unlinked")}
+        linked, unlinked = (
+            [np.nan] * 3 if g[key] is None else [100 * v for v in g[key]] for key in ("linked", "unlinked")
+        )
+        correlation = np.nan if g["correlation"] is None else g["correlation"]
         lines.append(
-            f"{g['name']:<14}{g['length_cm']:>12.0f}{percent['linked'][0]:>10.3g}{percent['linked'][1]:>10.3g}"
-            f"{g['correlation']:>8.3f}{percent['linked'][2]:>10.3g}{percent['unlinked'][2]:>11.3g}"
+            f"{g['name']:<14}{g['length_cm']:>12.0f}{linked[0]:>10.3g}{linked[1]:>10.3g}{correlation:>8.3f}"
+            f"{linked[2]:>10.3g}{unlinked[2]:>11.3g}"
         )
     return "\n".join(lines)
 
@@ -111,28 +116,30 @@ def _group(closure: Closure, settings: RecombinationLines) -> dict[str, Any]:
     prior = np.zeros_like(relative)
     prior[-1, -1] = settings.velocity_uncertainty**-2
     wanted = [names.index(name) for name in ("birks_ab", "birks_kb", "electric_field")]
-    covariance = {
-        "linked": inverted(relative[:-1, :-1])[np.ix_(wanted, wanted)],
-        "unlinked": inverted(relative + prior)[np.ix_(wanted, wanted)],
-    }
-    weakest = weakest_direction(relative)
-    ab_kb = covariance["linked"][:2, :2]
+    whole = {"linked": inverted(relative[:-1, :-1]), "unlinked": inverted(relative + prior)}
+    covariance = {key: None if c is None else c[np.ix_(wanted, wanted)] for key, c in whole.items()}
+    standard = {key: None if c is None else np.sqrt(np.diag(c)) for key, c in covariance.items()}
+    share, direction = weakest_direction(relative)
+    linked, sigma = covariance["linked"], standard["linked"]
     return {
         "length_cm": float(closure.tracks.length.sum()),
         "tracks": int(closure.tracks.track_index().max()) + 1,
-        **{key: np.sqrt(np.diag(matrix)).tolist() for key, matrix in covariance.items()},
-        "correlation": float(ab_kb[0, 1] / np.sqrt(ab_kb[0, 0] * ab_kb[1, 1])),
-        "covariance": {key: matrix.tolist() for key, matrix in covariance.items()},
-        "free_velocity": {"share": weakest[0], "direction": dict(zip(names, weakest[1].tolist(), strict=True))},
+        **{key: None if s is None else s.tolist() for key, s in standard.items()},
+        "correlation": None if linked is None or sigma is None else float(linked[0, 1] / (sigma[0] * sigma[1])),
+        "covariance": {key: None if c is None else c.tolist() for key, c in covariance.items()},
+        "free_velocity": {"share": share, "direction": dict(zip(names, direction.tolist(), strict=True))},
     }
 
 
-def inverted(information: Floats) -> Floats:
-    """The covariance `(P, P)`; raises `FitError` where the data do not determine a parameter at all."""
-    scale = np.sqrt(np.diag(information))
+def inverted(information: Floats) -> Floats | None:
+    """The covariance `(P, P)`; None where the tracks do not determine all parameters."""
+    scale = np.sqrt(np.maximum(np.diag(information), 0.0))
     if not (scale > 0).all():
-        raise FitError("these tracks say nothing about one of the parameters; take more of them (length_cm).")
-    return np.asarray(np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale))
+        return None
+    eigenvalues, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    if eigenvalues[0] < _ROUNDING * eigenvalues[-1]:
+        return None
+    return np.asarray((vectors / eigenvalues) @ vectors.T / np.outer(scale, scale))
 
 
 def weakest_direction(information: Floats) -> tuple[float, Floats]:

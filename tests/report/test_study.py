@@ -59,6 +59,10 @@ def results(likelihood: bool = False) -> dict[str, dict[str, Any]]:
         "correlation": 0.4, "covariance": {"linked": covariance, "unlinked": covariance},
         "free_velocity": {"share": 1e-15, "direction": {"birks_kb": 1.0, "electric_field": 1.0, "birks_ab": 0.0}},
     }  # fmt: skip
+    unknown = group | {
+        "name": "protons", "linked": None, "unlinked": None, "correlation": None,
+        "covariance": {"linked": None, "unlinked": None},
+    }  # fmt: skip
     minima = {"plain": [0.0], "noisy": [0.001, -0.002], "whole_plain": [0.0], "whole_noisy": [0.001, None]}
     curves = [
         {
@@ -81,11 +85,12 @@ def results(likelihood: bool = False) -> dict[str, dict[str, Any]]:
             "fits": [held(name, likelihood) for name in (None, *PAIR)],
         },
         "recombination_lines": {
-            **SIZE, "settings": settings(RecombinationLines()), "groups": [group],
+            **SIZE, "settings": settings(RecombinationLines()), "groups": [unknown, group],
             "lines": [{"dedx": x, "birks_kb": [0.04, 0.06], "birks_ab": [0.7, 0.7 + x / 100]} for x in (2.0, 9.0)],
         },
         "sensitivity": {
-            **SIZE, "settings": settings(Sensitivity(parameters=PAIR)), "batches": [50.0], "curves": curves,
+            **SIZE, "settings": settings(Sensitivity(parameters=PAIR, methods=("gauss_newton",))),
+            "batches": [50.0], "curves": curves,
         },
         "taylor": {
             **SIZE, "settings": settings(Taylor(parameters=PAIR)), "hits": 90,

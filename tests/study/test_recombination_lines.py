@@ -14,7 +14,7 @@ from pipeline.study.closure import Closure
 
 from .tracks import GEOMETRY, silent, study_config, two_tracks
 
-SETTINGS = RecombinationLines(length_cm=50)
+SETTINGS = RecombinationLines(length_cm=50, method="gauss_newton")
 CONFIG = study_config(recombination_lines=SETTINGS)
 TRUTH = nominal_values()
 
@@ -91,6 +91,19 @@ def test_more_tracks_tell_more(result):
         assert (np.array(whole["linked"]) < part["linked"]).all()
     assert muons["length_cm"] + protons["length_cm"] == pytest.approx(whole["length_cm"])
     assert "protons" in recombination_lines.table(json.loads(json.dumps(result, allow_nan=False)))
+
+
+def test_what_tracks_do_not_determine_has_no_uncertainty():
+    assert recombination_lines.inverted(np.diag([1.0, 0.0])) is None
+    assert recombination_lines.inverted(np.array([[4.0, 2.0], [2.0, 1.0]])) is None
+    # Scales may differ by any factor.
+    information = np.array([[1e20, 5e9], [5e9, 1.0]])
+    np.testing.assert_allclose(recombination_lines.inverted(information) @ information, np.eye(2), atol=1e-6)
+    proton = two_tracks().take(two_tracks().pdg_id == 2212)
+    alike = proton.replace(dEdx=np.full(len(proton), 8.0), dE=8.0 * proton.dx)
+    flat = alike.replace(start=alike.start * [1, 1, 0] + [0, 0, 20.0], end=alike.end * [1, 1, 0] + [0, 0, 20.0])
+    (group,) = recombination_lines.run(CONFIG, flat, GEOMETRY, silent)["groups"]
+    assert group["linked"] is group["unlinked"] is group["correlation"] is None
 
 
 def test_other_laws_and_losses_are_refused():

@@ -17,8 +17,10 @@ def two_tracks() -> Segments:
     muon = straight_track(event=0, start=(-15, 3.1, 27.0), direction=(1, 0.3, -1.9), segments=14)
     proton = straight_track(event=1, start=(5, 13.2, 10.0), direction=(1, 0.2, 0.9), segments=6, pdg=2212)
     # Unequal losses: else A_B and k_B do the same.
-    factor = 4.0 + 0.8 * proton.segment_id
-    return Segments.concatenate([muon, replace(proton, dE=factor * proton.dE, dEdx=factor * proton.dEdx)])
+    gain = {13: 1.0 + 0.1 * muon.segment_id, 2212: 4.0 + 0.8 * proton.segment_id}
+    return Segments.concatenate(
+        [replace(t, dE=gain[pdg] * t.dE, dEdx=gain[pdg] * t.dEdx) for pdg, t in ((13, muon), (2212, proton))]
+    )
 
 
 def study_config(**settings: Any) -> Config:

@@ -38,7 +38,15 @@ def draw(result: Result) -> tuple[Figure, str]:
 
 def rows(result: Result) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Mean error, spread and stated uncertainty of 1/tau of each target, in percent."""
-    head = ["True tau [us]", "Estimate", "Error of 1/tau [%]", "Spread [%]", "Stated [%]", "Pull", "By view [%]"]
+    head = [
+        "True tau [us]",
+        "Estimate",
+        "Error of 1/tau [%]",
+        "Spread [%]",
+        "Stated [%]",
+        "Pull",
+        "Less all charge [%]",
+    ]
     lines = []
     for target in result["targets"]:
         for row in target["summary"]:
@@ -82,7 +90,8 @@ def _rates(ax: Axes, result: Result, target: Result) -> None:
         for view, colour in _VIEWS.items():
             found = [d["views"][view]["estimators"][estimator] for d in target["draws"]]
             _points(ax, place, found, true, colour, _MARKERS[estimator])
-            ticks.append((place, _NAMES[estimator] if view == "hits without noise" else ""))
+            if view == "hits without noise":
+                ticks.append((place, _NAMES[estimator]))
             place -= 1
         place -= 0.5
     fits = [d["fit"] for d in target["draws"] if d["fit"] is not None]

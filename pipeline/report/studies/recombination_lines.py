@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...parameters import table
+from ...tables import Floats
 from .. import words
 from ..plots import BLUE, GREEN, ORANGE, label
 from ..study import Result
 from .contours import ellipse
 
+#: Relative half-widths of axes of A_B, k_B and the field, at most.
+_WIDEST = (0.15, 0.5, 0.1)
 _COLOUR = {"muons": BLUE, "protons": GREEN, "all tracks": ORANGE}
 
 
@@ -31,14 +34,14 @@ def draw(result: Result) -> tuple[Figure, str]:
     for ax in (far, near):
         for line, colour in zip(result["lines"], shades, strict=True):
             ax.plot(line["birks_ab"], line["birks_kb"], color=colour, linewidth=1.2, label=f"{line['dedx']:g} MeV/cm")
-        for group in groups:
+        for group in _known(groups, "linked"):
             covariance = np.array(group["covariance"]["linked"])[:2, :2] * np.outer([ab, kb], [ab, kb])
             ax.plot(*ellipse((ab, kb), covariance), color=_COLOUR[group["name"]], linewidth=2.2)
         ax.plot(ab, kb, marker="+", color="black", markersize=11, markeredgewidth=2)
         ax.set_xlabel(label(table()["birks_ab"]))
         ax.set_ylabel(label(table()["birks_kb"]))
     far.set(xlim=(0.85 * ab, 1.15 * ab), ylim=(0.5 * kb, 1.5 * kb), title="Lines of equal charge")
-    half = 1.4 * 2.5 * np.max([group["linked"] for group in groups], axis=0)
+    half = _half(groups, "linked")
     near.set(xlim=(ab * (1 - half[0]), ab * (1 + half[0])), ylim=(kb * (1 - half[1]), kb * (1 + half[1])))
     near.set_title("The same, nearer")
     far.legend(fontsize=8.5, loc="upper left")
@@ -57,18 +60,32 @@ def rows(result: Result) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     ]  # fmt: skip
     lines = []
     for g in result["groups"]:
-        linked, unlinked = (100 * np.array(g[key]) for key in ("linked", "unlinked"))
+        linked, unlinked = (
+            [None] * 3 if g[key] is None else [100 * v for v in g[key]] for key in ("linked", "unlinked")
+        )
         numbers = [linked[0], linked[1], g["correlation"], linked[2], unlinked[2], unlinked[1]]
-        lines.append([g["name"], f"{g['length_cm']:.0f}", *(words.number(float(n), 3) for n in numbers)])
+        cells = ["not determined" if n is None else words.number(n, 3) for n in numbers]
+        lines.append([g["name"], f"{g['length_cm']:.0f}", *cells])
     return head, lines
+
+
+def _known(groups: Sequence[Result], key: str) -> list[Result]:
+    """The groups whose tracks determine all parameters."""
+    return [group for group in groups if group["covariance"][key] is not None]
+
+
+def _half(groups: Sequence[Result], key: str) -> Floats:
+    """`(3,)` relative half-widths of axes that show the ellipses of all groups but the wildest."""
+    known = [group[key] for group in _known(groups, key)]
+    return np.minimum(3.5 * np.max(known, axis=0), _WIDEST) if known else np.array(_WIDEST)
 
 
 def _field(ax: Axes, result: Result, e: float, kb: float) -> None:
     """k_B against the field: what is known with the velocity linked to the field, and with it measured apart."""
     groups = result["groups"]
-    half = 1.4 * 2.5 * np.max([group["unlinked"] for group in groups], axis=0)[[2, 1]]
-    for group in groups:
-        for key, style in (("linked", "-"), ("unlinked", "--")):
+    half = _half(groups, "unlinked")[[2, 1]]
+    for key, style in (("linked", "-"), ("unlinked", "--")):
+        for group in _known(groups, key):
             covariance = np.array(group["covariance"][key])[np.ix_([2, 1], [2, 1])] * np.outer([e, kb], [e, kb])
             ax.plot(*ellipse((e, kb), covariance), color=_COLOUR[group["name"]], linestyle=style, linewidth=2)
     ends = e * np.array([1 - half[0], 1 + half[0]])

@@ -23,11 +23,12 @@ _LOOK = {"plain": (BLUE, "without noise"), "noisy": (ORANGE, "with noise")}
 def draw(result: Result) -> tuple[Figure, str]:
     """Two rows per method: curves, and histograms of lowest points; one column per parameter."""
     names, methods = result["settings"]["parameters"], result["settings"]["methods"]
+    curves = {(c["method"], c["parameter"]): c for c in result["curves"]}
     figure = Figure(figsize=(2.35 * len(names) + 0.8, 4.6 * len(methods) + 0.4), layout="constrained")
     axes = figure.subplots(2 * len(methods), len(names), squeeze=False)
     for row, method in enumerate(methods):
         for column, name in enumerate(names):
-            curve = next(c for c in result["curves"] if (c["method"], c["parameter"]) == (method, name))
+            curve = curves[method, name]
             _curves(axes[2 * row, column], curve)
             _places(axes[2 * row + 1, column], curve)
         axes[2 * row, 0].set_ylabel(f"{method}\nobjective / its height")
