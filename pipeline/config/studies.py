@@ -34,6 +34,7 @@ class OnData(Section):
 class Landscape(OnData):
     """Study `landscape`: an objective as a function of two parameters, its gradients, and the paths of fits."""
 
+    length_cm: Positive = Field(100.0, description="whole tracks up to this summed length are used")
     methods: tuple[Name, ...] = Field(
         ("gauss_newton", "adam_energy_distance"), min_length=1, description="methods whose objectives are drawn"
     )
