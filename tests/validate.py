@@ -156,7 +156,8 @@ def closure(data: Path, work: Path) -> None:
         "sample             target  length [cm]  hits  largest relative error  iterations  seconds     condition number"
     )
     for family, (file, count) in files.items():
-        config = json.dumps({"select": {"max_total_length_cm": 650}})
+        noiseless = {"readout": {"noise": {"enabled": False}}, "methods": {"gauss_newton": {}}}
+        config = json.dumps({"select": {"max_total_length_cm": 650}, **noiseless})
         selected = work / f"{family}.h5"
         quietly("select", "--config-json", config, data / file, selected)
         for (name, seed, data_seed), values in sorted(targets.items()):
