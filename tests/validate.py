@@ -80,7 +80,9 @@ def reference(data: Path, work: Path) -> None:
                 table = content[f"hits_{point}"][:]
                 values = [f"{n}={float(content[f'hits_{point}'].attrs[n])!r}" for n in CALIBRATED]
             out = work / f"reference_{accuracy}_{point}.h5"
-            gradcal("simulate", "--config-json", "{}", "--accuracy", accuracy, file, out, "--set", *values)
+            gradcal(
+                "simulate", "--no-noise", "--config-json", "{}", "--accuracy", accuracy, file, out, "--set", *values
+            )
             ours = read_hits(out)
             rows = by_key(ours)
             names = ("event_id", "tpc", "pixel_x", "pixel_y", "hit")

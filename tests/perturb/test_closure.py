@@ -21,7 +21,10 @@ def recorded(tmp_path_factory):
         straight_track(traj=1, start=(3.04, -8.01, -21), direction=(0.5, -1.0, 0.3), segments=8),
     ]
     write_segments(folder / "segments.h5", Segments.concatenate(tracks), Provenance("test", {}, {}, "0"))
-    assert run(["simulate", "--no-noise", "--config-json", "{}", str(folder / "segments.h5"), str(folder / "hits.h5")]) == 0
+    assert (
+        run(["simulate", "--no-noise", "--config-json", "{}", str(folder / "segments.h5"), str(folder / "hits.h5")])
+        == 0
+    )
     return folder
 
 
