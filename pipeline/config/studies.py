@@ -36,7 +36,9 @@ class Landscape(OnData):
 
     length_cm: Positive = Field(100.0, description="whole tracks up to this summed length are used")
     methods: tuple[Name, ...] = Field(
-        ("gauss_newton", "adam_energy_distance"), min_length=1, description="methods whose objectives are drawn"
+        ("gauss_newton", "likelihood", "adam_energy_distance"),
+        min_length=1,
+        description="methods whose objectives are drawn",
     )
     pairs: tuple[tuple[str, str], ...] = Field(
         (
@@ -90,7 +92,7 @@ class RecombinationLines(OnData):
     """Study `recombination_lines`: what one dE/dx tells about A_B, k_B and the field, and what a whole sample tells."""
 
     length_cm: Positive = Field(600.0, description="whole tracks up to this summed length are used")
-    method: Name = Field("gauss_newton", description="method whose information gives the ellipses")
+    method: Name = Field("likelihood", description="method whose information gives the ellipses")
     dedx_mev_per_cm: tuple[Positive, ...] = Field(
         (1.7, 2.1, 3.0, 5.0, 8.0, 15.0), min_length=2, description="dE/dx of the lines of equal charge"
     )
@@ -103,7 +105,9 @@ class Sensitivity(OnData):
     """Study `sensitivity`: an objective as a function of each parameter alone, over batches and draws of noise."""
 
     length_cm: Positive = Field(600.0, description="whole tracks up to this summed length are used")
-    methods: tuple[Name, ...] = Field(("gauss_newton",), min_length=1, description="methods whose objectives are drawn")
+    methods: tuple[Name, ...] = Field(
+        ("gauss_newton", "likelihood"), min_length=1, description="methods whose objectives are drawn"
+    )
     parameters: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that move, one at a time")
     batch_length_cm: Positive = Field(100.0, description="length of the batches that the bands go over")
     draws: int = Field(4, ge=1, description="draws of electronics noise")

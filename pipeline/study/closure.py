@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..calibrate.fit import fit
 from ..calibrate.methods import objective_of
 from ..calibrate.objective import Evaluation, Objective
+from ..calibrate.run import fit_hits
 from ..calibrate.uncertainty import Informative
 from ..config.methods import Method
 from ..config.models import Config, Select
@@ -21,7 +21,6 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError
 from ..parameters import nominal_values
 from ..select.cuts import apply_cuts
-from ..simulate.batches import observable_batches
 from ..simulate.model import ForwardModel
 from ..simulate.noise import Noise, NoiseLevels
 from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
@@ -85,6 +84,8 @@ class Closure:
                 "fixed": {n: v for n, v in held.items() if n not in free and math.isfinite(v)},
                 "initial": {n: v for n, v in start.items() if n in free},
                 "starts": 1,
+                # What the data say, and nothing else.
+                "priors": {},
             }
         )
 
@@ -94,19 +95,8 @@ class Closure:
 
     def fit(self, name: str, method: Method, data: Observables) -> FitResult | str:
         """The fit of a method, or the sentence why there is none."""
-        length = method.batch_length_cm
-        parts = observable_batches(self.model.model, data, length, self.config.seed, self.truth) if length else ()
         try:
-            return fit(
-                self.objective(method, data),
-                method,
-                name,
-                target=self.truth,
-                seed=self.config.seed,
-                extra={},
-                batches=[objective_of(method, *part) for part in parts],
-                rounding=float(np.finfo(self.config.simulate.dtype).eps),
-            )
+            return fit_hits(self.model, data, method, name, target=self.truth, seed=self.config.seed)
         except (FitError, ModelRangeError) as refused:
             return str(refused)
 

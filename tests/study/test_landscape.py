@@ -102,6 +102,21 @@ def test_an_ellipse_covers_what_it_says():
     assert inside.mean() == pytest.approx(0.3935, abs=3 * np.sqrt(0.24 / 20_000))
 
 
+def test_the_likelihood_is_mapped_and_fitted_on_noisy_data():
+    settings = SETTINGS.model_copy(update={"methods": ("likelihood",), "pairs": SETTINGS.pairs[1:], "points": 3})
+    (m,) = run(settings)["maps"]
+    assert m["likelihood"] and m["noise"]
+    (path,) = m["paths"]
+    assert path["converged"], path["status"]
+    # Its maximum lies within the map of four standard deviations, and nothing on the map is more likely.
+    (x, y), lowest = path["values"][-1], m["minimum"]["cost"]
+    assert m["x"][0] < x < m["x"][-1] and m["y"][0] < y < m["y"][-1]
+    closure = Closure.of(study_config(landscape=settings), settings, two_tracks(), GEOMETRY, "landscape")
+    objective = closure.objective(closure.method("likelihood", m["pair"], {}), closure.data(0))
+    values = {**closure.truth, **dict(zip(m["pair"], (x, y), strict=True))}
+    assert objective.evaluate(values, tuple(m["pair"])).cost <= lowest
+
+
 class GaussianModel:
     """Two Gaussian measurements: of the sum of the changes of two parameters, and of their difference."""
 
