@@ -17,7 +17,7 @@ PACKAGE_OF = {"torch": "pytorch", "yaml": "pyyaml", "pydantic_core": "pydantic",
 
 #: Reads ROOT files, imported on meeting one; the input of these rules is HDF5, written by the rules before.
 ROOT_READER = "pipeline.storage.edepsim"
-WITHOUT_ROOT = {"report", "paper"}
+WITHOUT_ROOT = {"report", "paper", "study_figure"}
 
 
 def rules() -> list[tuple[str, str, str]]:
@@ -68,6 +68,8 @@ def libraries(command: str, left_out: set[str]) -> set[str]:
     waiting, seen, found = {"pipeline.cli.__main__", f"pipeline.cli.{command}"}, set(left_out), set()
     if command == "study":  # the registry names its modules, which are imported when one is asked for
         waiting |= {study.module for study in STUDIES.values()}
+    if command in ("draw", "report"):
+        waiting |= {study.figure for study in STUDIES.values() if study.figure}
     while waiting - seen:
         module = min(waiting - seen)
         seen.add(module)
@@ -98,6 +100,7 @@ def test_every_rule_is_seen():
         "record",
         "study",
         "study_of_detector",
+        "study_figure",
         "paper",
     }
     assert {name for name, _, _ in rules()} == expected
