@@ -122,7 +122,7 @@ class NoiseInTheModel(Section):
         ("gauss_newton", "masked_residuals", "likelihood"), min_length=1, description="methods that are compared"
     )
     lengths_cm: tuple[Positive, ...] = Field(
-        (150.0, 900.0), min_length=1, description="lengths of track; a bias stands out more the longer the sample"
+        (150.0, 600.0), min_length=1, description="lengths of track; a bias stands out more the longer the sample"
     )
     max_anode_distance_cm: Positive | None = Field(
         None, description="instead of select.max_anode_distance_cm; null: the full drift"
