@@ -103,7 +103,7 @@ def _rates(ax: Axes, result: Result, target: Result) -> None:
     ticks.append((place, "smallest possible"))
     ax.axvline(0, color="black", linewidth=0.9, linestyle=":")
     ax.set_yticks([t[0] for t in ticks], [t[1] for t in ticks], fontsize=8.5)
-    ax.set(xlabel="1/τ less the truth [%]", title="all draws")
+    ax.set(xlabel="1/τ − truth [% of it]", title="all draws")
 
 
 def _points(ax: Axes, place: float, found: Sequence[Result], true: float, colour: str, marker: str) -> None:

@@ -102,5 +102,5 @@ def _places(ax: Axes, curve: Result) -> None:
     for place in plain:
         ax.axvline(place, color=_LOOK["plain"][0], linewidth=1)
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
-    ax.set_xlabel("less the true value [%]" if curve["truth"] else "less the true value", fontsize=9)
+    ax.set_xlabel("lowest point − truth [%]" if curve["truth"] else "lowest point − truth", fontsize=9)
     ax.tick_params(labelsize=8)
