@@ -10,6 +10,7 @@ import torch
 from ..config.methods import Method
 from ..simulate.batches import observable_batches
 from ..simulate.observe import PixelObservables
+from ..simulate.pixel_likelihood import check_noise
 from ..tables import FitResult, Observables
 from .fit import fit
 from .methods import matched_residuals, objective_of
@@ -35,6 +36,8 @@ class Objectives:
             return Objectives(whole, tuple(objective_of(method, *batch) for batch in batches))
         if method.optimiser != "fisher_scoring":
             return Objectives(whole)
+        # Before anything is fitted: residuals, which lead near, would not complain.
+        check_noise(model.model, data)
         part = model, data
         if method.approach_length_cm is not None:
             # The first one only: the others are never made.

@@ -135,6 +135,32 @@ def normal_scores(model: ForwardModel, data: Observables, values: Mapping[str, f
     return time, charge[np.isfinite(charge)]
 
 
+def check_noise(model: ForwardModel, data: Observables) -> NoiseLevels:
+    """The noise that the model assumes, if it is one that the data can have.
+
+    Raises `FitError` where it is none, or the data cannot have been recorded with it.
+    """
+    noise = model.settings.noise
+    if noise is None or noise.reset <= 0 or noise.sampling <= 0:
+        raise FitError(
+            "a likelihood needs noise in the model: set readout.noise.reset_electrons and "
+            "readout.noise.sampling_electrons to those of the data, above 0."
+        )
+    if noise.discriminator > 0 and min(noise.discriminator, noise.sampling) < noise.reset / _MOST_UNLIKE:
+        raise FitError(
+            f"a likelihood with noise on the discriminator integrates over that of resets in steps of the "
+            f"narrowest: discriminator_electrons and sampling_electrons must be at least 1/{_MOST_UNLIKE} of "
+            f"reset_electrons = {noise.reset:g}; raise them in readout.noise, or fit residuals."
+        )
+    tick = data.values[data.valid, data.value_names.index("t")] / model.geometry.readout.clock
+    if noise.discriminator > 0 and (np.abs(tick - np.rint(tick)) > _SAME_TICK).any():
+        raise FitError(
+            "a discriminator with noise is looked at once per clock tick, and these hits are between ticks; set "
+            "readout.noise.discriminator_electrons to 0, as that of the data was."
+        )
+    return noise
+
+
 class Recorded:
     """Hits of data sorted into the pixels of a plan."""
 
@@ -156,25 +182,7 @@ class Recorded:
     @staticmethod
     def of(model: ForwardModel, data: Observables, values: Mapping[str, float]) -> Recorded:
         """Data in the plan that these values ask for."""
-        noise = model.settings.noise
-        if noise is None or noise.reset <= 0 or noise.sampling <= 0:
-            raise FitError(
-                "a likelihood needs noise in the model: set readout.noise.reset_electrons and "
-                "readout.noise.sampling_electrons to those of the data, above 0."
-            )
-        if noise.discriminator > 0 and min(noise.discriminator, noise.sampling) < noise.reset / _MOST_UNLIKE:
-            raise FitError(
-                f"a likelihood with noise on the discriminator integrates over that of resets in steps of the "
-                f"narrowest: discriminator_electrons and sampling_electrons must be at least 1/{_MOST_UNLIKE} of "
-                f"reset_electrons = {noise.reset:g}; raise them in readout.noise, or fit residuals."
-            )
-        tick = data.values[data.valid, data.value_names.index("t")] / model.geometry.readout.clock
-        if noise.discriminator > 0 and (np.abs(tick - np.rint(tick)) > _SAME_TICK).any():
-            raise FitError(
-                "a discriminator with noise is looked at once per clock tick, and these hits are between ticks; set "
-                "readout.noise.discriminator_electrons to 0, as that of the data was."
-            )
-        return Recorded(model, model.plan(values), data, noise)
+        return Recorded(model, model.plan(values), data, check_noise(model, data))
 
     @property
     def lost_log(self) -> float:
