@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from iminuit import Minuit
 from scipy import stats
+from scipy.interpolate import CubicSpline
 
 from ..config.precision import Estimator
 from ..tables import Floats
@@ -16,8 +17,8 @@ from ..tables import Floats
 #: Landau's density is largest at this lambda; SciPy's, of the same width, is shifted.
 _LANDAU_PEAK = -0.22278298
 _SCIPY_LOCATION = _LANDAU_PEAK + 0.429314538 * np.pi / 2
-#: First and last lambda and step of the table of Landau's density.
-_TABLE = (-6.0, 200.0, 0.01)
+#: First and last lambda and step of the spline through Landau's density.
+_TABLE = (-6.0, 200.0, 0.02)
 #: Nodes of the convolution with a Gaussian, and how many of its widths they reach to either side.
 _NODES, _REACH = 64, 4.5
 #: Limits of Landau's width, in units of the most probable value, and of the Gaussian's in units of Landau's: a wider
@@ -70,18 +71,18 @@ def landau_gauss_density(x: Floats, peak: float, landau: float, gauss: float) ->
 
 
 def _landau(u: Floats) -> Floats:
-    """Landau's density in his variable lambda, read off a table; far out it falls as 1 / lambda^2."""
-    table = _landau_table()
-    place = np.clip((u - _TABLE[0]) / _TABLE[2], 0.0, len(table) - 2.0)
-    cell = place.astype(np.int64)
-    read = table[cell] + (place - cell) * (table[cell + 1] - table[cell])
-    return np.asarray(np.where(u < _TABLE[1], read, 1 / np.maximum(u, 1.0) ** 2))
+    """Landau's density in his variable lambda, from a spline; far out it falls as 1 / lambda^2."""
+    spline = _landau_spline()
+    low, high = spline.x[[0, -1]]
+    inside = spline(np.clip(u, low, high))
+    return np.asarray(np.where(u < low, 0.0, inside * (high / np.maximum(u, high)) ** 2))
 
 
 @cache
-def _landau_table() -> Floats:
-    # SciPy's unit of width is 2/pi of Landau's.
-    return np.asarray(stats.landau.pdf(np.arange(*_TABLE), scale=np.pi / 2, loc=_SCIPY_LOCATION))
+def _landau_spline() -> CubicSpline:
+    # Smooth, as the uncertainty of a fit comes from second differences; SciPy's unit of width is 2/pi of Landau's.
+    grid = np.arange(*_TABLE)
+    return CubicSpline(grid, stats.landau.pdf(grid, scale=np.pi / 2, loc=_SCIPY_LOCATION))
 
 
 def landau_gauss(groups: Sequence[Floats]) -> Centres:
