@@ -116,7 +116,6 @@ def landau_gauss(groups: Sequence[Floats]) -> Centres:
         search.errors["peak"] = 0.1 * core
         search.migrad()
         peak, step = float(search.values["peak"]), _STEP * core
-        # Over a step of this size: read off a table, the density has kinks, which a small one would take for curvature.
         curvature = (of_peak(peak + step) - 2 * of_peak(peak) + of_peak(peak - step)) / step**2
         return unit * peak, unit * float(np.sqrt(2 / curvature)) if curvature > 0 else np.inf
 
