@@ -57,7 +57,11 @@ class Parameter:
 
     def pull(self, value: float, uncertainty: float, target: float) -> float:
         """(value - target) / uncertainty, as in the coordinate that a fit moves in, where noise is nearly Gaussian."""
-        return self.derivative(value) * (self.to_internal(value) - self.to_internal(target)) / uncertainty
+        return self.distance(value, target) / uncertainty
+
+    def distance(self, value: float, target: float) -> float:
+        """value - target as far as it goes in the coordinate that a fit moves in, carried back by its derivative."""
+        return self.derivative(value) * (self.to_internal(value) - self.to_internal(target))
 
 
 _TABLE: dict[str, Parameter] = {}

@@ -30,9 +30,9 @@ def main(args: argparse.Namespace) -> None:
     from ..detector.argon import scaled_drift_velocity
     from ..errors import ConfigError
     from ..parameters import nominal_values
-    from ..simulate.noise import Noise, NoiseLevels
+    from ..simulate.noise import Noise
     from ..simulate.observe import hits_table
-    from ..simulate.setup import forward_model
+    from ..simulate.setup import forward_model, noise_levels
     from ..storage.atomic import check_output
     from ..storage.hits import write_hits
     from ..storage.provenance import Provenance
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     seed = config.seed if args.seed is None else args.seed
     if seed < 0:
         raise ConfigError(f"--seed: {seed} is negative; use 0 or more.")
-    noise = Noise(NoiseLevels(levels.reset_electrons, levels.sampling_electrons, levels.discriminator_electrons), seed)
+    noise = Noise(noise_levels(config), seed)
     segments, geometry = read_with_detector(args.segments, config)
     with timed(args.output, "simulate"):
         model = forward_model(segments, geometry, config)

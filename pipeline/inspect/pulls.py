@@ -48,7 +48,7 @@ def distance(fitted: FittedParameter) -> float | None:
     # Of the inverse at zero there is nothing to be told.
     if known is None or (known.fit_inverse and not (fitted.value and fitted.target)):
         return fitted.value - fitted.target
-    return (known.to_internal(fitted.value) - known.to_internal(fitted.target)) * known.derivative(fitted.value)
+    return known.distance(fitted.value, fitted.target)
 
 
 def pull(fitted: FittedParameter) -> float | None:

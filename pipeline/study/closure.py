@@ -16,16 +16,16 @@ from ..calibrate.uncertainty import Informative
 from ..config.methods import Method
 from ..config.models import Config, Select
 from ..config.studies import OnData
-from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError
 from ..parameters import nominal_values
 from ..select.cuts import apply_cuts
 from ..simulate.model import ForwardModel
-from ..simulate.noise import Noise, NoiseLevels
-from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
-from ..simulate.setup import forward_model
+from ..simulate.noise import Noise
+from ..simulate.observe import PixelObservables
+from ..simulate.setup import forward_model, noise_levels
 from ..tables import FitResult, Floats, Linearised, Observables, Segments
+from .noisy import data_as_recorded
 
 #: Stream of random numbers of studies.
 _STREAM = 10
@@ -57,22 +57,11 @@ class Closure:
 
     def data(self, draw: int | None = None) -> Observables:
         """Data at the true values as a file of hits would hold them: without noise, or with the noise of one draw."""
-        forward = self.model.model
-        hits = hits_table(
-            forward.hits(self.truth, None if draw is None else self._noise(draw)),
-            forward.geometry,
-            drift_velocity=scaled_drift_velocity(self.truth, forward.geometry.temperature),
-            event_t0=forward.plan(self.truth).event_t0,
-            integer_adc=self.config.readout.integer_adc,
-        )
-        return observables_of_hits(hits, forward.geometry)
+        return data_as_recorded(self.model.model, self.truth, None if draw is None else self._noise(draw), self.config)
 
     def _noise(self, draw: int) -> Noise:
-        levels = self.config.readout.noise
         seed = int(np.random.default_rng([self.config.seed, _STREAM, draw]).integers(2**62))
-        return Noise(
-            NoiseLevels(levels.reset_electrons, levels.sampling_electrons, levels.discriminator_electrons), seed
-        )
+        return Noise(noise_levels(self.config), seed)
 
     def method(self, name: str, free: Sequence[str], start: Mapping[str, float], **fixed: float) -> Method:
         """A method of the configuration with other free parameters, from one start; the others are true or `fixed`."""

@@ -14,15 +14,14 @@ from ..calibrate.objective import Objective
 from ..calibrate.run import fit_hits
 from ..config.methods import Method
 from ..config.models import Config
-from ..detector.argon import drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
-from ..parameters import nominal_values
 from ..select.cuts import apply_cuts
 from ..simulate.noise import Noise
-from ..simulate.observe import PixelObservables, hits_table, observables_of_hits
+from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model, noise_levels
 from ..tables import FitResult, Floats, Observables, Segments
+from .noisy import data_as_recorded
 
 #: Number of the stream of random numbers that noise draws are numbered in.
 _STREAM = 11
@@ -65,16 +64,7 @@ class PixelExperiment:
 
     def data(self, values: Mapping[str, float], seed: int) -> Observables:
         """See `Experiment.data`."""
-        forward = self.model.model
-        field = {**nominal_values(), **values}["electric_field"]
-        hits = hits_table(
-            forward.hits(values, Noise(noise_levels(self.config), seed)),
-            self.geometry,
-            drift_velocity=drift_velocity(field, self.geometry.temperature),
-            event_t0=forward.plan(values).event_t0,
-            integer_adc=self.config.readout.integer_adc,
-        )
-        return observables_of_hits(hits, self.geometry)
+        return data_as_recorded(self.model.model, values, Noise(noise_levels(self.config), seed), self.config)
 
     def objective(self, method: Method, data: Observables) -> Objective:
         """See `Experiment.objective`."""

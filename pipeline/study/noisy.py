@@ -8,10 +8,12 @@ import numpy as np
 
 from ..calibrate.run import fit_hits
 from ..config.models import Config
+from ..detector.argon import scaled_drift_velocity
 from ..errors import FitError, ModelRangeError
+from ..parameters import nominal_values
 from ..simulate.model import ForwardModel
 from ..simulate.noise import Noise
-from ..simulate.observe import PixelObservables, observables_of_simulation
+from ..simulate.observe import PixelObservables, hits_table, observables_of_hits, observables_of_simulation
 from ..simulate.setup import noise_levels
 from ..tables import FitResult, Observables
 
@@ -25,6 +27,20 @@ def noise_draw(config: Config, *numbers: int) -> Noise:
 def noisy_data(model: ForwardModel, values: Mapping[str, float], noise: Noise) -> Observables:
     """What the readout records at the parameter values (others nominal), with noise."""
     return observables_of_simulation(model.hits(values, noise), model.geometry)
+
+
+def data_as_recorded(
+    model: ForwardModel, values: Mapping[str, float], noise: Noise | None, config: Config
+) -> Observables:
+    """Data at the parameter values (others nominal) as a file of hits holds them; whole numbers if so configured."""
+    hits = hits_table(
+        model.hits(values, noise),
+        model.geometry,
+        drift_velocity=scaled_drift_velocity({**nominal_values(), **values}, model.geometry.temperature),
+        event_t0=model.plan(values).event_t0,
+        integer_adc=config.readout.integer_adc,
+    )
+    return observables_of_hits(hits, model.geometry)
 
 
 def fit_noisy(

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..calibrate.information import chain
 from ..config.methods import Method
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
@@ -68,17 +69,17 @@ class Scores:
         names, target = self.method.free, list(self.targets.values())[job.target]
         values = {**self.method.fixed, **target}
         table = parameter_table()
-        chain = np.array([table[n].derivative(values[n]) for n in names])
+        slopes = chain([table[n] for n in names], values)
         totals, squares, informations = [], [], []
         for draw in range(job.first, job.first + job.draws):
             data = self.experiment.data(target, noise_seed(self.seed, job.target, draw))
             objective = self.experiment.objective(self.method, data)
             assert isinstance(objective, ScoringObjective), "run refuses other methods"
-            scores = objective.scores(values, names) * chain
+            scores = objective.scores(values, names) * slopes
             totals.append(scores.sum(axis=0).tolist())
             squares.append((scores.T @ scores).tolist())
             if draw < job.informed:
-                informations.append((objective.information(values, names) * np.outer(chain, chain)).tolist())
+                informations.append((objective.information(values, names) * np.outer(slopes, slopes)).tolist())
         return {"totals": totals, "squares": squares, "informations": informations}
 
 
