@@ -85,12 +85,11 @@ def _as_they_come(work: Work, jobs: Mapping[int, Any], processes: int) -> Genera
                 "outside; lower simulate.threads, or the length of track."
             ) from error
         except BaseException:
-            # Nobody waits for a fit of minutes to end when its answer is not wanted any more.
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Nobody waits for a fit of minutes to end when its answer is not wanted any more. The pool itself then
+            # waits for the processes: two threads that did would not agree on which of them is gone.
             for child in multiprocessing.active_children():
                 if child not in others:
                     child.terminate()
-                    child.join()
             raise
 
 

@@ -130,9 +130,6 @@ def test_the_same_from_one_and_two_processes_and_after_an_interruption(tmp_path:
     provenance = Provenance("study pulls", {"seed": 3}, {}, "0" * 64)
     with pytest.raises(Interrupted):
         made(work, draws, processes=2, kept=BreaksOff(tmp_path / "pulls.json", provenance))
-    # They were told to end; a busy machine may need a moment to do so.
-    for child in multiprocessing.active_children():
-        child.join(10)
     assert not multiprocessing.active_children()
     kept = KeptAnswers(tmp_path / "pulls.json", provenance)
     assert len(kept.found()) == 3
