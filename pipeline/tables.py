@@ -80,6 +80,64 @@ class Segments:
         return Segments(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Segments)})
 
 
+#: Particles that reconstructed tracks may be: the columns of `Tracks.probability`, by absolute PDG code.
+SPECIES = {"muon": 13, "pion": 211, "proton": 2212, "kaon": 321, "electron": 11}
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Reconstructed tracks, sorted by event and track.
+
+    `(n,)`: `event_id`; `track_id`, unique in its event, the `traj_id` of the track's segments; `hits`, how many belong
+    to it; `length` [cm] along the curve; `rms` [cm] of its hits about the curve; `cathode`: whether it crosses the
+    cathode; `anode`: at how many of its ends it crosses an anode; `contained`: whether its end lies inside the
+    detector, so that it may have stopped there.
+    `(n, 3)`: `start`, `end` [cm]; `direction` (of length 1) of the straight line through its hits, from start to end.
+    `covariance` `(n, 4, 4)` of that line: offsets [cm] at its middle along two axes perpendicular to it, and slopes.
+    `probability` `(n, 5)` of each of `SPECIES`; equal where nothing tells.
+    """
+
+    event_id: Ints
+    track_id: Ints
+    hits: Ints
+    length: Floats
+    rms: Floats
+    cathode: Bools
+    anode: Ints
+    contained: Bools
+    start: Floats
+    end: Floats
+    direction: Floats
+    covariance: Floats
+    probability: Floats
+
+    def __len__(self) -> int:
+        return int(self.event_id.shape[0])
+
+    def take(self, index: npt.NDArray[Any]) -> Tracks:
+        """The rows chosen by a boolean mask or an index array."""
+        return Tracks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What hits alone tell of an event's particles.
+
+    `segments`: pieces of the curves of `tracks`, in order along each track, from its start to its end; their `traj_id`
+    is the `track_id`, `pdg_id` the most probable particle. Per segment: `residual_range` `(n,)` [cm] from its centre to
+    the end of its track, `position_error` `(n, 2)` [cm] of its centre along the two axes perpendicular to it,
+    `charge` `(n,)` [electrons] recorded of it (that below threshold included). `hit_track` `(h,)`: per hit of the
+    file, in its order, the row of its track in `tracks`, or -1.
+    """
+
+    tracks: Tracks
+    segments: Segments
+    residual_range: Floats
+    position_error: Floats
+    charge: Floats
+    hit_track: Ints
+
+
 @dataclass(frozen=True)
 class Primaries:
     """Particles at the start of a simulation, sorted by event and vertex.
