@@ -18,7 +18,7 @@ import numpy as np
 
 from ...parameters import Parameter
 from ...tables import Floats
-from .part import Eliminated, Evaluated, Part
+from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
 T, R = TypeVar("T"), TypeVar("R")
@@ -27,8 +27,10 @@ T, R = TypeVar("T"), TypeVar("R")
 WIDENED = (4.0, 2.0, 1.0)
 #: A stage before the last ends when a step promises to lower the cost by less than this per hit.
 _ROUGH = 2e-3
-#: The last one when it promises less than this in all.
-_FINE = 1e-3
+#: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
+_FINE, _STILL = 1e-4, 0.02
+#: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
+_ROUGHNESS = 5e-4
 #: The determinant's gradient is good when a new one would move no parameter by more standard deviations than this.
 _SETTLED = 0.03
 #: Steps of its differences: in standard deviations, and at most in units of the nominal value.
@@ -39,10 +41,15 @@ _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 @dataclass(frozen=True)
 class Point:
     """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
-    `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far."""
+    `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far.
+
+    Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
+    """
 
     x: Floats
     states: tuple[Chains, ...]
+    planned: tuple[Chains, ...] = ()
+    planned_x: Floats = field(default_factory=lambda: np.zeros(0))
     damping: float = _DAMPING
     stage: int = 0
     determinant: Floats = field(default_factory=lambda: np.zeros(0))
@@ -104,11 +111,18 @@ class Problem:
         with ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(work, items))
 
-    def evaluate(self, x: Floats, states: Sequence[Chains], widened: float) -> list[Evaluated]:
+    def plans(self, point: Point) -> list[Planned]:
+        """The plans of all parts."""
+        values = self.values(point.planned_x)
+        return self.map(lambda job: job[0].planned(job[1], values), list(zip(self.parts, point.planned, strict=True)))
+
+    def evaluate(
+        self, x: Floats, states: Sequence[Chains], widened: float, plans: Sequence[Planned]
+    ) -> list[Evaluated]:
         """All parts at a point."""
         values = self.values(x)
-        jobs = list(zip(self.parts, states, strict=True))
-        return self.map(lambda job: job[0].at(job[1], values, self.names, widened=widened), jobs)
+        jobs = list(zip(self.parts, states, plans, strict=True))
+        return self.map(lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2]), jobs)
 
 
 def maximise(
@@ -119,18 +133,20 @@ def maximise(
     """Make the marginal likelihood large from `start`; `record` sees every accepted point, and a fit that starts from
     one of those goes on to the same end."""
     point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
+    point = point if point.planned else _planned_anew(point)
     while True:
-        point, found, status = _newton(problem, point, record)
+        plans = problem.plans(point)
+        point, found, status = _newton(problem, point, plans, record)
         if point.stage + 1 < len(WIDENED):
-            point = replace(point, stage=point.stage + 1, damping=_DAMPING)
+            point = replace(_planned_anew(point), stage=point.stage + 1, damping=_DAMPING)
             continue
         if status is not None or not problem.determinant:
             break
-        gradient = determinant_gradient(problem, point, found)
+        gradient = determinant_gradient(problem, point, found, plans)
         information = _total(problem, point, [e.eliminated() for e in found])[1]
         move = np.linalg.solve(information, gradient - point.determinant)
         settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
-        point = replace(point, determinant=gradient, rounds=point.rounds + 1, damping=_LEAST_DAMPING)
+        point = replace(_planned_anew(point), determinant=gradient, rounds=point.rounds + 1, damping=_LEAST_DAMPING)
         if settled and point.rounds > 1 or point.rounds >= 6:
             status = None if settled else "the determinant of the states did not settle"
             break
@@ -151,12 +167,19 @@ def maximise(
     )
 
 
+def _planned_anew(point: Point) -> Point:
+    return replace(point, planned=point.states, planned_x=point.x)
+
+
 def _newton(
-    problem: Problem, point: Point, record: Callable[[Point, float, Mapping[str, float]], None]
+    problem: Problem,
+    point: Point,
+    plans: Sequence[Planned],
+    record: Callable[[Point, float, Mapping[str, float]], None],
 ) -> tuple[Point, list[Evaluated], str | None]:
     """Levenberg-Marquardt steps of parameters and states at one width of the noise; why it failed, if it did."""
     widened, last = WIDENED[point.stage], point.stage + 1 == len(WIDENED)
-    found = problem.evaluate(point.x, point.states, widened)
+    found = problem.evaluate(point.x, point.states, widened, plans)
     hits = sum(e.hits for e in found)
     while True:
         if point.iteration >= problem.max_iterations:
@@ -165,11 +188,12 @@ def _newton(
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         step = -np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient)
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
-        if promised < (_FINE if last else _ROUGH * hits):
+        moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
+        if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
             return point, found, None
         x, states = _stepped(problem, point, eliminated, step)
         try:
-            after = problem.evaluate(x, states, widened)
+            after = problem.evaluate(x, states, widened, plans)
         except ValueError:
             after = []
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
@@ -179,8 +203,8 @@ def _newton(
             found = after
             counts = {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
             record(point, new, counts)
-        elif promised < 0.05 and point.damping > 1e-3:
-            return point, found, None  # rounding decides
+        elif promised < _ROUGHNESS * hits and point.damping > 1e-3 and moved < 2 * _STILL:
+            return point, found, None
         elif point.damping >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
         else:
@@ -224,26 +248,30 @@ def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
     return cost if np.isfinite(cost) else np.inf
 
 
-def determinant_gradient(problem: Problem, point: Point, found: Sequence[Evaluated]) -> Floats:
+def determinant_gradient(
+    problem: Problem, point: Point, found: Sequence[Evaluated], plans: Sequence[Planned]
+) -> Floats:
     """`(P,)` derivative of ln det(H_ll) / 2 to the coordinates, while the states follow."""
     chain = problem.slopes(point.x)
     eliminated = problem.map(lambda e: e.eliminated(), found)
     information = _total(problem, point, eliminated)[1]
     width = np.minimum(_STEP / np.sqrt(np.diag(information)), _WIDEST_STEP)
 
-    def log_det(job: tuple[Part, Chains, Eliminated, int, float]) -> float:
-        part, state, e, k, step = job
+    def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, int, float]) -> float:
+        part, at, e, plan, k, step = job
         x = point.x.copy()
         x[k] += step
-        moved = state.moved(e.follow[:, k] * chain[k] * step)
-        return part.at(moved, problem.values(x), problem.names).eliminated().log_det
+        moved = at.state.moved(e.follow[:, k] * chain[k] * step)
+        # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
+        there = part.at(moved, problem.values(x), problem.names, explained=at.explained, planned=plan)
+        return there.eliminated().log_det
 
     gradient = np.zeros(len(point.x))
     for k, step in enumerate(width):
         jobs = [
-            (part, state, e, k, side * step)
+            (part, at, e, plan, k, side * step)
             for side in (1.0, -1.0)
-            for part, state, e in zip(problem.parts, point.states, eliminated, strict=True)
+            for part, at, e, plan in zip(problem.parts, found, eliminated, plans, strict=True)
         ]
         values = problem.map(log_det, jobs)
         half = len(values) // 2

@@ -11,7 +11,7 @@ sparse: a hit sees the few segments around it, tracks that share no pixel do not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
@@ -23,9 +23,22 @@ from ...detector.geometry import DetectorGeometry
 from ...detector.pixels import PixelConstants
 from ...simulate.linked import linked_probability
 from ...simulate.model import ForwardModel, ModelSettings
-from ...tables import Bools, Floats, Observables
+from ...simulate.plan import Plan
+from ...tables import Bools, Floats, Observables, Segments
 from .beliefs import Beliefs
 from .tracks import Chains
+
+
+#: Plans hold tracks that move by this much [cm].
+_ROOM = 0.1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the `segments` that it was made for."""
+
+    segments: Segments
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,21 @@ class Part:
     ignored: Bools | None = None
 
     def at(
-        self, state: Chains, values: Mapping[str, float], names: tuple[str, ...], *, widened: float = 1.0
+        self,
+        state: Chains,
+        values: Mapping[str, float],
+        names: tuple[str, ...],
+        *,
+        widened: float = 1.0,
+        explained: Floats | None = None,
+        planned: Planned | None = None,
     ) -> Evaluated:
-        """The log-density of data and state at parameter values, to second order."""
+        """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
         model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
-        hits = linked_probability(model, self.data, values, names, ignored=self.ignored, widened=widened)
+        plan = None if planned is None else planned.plan.moved(planned.segments, state.segments, self.geometry)
+        hits = linked_probability(
+            model, self.data, values, names, ignored=self.ignored, widened=widened, explained=explained, plan=plan
+        )
         believed = self.beliefs.of(state, self.found)
         moves = state.moves(steepness(state.segments.dEdx, values, self.settings.recombination))
         local = sparse.csr_array(hits.local_rows @ moves)
@@ -62,7 +85,14 @@ class Part:
             local=sparse.csc_array(local.T @ local + believed.curvature),
             hits=hits.hits,
             outliers=hits.outliers,
+            explained=hits.explained,
         )
+
+
+    def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
+        """The plan for tracks near a state."""
+        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
+        return Planned(state.segments, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
 
 
 def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:
@@ -88,6 +118,7 @@ class Evaluated:
     local: sparse.csc_array
     hits: int
     outliers: int
+    explained: Floats
 
     def eliminated(self, damping: float = 0.0, fixed: Floats | None = None) -> Eliminated:
         """The state eliminated, its curvature raised by `damping` of its diagonal."""
@@ -109,10 +140,6 @@ class Evaluated:
         mixed = self.mixed[columns]
         factor = factorised(sparse.csc_array(self.local[columns][:, columns]))
         return self.curvature - mixed.T @ factor.solve(mixed)
-
-    def without(self) -> Evaluated:
-        """What later steps need, without the matrices of the state."""
-        return replace(self, local=sparse.csc_array((0, 0)), mixed=np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
