@@ -18,6 +18,7 @@ from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .methods import STANDARD_METHODS, Basin, Method
+from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section, Seed
@@ -185,6 +186,7 @@ class Studies(Section):
     recombination_lines: RecombinationLines = RecombinationLines()
     sensitivity: Sensitivity = Sensitivity()
     taylor: Taylor = Taylor()
+    reconstruction: ReconstructionPerformance = ReconstructionPerformance()
 
     def methods_of(self, study: str) -> tuple[str, ...]:
         """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
