@@ -96,7 +96,9 @@ def kink_prior(vertices: Floats, axes: Floats, theta: Floats | float) -> tuple[s
     matrix, path = kinks(vertices)
     weight = scipy.sparse.diags_array(np.repeat(1 / (np.broadcast_to(theta, path.shape) ** 2 * path), 3))
     moved = matrix @ displacements(axes)
-    return scipy.sparse.csr_array(moved.T @ weight @ moved), np.asarray(-(moved.T @ weight @ (matrix @ vertices.ravel())))
+    return scipy.sparse.csr_array(moved.T @ weight @ moved), np.asarray(
+        -(moved.T @ weight @ (matrix @ vertices.ravel()))
+    )
 
 
 def line_through(points: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -144,7 +146,10 @@ def _bend(
         vertices = at(vertices, np.linspace(0.0, lengths(vertices).sum(), len(vertices)))
     covariance = scipy.linalg.cho_solve(factor, np.eye(2 * len(vertices)))
     where = foot(points, vertices)
-    s = np.concatenate([[0.0], np.cumsum(lengths(vertices))])[where.piece] + where.fraction * lengths(vertices)[where.piece]
+    s = (
+        np.concatenate([[0.0], np.cumsum(lengths(vertices))])[where.piece]
+        + where.fraction * lengths(vertices)[where.piece]
+    )
     rms = float(np.sqrt(np.average(where.distance**2, weights=weight) / 2))
     return Curve(vertices, frames(vertices), covariance, s, where.distance, rms, straight)
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from ..detector import argon
 from ..detector.geometry import DetectorGeometry
-from ..detector.pixels import PixelConstants
 from ..matter.scattering import isotropic
 from ..simulate.model import ForwardModel, ModelSettings
 from ..simulate.observe import hits_table

@@ -22,6 +22,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from scipy.special import log_ndtr
 
+from .. import parameters
 from ..config.reconstruction import Curves
 from ..detector.argon import ELECTRONS_PER_MEV
 from ..detector.geometry import DetectorGeometry
@@ -76,6 +77,15 @@ class Electronics:
     settings: ModelSettings
     pixels: PixelConstants
     values: Mapping[str, float]
+
+    @staticmethod
+    def of(
+        geometry: DetectorGeometry, settings: ModelSettings, pixels: PixelConstants, values: Mapping[str, float]
+    ) -> Electronics:
+        """With nominal values of the parameters that `values` leaves out."""
+        full = {**parameters.nominal_values(), **values}
+        # Charge is what is fitted here, so its scale is no parameter besides.
+        return Electronics(geometry, settings, pixels, {**full, "dedx_scale": 1.0})
 
     def model(self, state: State) -> ForwardModel:
         """The forward model of a state."""
@@ -132,7 +142,10 @@ class _System:
         self._place_pieces()
         matrices, gradients = [], []
         self.chi2 = np.full(len(hits), np.nan)
-        for matrix, gradient in (*self._of_hits(collected, hits, electronics, settings), self._of_rest(collected, electronics)):
+        for matrix, gradient in (
+            *self._of_hits(collected, hits, electronics, settings),
+            self._of_rest(collected, electronics),
+        ):
             matrices.append(matrix)
             gradients.append(gradient)
         prior, push = self._prior(settings)
@@ -141,7 +154,12 @@ class _System:
 
     def _place_pieces(self) -> None:
         """Per piece of all tracks: its first vertex's and its charge's place among the unknowns, and its axes."""
-        place, own, axes, charge = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros((0, 2, 2, 3))], [np.zeros(0)]
+        place, own, axes, charge = (
+            [np.zeros(0, np.int64)],
+            [np.zeros(0, np.int64)],
+            [np.zeros((0, 2, 2, 3))],
+            [np.zeros(0)],
+        )
         for k, (vertices, q) in enumerate(zip(self.state.vertices, self.state.charge, strict=True)):
             m = len(q)
             place.append(self.offsets[k] + 2 * np.arange(m))
@@ -154,7 +172,9 @@ class _System:
     def _design(self, shares: Shares, rows: int) -> scipy.sparse.csr_array:
         """Derivatives of the charge of rows to the unknowns; a piece moves by the mean of its two vertices."""
         moved = 0.5 * np.einsum("rk,rvak->rva", shares.slope, self.piece_axes[shares.piece]).reshape(-1, 4)
-        columns = np.concatenate([self.place[shares.piece][:, None] + np.arange(4), self.own[shares.piece][:, None]], axis=1)
+        columns = np.concatenate(
+            [self.place[shares.piece][:, None] + np.arange(4), self.own[shares.piece][:, None]], axis=1
+        )
         values = np.concatenate([moved, (shares.charge / self.charge[shares.piece])[:, None]], axis=1)
         return scipy.sparse.csr_array(
             (values.ravel(), (np.repeat(shares.row, 5), columns.ravel())), shape=(rows, int(self.offsets[-1]))

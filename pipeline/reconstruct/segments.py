@@ -57,7 +57,9 @@ def cut_track(
     """
     low, high = geometry.bounds
     begin, end, collected = _extent(vertices, charge)
-    span = inside(at(vertices, np.concatenate([[begin], arc(vertices)[1:-1], [end]])), low, high) if end > begin else None
+    span = (
+        inside(at(vertices, np.concatenate([[begin], arc(vertices)[1:-1], [end]])), low, high) if end > begin else None
+    )
     if span is None:
         return None
     begin, end = _to_border(vertices, begin, end, low, high)
