@@ -15,8 +15,10 @@ from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..parameters import nominal_values
+from ..reconstruct.reconstruct import reconstruct
 from ..simulate.observe import hits_table
 from ..simulate.setup import forward_model, model_settings
+from ..storage.pixels import load_pixels
 from ..tables import Hits, Reconstruction, Segments
 from .matching import match
 from .noisy import noise_draw
@@ -40,12 +42,10 @@ def run(
 
     Raises `SelectionError` where the sample has no such events, or no particle that should be found.
     """
-    from ..reconstruct.reconstruct import reconstruct  # type: ignore[import-not-found]
-
-    settings = model_settings(config)
+    settings, pixels = model_settings(config), load_pixels(config.readout.pixels, geometry)
 
     def from_hits(hits: Hits, values: Mapping[str, float]) -> Reconstruction:
-        return reconstruct(hits, geometry, values, config.reconstruct, settings)
+        return reconstruct(hits, geometry, values, config.reconstruct, settings, pixels=pixels)
 
     return summary(config, compare(config, segments, geometry, from_hits, progress))
 

@@ -33,7 +33,7 @@ _ENDS: _Curves = (("end_gap", "", BLUE),)
 
 
 def draw(result: Result) -> tuple[Figure, str]:
-    """Two columns, against angle and drift: found, distance, shift, angle, dE/dx, charge, ends; length and hits on top."""
+    """Against angle and drift: what is found, distance, shift, angle, dE/dx, charge, ends; length and hits on top."""
     figure, axes = panels(2, 8, height=2.3)
     curves = result["curves"]
     for ax, x in zip(axes, ("length", "hits"), strict=False):
@@ -117,10 +117,10 @@ def _caption(result: Result) -> str:
         "segments, perpendicular to the curve, in the anode plane and in the plane of track and drift. The shift is "
         "that of the curve. The angle is between the straight lines through true path and curve. dE/dx is that of "
         "reconstructed segments over that of the particle with what it knocked out, in the same piece of path: mean "
-        "over mean, median, and the central 68 % (grey). The charge of a track is held against what pixels collect of the "
-        "particle, below the threshold too. Overshoot: how far ends lie beyond the true ones (median over tracks of the "
-        "mean of both). Bars are standard errors from the scatter between "
-        f"particles; binomial ones for shares, from ranks for medians.{told}"
+        "over mean, median, and the central 68 % (grey). The charge of a track is held against what pixels collect of "
+        "the particle, below the threshold too. Overshoot: how far ends lie beyond the true ones (median over tracks "
+        "of the mean of both). Bars are standard errors from the scatter between particles; binomial ones for shares, "
+        f"from ranks for medians.{told}"
     )
 
 
