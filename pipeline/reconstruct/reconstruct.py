@@ -14,10 +14,11 @@ from ..detector.pixels import PixelConstants
 from ..errors import ReconstructionError
 from ..simulate.model import ModelSettings
 from ..tables import SPECIES, Floats, Hits, Ints, Reconstruction, Segments, Tracks
-from .charge import loss_of_density, shared_out, survival
+from .charge import shared_out, survival
 from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
 from .finding import find_tracks
+from .losses import STOPPING, density_of, loss_with_knock_ons, seen_length
 from .polyline import foot, lengths
 from .refine import Electronics, Refined, State, refine
 from .segments import Cut, cut_track
@@ -210,7 +211,9 @@ def _with_segments(
     length = np.linalg.norm(end - start, axis=1)
     along = np.cumsum(length) - 0.5 * length
     residual = np.cumsum([c.length for c in cuts])[track] - along
-    dedx = loss_of_density(freed / length, electronics.values, electronics.settings.recombination)
+    density = density_of(freed, length, seen_length(start, end, electronics.geometry), track)
+    stopping = tracks.contained[track] & (residual < STOPPING)
+    dedx = loss_with_knock_ons(density, track, stopping, electronics.values, electronics.settings.recombination)
     t0 = np.array([hits.event_t0.get(int(e), 0.0) for e in tracks.event_id])[track]
     segments = Segments(
         event_id=tracks.event_id[track],
