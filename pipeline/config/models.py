@@ -18,7 +18,9 @@ from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
 from .methods import STANDARD_METHODS, Basin, Method
+from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
+from .reconstruction import Reconstruct
 from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
@@ -185,6 +187,7 @@ class Studies(Section):
     recombination_lines: RecombinationLines = RecombinationLines()
     sensitivity: Sensitivity = Sensitivity()
     taylor: Taylor = Taylor()
+    reconstruction: ReconstructionPerformance = ReconstructionPerformance()
 
     def methods_of(self, study: str) -> tuple[str, ...]:
         """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
@@ -204,6 +207,9 @@ class Scenario(Section):
         (),
         description="mistakes in the deposits that the fit gets, in order; each is a kind with its settings: "
         f"{', '.join(KINDS)} (docs/perturbations.md)",
+    )
+    input: Literal["truth", "reconstructed"] = Field(
+        "truth", description="segments that the fit gets: the selected ones, or what is reconstructed from the hits"
     )
     contaminate: Contamination | None = Field(
         None, description="other particles in the data under the label of the wanted: sample, fraction, ...; null: none"
@@ -251,6 +257,7 @@ class Config(Section):
     detector: Detector = Detector()
     readout: Readout = Readout()
     simulate: Simulate = Simulate()
+    reconstruct: Reconstruct = Reconstruct()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"likelihood": STANDARD_METHODS["likelihood"]},
