@@ -6,8 +6,9 @@ BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
 BEFORE_FITS += ["perturb"] if SCENARIO.perturb else []
 TIMINGS = [
     *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
-    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=TARGETS, allow_missing=True),
-    *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("{target}", "hits.timing.json"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "hits.tsv"), target=RECORDED, allow_missing=True),
     *expand(
         of_sample("benchmarks", "{target}", "{method}", "fit.tsv"), target=TARGETS, method=METHODS, allow_missing=True
     ),
