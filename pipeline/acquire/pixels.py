@@ -9,13 +9,12 @@ from ..detector.geometry import DetectorGeometry
 from ..tables import Bools, Floats, Ints
 from .raw import RawTable, numbers, whole_numbers
 
-#: Other ways to read positions that lie off the plane: what they are multiplied with, and whether x and y are
-#: exchanged.
+#: Other ways to read positions that lie off the plane: what they are multiplied with, whether x and y are exchanged.
+#: Units are in question only where most lie off it, as a tenth of nearly everything lies on it.
 _GUESSES = {
-    "are they in mm? Set unit: mm for x and y": (0.1, False),
-    "are they in m? Set unit: m for x and y": (100.0, False),
-    "are x and y exchanged? Exchange their names": (1.0, True),
-    "are they in mm, and x and y exchanged?": (0.1, True),
+    "are x and y exchanged (then exchange their names)": (1.0, True),
+    "are they in mm (then set unit: mm for x and y)": (0.1, False),
+    "are they in mm, and x and y exchanged": (0.1, True),
 }
 
 
@@ -53,7 +52,7 @@ def nearest_pixels(
         table.complain(
             first,
             f"x = {x[first]:g}, y = {y[first]:g} cm is off the anode plane of {geometry.name}, x {a:g} ... {b:g}, "
-            f"y {c:g} ... {d:g} cm ({off.sum()} of {len(off)} rows are so); {_guess(x, y, off, geometry)}.",
+            f"y {c:g} ... {d:g} cm ({off.sum()} of {len(off)} rows are so); {_guess(x, y, off, geometry)}?",
         )
     centres = geometry.pixel_centre(*place)
     away = np.maximum(np.abs(x - centres[0]), np.abs(y - centres[1]))
@@ -122,6 +121,8 @@ def _on_plane(place: tuple[Ints, Ints], geometry: DetectorGeometry) -> Bools:
 def _guess(x: Floats, y: Floats, off: Bools, geometry: DetectorGeometry) -> str:
     """What would put positions on the plane, if anything does for nearly all."""
     for words, (scale, exchanged) in _GUESSES.items():
+        if scale != 1.0 and 2 * off.sum() <= len(off):
+            continue
         a, b = (y, x) if exchanged else (x, y)
         left = ~_on_plane(_indices(scale * a, scale * b, geometry), geometry)
         if left.sum() <= 0.05 * len(off) and 2 * left.sum() <= off.sum():
