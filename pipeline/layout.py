@@ -12,7 +12,7 @@ from .targets import measured
 
 #: What the files of a sample are.
 _DEPOSITS, _PARTICLES = "ROOT or HDF5 file of energy deposits", "YAML file of DLPGenerator"
-_HITS = {"hits": "HDF5 file of hits", "channels": "CSV table of channels and pixels"}
+_HITS = {"hits": "file of hits in HDF5", "channels": "CSV table of channels and pixels"}
 _PIXELS = "CSV or HDF5 table of the constants of pixels"
 
 

@@ -242,6 +242,8 @@ TARGETS = in_words(target_values, settings)
 RECORDED = [MEASURED] if measured(settings) else []
 SIMULATED = [target for target in TARGETS if target not in RECORDED]
 HITS_FILES = hits_files(settings)
+# Whether anything but hits tells where particles went.
+HAS_TRUTH = bool(SIMULATED) or any(sample.file is not None for sample in SAMPLES.values())
 STUDY_NAMES = in_words(study_names, settings)
 METHODS = SCENARIO.methods or tuple(settings.methods)
 

@@ -169,7 +169,7 @@ class Targets(Section):
     @model_validator(mode="after")
     def _some(self) -> Targets:
         if MEASURED in self.named:
-            raise ValueError(f"named.{MEASURED}: the hits of the section `data` go by this name; choose another")
+            raise ValueError(f"targets.named.{MEASURED}: the hits of section `data` go by this name; choose another")
         if not self.drawn and not self.named:
             raise ValueError("no target: set targets.drawn to 1 or more, or name one in targets.named")
         return self

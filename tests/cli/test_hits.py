@@ -17,9 +17,12 @@ from pipeline.storage.segments import write_segments
 from pipeline.tables import Hits
 
 from ..acquire.layouts import COLUMNS, EVENTS, write_foreign
+from ..conftest import SharedData
 from ..tracks import straight_track
 
 METHOD = {"m": {"objective": "matched_residuals", "optimiser": "levenberg_marquardt", "free": ["electric_field"]}}
+
+DIFFUSION = ("longitudinal_diffusion", "transverse_diffusion")
 
 
 def config(**changed: Any) -> str:
@@ -69,6 +72,26 @@ def test_the_same_file_gives_the_same_bytes_wherever_it_lies(folder: Path, tmp_p
     (tmp_path / "copy.h5").write_bytes((folder / "foreign.h5").read_bytes())
     assert run(["hits", "--config-json", config(), str(tmp_path / "copy.h5"), str(tmp_path / "back.h5")]) == 0
     assert (tmp_path / "back.h5").read_bytes() == (folder / "back.h5").read_bytes()
+
+
+def test_hits_of_another_program_give_the_parameters_that_it_used(tmp_path: Path, shared_data: SharedData) -> None:
+    """Three tables of hits from an independent calculation of the model, in double precision and without noise."""
+    reference = shared_data / "reference_hits.h5"
+    with h5py.File(reference) as source, h5py.File(tmp_path / "segments.h5", "w") as file:
+        file["segments"] = source["segments"][()]
+        truth = {name: source["hits_1"].attrs[name] for name in ("birks_ab", "electric_field", "electron_lifetime")}
+        fixed = {name: source["hits_1"].attrs[name] for name in ("birks_kb", *DIFFUSION)}
+    plain = {name: {"name": name} for name in ("event_id", "tpc", "pixel_x", "pixel_y", "hit", "t", "charge")}
+    method = METHOD["m"] | {"free": list(truth), "fixed": {name: float(value) for name, value in fixed.items()}}
+    data = {"file": str(reference), "dataset": "hits_1", "columns": plain}
+    settings = json.dumps({"data": data, "methods": {"m": method}})
+    hits, fitted = str(tmp_path / "hits.h5"), tmp_path / "fit.h5"
+    assert run(["hits", "--config-json", settings, str(reference), hits]) == 0
+    given = ["--segments", str(tmp_path / "segments.h5"), "--hits", hits]
+    assert run(["fit", "--config-json", settings, *given, str(fitted)]) == 0
+    for parameter in json.loads(fitted.with_suffix(".json").read_text())["parameters"]:
+        assert parameter["target"] is None
+        assert parameter["value"] == pytest.approx(truth[parameter["name"]], rel=2e-3)
 
 
 def test_noise_that_is_known_is_kept(folder: Path, tmp_path: Path) -> None:

@@ -27,5 +27,4 @@ rule hits:
     message:
         "Reading the hits of {input.hits}"
     shell:
-        "python -m pipeline.cli hits --config-json {params.config:q}"
-        " {input.hits:q} {output.hits:q} > {log:q} 2>&1"
+        "python -m pipeline.cli hits --config-json {params.config:q} {input.hits:q} {output.hits:q} > {log:q} 2>&1"
