@@ -223,7 +223,9 @@ SECTIONS = {
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
 }
-DEFAULTS = Config().model_dump(mode="json")
+# What a command takes for settings that it is not told. A method that it is told is read by itself, so that it has to be
+# told whole: nothing of one is left out.
+DEFAULTS = Config().model_dump(mode="json", exclude={"methods"})
 
 settings = in_words(validated, config)
 in_words(check_paths, settings)

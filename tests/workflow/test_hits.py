@@ -38,3 +38,13 @@ def test_generated_particles_did_not_leave_them(tmp_path):
     done = Workflow(tmp_path)("--dry-run", config=config)
     assert done.returncode == 1
     assert "sample.file: the hits of `data` were recorded, so generated particles did not leave them" in done.stdout
+
+
+def test_a_fit_is_told_the_whole_method_even_where_it_is_like_the_default(tmp_path):
+    """The command reads the method by itself: a setting left out, as it is usual, would become another's usual one."""
+    method = {"objective": "likelihood", "optimiser": "fisher_scoring", "max_iterations": 7}
+    config = config_in(tmp_path, methods={"likelihood": method})
+    done = Workflow(tmp_path)("--dry-run", "--printshellcmds", config=config)
+    (told,) = [line for line in done.stdout.splitlines() if "pipeline.cli fit" in line]
+    for name, value in method.items():
+        assert f'"{name}": "{value}"' in told or f'"{name}": {value}' in told
