@@ -1,0 +1,1 @@
+"""From hits to tracks, their segments, and which particles they are."""

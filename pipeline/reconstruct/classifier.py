@@ -1,0 +1,145 @@
+"""Probabilities of species learned from tracks of known species; plain arrays, the same from the same examples.
+
+The classes weigh the same in learning, so that what is learned are likelihoods up to a common factor: the prior comes
+in afterwards, by Bayes' theorem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..tables import SPECIES, Floats, Ints
+
+#: Strength of the penalty of the logistic regression (per example), and the limit on its iterations.
+_PENALTY, _ITERATIONS = 1e-3, 500
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tracks of known species: `features` `(n, k)` named `names`, `species` `(n,)` numbers in the order of `SPECIES`,
+    `group` `(n,)` numbers of the events, which are not independent of themselves.
+    """
+
+    names: tuple[str, ...]
+    features: Floats
+    species: Ints
+    group: Ints
+
+    def __len__(self) -> int:
+        return len(self.species)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Multinomial logistic regression: `softmax(z W + b)`, z the features `(n, k)` and their squares, made `(x - centre)
+    / width` and cut at `limit` widths first; `weight` `(2k, 5)`, `intercept` `(5,)`, `centre`, `width` `(k,)`.
+    """
+
+    names: tuple[str, ...]
+    centre: Floats
+    width: Floats
+    weight: Floats
+    intercept: Floats
+    limit: float = 4.0
+
+    def log_likelihood(self, features: Floats) -> Floats:
+        """`(n, 5)` log-likelihoods up to a factor that species share, of features `(n, k)`."""
+        return np.asarray(_expanded(self, features) @ self.weight + self.intercept)
+
+
+def learn_logistic(examples: Examples) -> Logistic:
+    """The logistic regression that suits the examples best, with a small penalty on its weights."""
+    from scipy.optimize import minimize
+
+    centre, width = examples.features.mean(axis=0), examples.features.std(axis=0)
+    width = np.where(width > 1e-9, width, 1.0)
+    k, classes = len(centre), len(SPECIES)
+    start = Logistic(examples.names, centre, width, np.zeros((2 * k, classes)), np.zeros(classes))
+    z = _expanded(start, examples.features)
+    truth = np.eye(classes)[examples.species]
+    share = _equal_weights(examples.species)
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        weight, intercept = flat[:-classes].reshape(2 * k, classes), flat[-classes:]
+        score = z @ weight + intercept
+        score -= score.max(axis=1, keepdims=True)
+        log = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
+        slope = share[:, None] * (np.exp(log) - truth)
+        value = -(share[:, None] * truth * log).sum() + 0.5 * _PENALTY * (weight**2).sum()
+        gradient = np.concatenate([(z.T @ slope + _PENALTY * weight).ravel(), slope.sum(axis=0)])
+        return float(value), gradient
+
+    found = minimize(
+        loss, np.zeros((2 * k + 1) * classes), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}
+    )
+    weight, intercept = found.x[:-classes].reshape(2 * k, classes), found.x[-classes:]
+    return Logistic(examples.names, centre, width, weight, intercept)
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Boosted decision trees (histograms of gradients), grown anew from the examples whenever they are wanted."""
+
+    examples: Examples
+    seed: int
+
+    def log_likelihood(self, features: Floats) -> Floats:
+        """As `Logistic.log_likelihood`."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        trees = HistGradientBoostingClassifier(
+            learning_rate=0.06,
+            max_iter=120,
+            max_leaf_nodes=12,
+            min_samples_leaf=20,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=self.seed,
+        )
+        weight = _equal_weights(self.examples.species)
+        trees.fit(self.examples.features, self.examples.species, sample_weight=weight * len(weight))
+        probability = np.full((len(features), len(SPECIES)), 1e-12)
+        probability[:, trees.classes_] = trees.predict_proba(features)
+        return np.log(np.maximum(probability, 1e-12))
+
+
+Classifier = Logistic | Boosting
+
+
+def learn(method: Literal["logistic", "boosting"], examples: Examples, seed: int) -> Classifier:
+    """A classifier of the kind `method`; boosting draws from `seed`."""
+    return learn_logistic(examples) if method == "logistic" else Boosting(examples, seed)
+
+
+def crossed(method: Literal["logistic", "boosting"], examples: Examples, seed: int, folds: int = 4) -> Floats:
+    """`(n, 5)` log-likelihoods of the examples, each by a classifier that has seen none of its event."""
+    fold = np.unique(examples.group, return_inverse=True)[1] % folds
+    found = np.zeros((len(examples), len(SPECIES)))
+    for k in range(folds):
+        seen, kept = fold != k, fold == k
+        part = Examples(examples.names, examples.features[seen], examples.species[seen], examples.group[seen])
+        found[kept] = learn(method, part, seed).log_likelihood(examples.features[kept])
+    return found
+
+
+def balanced_loss(probability: Floats, species: Ints, prior: Mapping[str, float]) -> float:
+    """Mean of -ln p of the true species, in a mixture of the species by the prior."""
+    wanted = np.array([prior[name] for name in SPECIES])
+    weight = (wanted / np.maximum(np.bincount(species, minlength=len(SPECIES)), 1))[species]
+    log = np.log(np.maximum(probability[np.arange(len(species)), species], 1e-12))
+    return float(-(weight * log).sum() / weight.sum())
+
+
+def _expanded(model: Logistic, features: Floats) -> Floats:
+    z = np.clip((features - model.centre) / model.width, -model.limit, model.limit)
+    return np.concatenate([z, z**2 - 1], axis=1)
+
+
+def _equal_weights(species: Ints) -> Floats:
+    """`(n,)` weights of sum 1 with which all species that there are count the same."""
+    count = np.bincount(species, minlength=len(SPECIES))
+    return np.asarray(1 / (count[species] * (count > 0).sum()))
