@@ -17,8 +17,10 @@ from ..perturb.registry import KINDS, AnyPerturbation
 from .cross_check import Bootstrap, PseudoCorrelation
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .identity import Identity
 from .methods import STANDARD_METHODS, Basin, Method
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
+from .reconstruction import Reconstruct
 from .repeated import Pulls, Score
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
@@ -178,6 +180,7 @@ class Studies(Section):
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
     pulls: Pulls = Pulls()
     score: Score = Score()
+    identity: Identity = Identity()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
     landscape: Landscape = Landscape()
@@ -251,6 +254,7 @@ class Config(Section):
     detector: Detector = Detector()
     readout: Readout = Readout()
     simulate: Simulate = Simulate()
+    reconstruct: Reconstruct = Reconstruct()
     targets: Targets = Targets()
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"likelihood": STANDARD_METHODS["likelihood"]},

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ..tables import SPECIES, Floats, Ints
 
+#: Methods that learn.
+Learned = Literal["logistic", "boosting"]
+
 #: Strength of the penalty of the logistic regression (per example), and the limit on its iterations.
 _PENALTY, _ITERATIONS = 1e-3, 500
+
+#: Least probability that is stated.
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Logistic:
-    """Multinomial logistic regression: `softmax(z W + b)`, z the features `(n, k)` and their squares, made `(x - centre)
-    / width` and cut at `limit` widths first; `weight` `(2k, 5)`, `intercept` `(5,)`, `centre`, `width` `(k,)`.
+    """Multinomial logistic regression: `softmax(z W + b)` of features and their squares.
+
+    Features `(n, k)` are made `(x - centre) / width` and cut at `limit` widths; `centre`, `width` `(k,)`, `weight` W
+    `(2k, 5)`, `intercept` b `(5,)`.
     """
 
     names: tuple[str, ...]
@@ -53,8 +62,6 @@ class Logistic:
 
 def learn_logistic(examples: Examples) -> Logistic:
     """The logistic regression that suits the examples best, with a small penalty on its weights."""
-    from scipy.optimize import minimize
-
     centre, width = examples.features.mean(axis=0), examples.features.std(axis=0)
     width = np.where(width > 1e-9, width, 1.0)
     k, classes = len(centre), len(SPECIES)
@@ -82,47 +89,52 @@ def learn_logistic(examples: Examples) -> Logistic:
 
 @dataclass(frozen=True)
 class Boosting:
-    """Boosted decision trees (histograms of gradients), grown anew from the examples whenever they are wanted."""
+    """Boosted decision trees on histograms of the features, grown anew from examples whenever they are wanted."""
 
-    examples: Examples
-    seed: int
+    names: tuple[str, ...]
+    trees: Any
 
     def log_likelihood(self, features: Floats) -> Floats:
-        """As `Logistic.log_likelihood`."""
-        from sklearn.ensemble import HistGradientBoostingClassifier
+        """As `Logistic.log_likelihood`; species without examples are next to impossible."""
+        probability = np.zeros((len(features), len(SPECIES)))
+        if len(features):
+            probability[:, self.trees.classes_] = self.trees.predict_proba(features)
+        return np.log(np.maximum(probability, _LEAST))
 
-        trees = HistGradientBoostingClassifier(
-            learning_rate=0.06,
-            max_iter=120,
-            max_leaf_nodes=12,
-            min_samples_leaf=20,
-            l2_regularization=1.0,
-            early_stopping=False,
-            random_state=self.seed,
-        )
-        weight = _equal_weights(self.examples.species)
-        trees.fit(self.examples.features, self.examples.species, sample_weight=weight * len(weight))
-        probability = np.full((len(features), len(SPECIES)), 1e-12)
-        probability[:, trees.classes_] = trees.predict_proba(features)
-        return np.log(np.maximum(probability, 1e-12))
+
+def learn_boosting(examples: Examples) -> Boosting:
+    """Trees that suit the examples; nothing in them is drawn at random."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.06,
+        max_iter=120,
+        max_leaf_nodes=12,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=0,
+    )
+    weight = _equal_weights(examples.species) * len(examples)
+    return Boosting(examples.names, trees.fit(examples.features, examples.species, sample_weight=weight))
 
 
 Classifier = Logistic | Boosting
 
 
-def learn(method: Literal["logistic", "boosting"], examples: Examples, seed: int) -> Classifier:
-    """A classifier of the kind `method`; boosting draws from `seed`."""
-    return learn_logistic(examples) if method == "logistic" else Boosting(examples, seed)
+def learn(method: Learned, examples: Examples) -> Classifier:
+    """A classifier of the kind `method`."""
+    return learn_logistic(examples) if method == "logistic" else learn_boosting(examples)
 
 
-def crossed(method: Literal["logistic", "boosting"], examples: Examples, seed: int, folds: int = 4) -> Floats:
+def crossed(method: Learned, examples: Examples, folds: int = 4) -> Floats:
     """`(n, 5)` log-likelihoods of the examples, each by a classifier that has seen none of its event."""
     fold = np.unique(examples.group, return_inverse=True)[1] % folds
     found = np.zeros((len(examples), len(SPECIES)))
     for k in range(folds):
         seen, kept = fold != k, fold == k
         part = Examples(examples.names, examples.features[seen], examples.species[seen], examples.group[seen])
-        found[kept] = learn(method, part, seed).log_likelihood(examples.features[kept])
+        found[kept] = learn(method, part).log_likelihood(examples.features[kept])
     return found
 
 
@@ -130,7 +142,7 @@ def balanced_loss(probability: Floats, species: Ints, prior: Mapping[str, float]
     """Mean of -ln p of the true species, in a mixture of the species by the prior."""
     wanted = np.array([prior[name] for name in SPECIES])
     weight = (wanted / np.maximum(np.bincount(species, minlength=len(SPECIES)), 1))[species]
-    log = np.log(np.maximum(probability[np.arange(len(species)), species], 1e-12))
+    log = np.log(np.maximum(probability[np.arange(len(species)), species], _LEAST))
     return float(-(weight * log).sum() / weight.sum())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -30,7 +32,7 @@ FEATURES = (
     "median ln dE/dx",
     "low ln dE/dx",
     "high ln dE/dx",
-    *(f"ln dE/dx over muon, {a:g} to {b:g} cm" for a, b in zip(_EDGES, _EDGES[1:], strict=False)),
+    *(f"ln dE/dx over muon, {a:g} to {b:g} cm" for a, b in pairwise(_EDGES)),
     "Bragg ratio",
     "log rms",
     "bend",
@@ -87,7 +89,7 @@ def _of_segments(reconstruction: Reconstruction, forward: Floats) -> list[Floats
     over = log - np.log(np.maximum(loss, 1e-6) / np.maximum(2 * half, 1e-6))
     columns = [np.log(np.maximum(tracks.length, 0.1)), tracks.contained.astype(np.float64)]
     columns += [_quantile(log, owner, number, q) for q in (0.5, 0.2, 0.85)]
-    for low, high in zip(_EDGES, _EDGES[1:], strict=False):
+    for low, high in pairwise(_EDGES):
         inside = (residual >= low) & (residual < high)
         columns.append(np.clip(_quantile(over[inside], owner[inside], number, 0.5), -2, 2))
     end, rest = residual < 3.0, residual >= 6.0

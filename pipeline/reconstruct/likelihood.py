@@ -152,11 +152,11 @@ def _over_hypotheses(sums: Floats, inside: Bools, stops: float) -> tuple[Floats,
 
 
 def _summed(density: Floats, owner: Ints, number: int) -> Floats:
-    return np.bincount(owner, density, number)
+    return np.asarray(np.bincount(owner, density, number), dtype=np.float64)
 
 
 def _with_outliers(log: Floats) -> Floats:
-    return np.logaddexp(log + np.log1p(-_OUTLIERS), np.log(_OUTLIERS / _SPAN))
+    return np.asarray(np.logaddexp(log + np.log1p(-_OUTLIERS), np.log(_OUTLIERS / _SPAN)))
 
 
 def _inside(point: Floats, geometry: DetectorGeometry) -> Bools:

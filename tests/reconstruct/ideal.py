@@ -37,9 +37,7 @@ def ideal(
     t, s = part.trajectories, part.segments
     there = set(zip(s.event_id.tolist(), s.traj_id.tolist(), strict=True))
     rows = [
-        i
-        for i in np.flatnonzero((t.path >= least_cm) & (t.pdg_id != 22))
-        if (t.event_id[i], t.traj_id[i]) in there
+        i for i in np.flatnonzero((t.path >= least_cm) & (t.pdg_id != 22)) if (t.event_id[i], t.traj_id[i]) in there
     ]
     lines = [_pieces(s, t, int(i), segment_cm) for i in rows]
     keep = [k for k, v in enumerate(lines) if len(v) > 3]
