@@ -21,7 +21,7 @@ from ..matter.straggling import landau_width, most_probable_loss
 from ..tables import SPECIES, Bools, Floats, Ints, Reconstruction
 
 #: Further range [cm] that a particle may have left at the end of its track; 0: it stopped there.
-FURTHER = np.concatenate([[0.0], np.geomspace(0.4, 1000.0, 20)])
+FURTHER = np.concatenate([[0.0], np.geomspace(0.25, 1000.0, 20)])
 
 #: Probability that a particle whose track ends inside the detector has stopped: the others interact, or their track was
 #: broken. They need not be exact: the number of segments soon outweighs them.
@@ -142,7 +142,7 @@ def _over_hypotheses(sums: Floats, inside: Bools, stops: float) -> tuple[Floats,
     `inside` `(2, n)`: whether the last end, in each direction, lies inside.
     """
     weight = np.empty_like(sums)
-    stop = np.where(inside, stops, 1e-6)
+    stop = np.where(inside, stops, 1e-9)
     weight[:, 0] = stop
     weight[:, 1:] = ((1 - stop) / (len(FURTHER) - 1))[:, None]
     log = sums + np.log(0.5 * weight)
