@@ -26,6 +26,10 @@ class SelectionError(GradcalError):
     """A selection leaves nothing to work on."""
 
 
+class ReconstructionError(GradcalError):
+    """Hits hold nothing that can be reconstructed."""
+
+
 class ModelRangeError(GradcalError):
     """Parameter values lie outside what the forward model can compute."""
 

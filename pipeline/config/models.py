@@ -208,6 +208,9 @@ class Scenario(Section):
         description="mistakes in the deposits that the fit gets, in order; each is a kind with its settings: "
         f"{', '.join(KINDS)} (docs/perturbations.md)",
     )
+    input: Literal["truth", "reconstructed"] = Field(
+        "truth", description="segments that the fit gets: the selected ones, or what is reconstructed from the hits"
+    )
     contaminate: Contamination | None = Field(
         None, description="other particles in the data under the label of the wanted: sample, fraction, ...; null: none"
     )

@@ -1,1 +1,1 @@
-"""From hits to tracks, their segments, and which particles they are."""
+"""From hits to what left them: tracks, their curves, segments with charge and dE/dx, and particles."""

@@ -15,7 +15,11 @@ from ..config.models import Config
 from ..config.particles import Identification
 from ..detector.geometry import DetectorGeometry
 from ..reconstruct.classifier import balanced_loss, crossed, learn
+from ..parameters import nominal_values
 from ..reconstruct.likelihood import posterior
+from ..reconstruct.reconstruct import reconstruct
+from ..simulate.setup import model_settings
+from ..storage.pixels import load_pixels
 from ..tables import SPECIES, Floats, Ints, Segments
 from .identity_examples import Known, Reconstructing, generated, known_tracks
 
@@ -83,12 +87,10 @@ def table(result: dict[str, Any]) -> str:
 
 def configured(config: Config, geometry: DetectorGeometry) -> Reconstructing:
     """Reconstruction as configured, with dE/dx from charge at nominal parameters."""
-    from ..parameters import nominal_values
-    from ..reconstruct.reconstruct import reconstruct
-    from ..simulate.setup import model_settings
-
     settings = config.reconstruct.model_copy(update={"dedx": "charge"})
-    return lambda hits: reconstruct(hits, geometry, nominal_values(), settings, model_settings(config))
+    pixels = load_pixels(config.readout.pixels, geometry)
+    model = model_settings(config)
+    return lambda hits: reconstruct(hits, geometry, nominal_values(), settings, model, pixels=pixels)
 
 
 def _log_likelihood(way: Identification, known: Known, examples: Known, weight: float, folds: int) -> Floats:

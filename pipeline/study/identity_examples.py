@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from ..config.models import Config
 from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry
-from ..errors import SelectionError
+from ..errors import ReconstructionError, SelectionError
 from ..parameters import nominal_values
 from ..produce.sample import Recipe, parts, produce_part
 from ..reconstruct.classifier import Examples
@@ -53,18 +53,23 @@ class Known:
     @staticmethod
     def concatenate(found: list[Known]) -> Known:
         """All tracks of `found`, in order."""
-        every = [k.examples for k in found]
-        return Known(
-            Examples(
-                FEATURES,
-                np.concatenate([e.features for e in every]),
-                np.concatenate([e.species for e in every]),
-                np.concatenate([e.group for e in every]),
-            ),
-            np.concatenate([k.log_likelihood for k in found]),
-            np.concatenate([k.length for k in found]),
-            np.concatenate([k.contained for k in found]),
+        every = [_NONE, *found]
+        features, species, group = (
+            np.concatenate([getattr(k.examples, name) for k in every]) for name in ("features", "species", "group")
         )
+        log, length, contained = (
+            np.concatenate([getattr(k, name) for k in every]) for name in ("log_likelihood", "length", "contained")
+        )
+        return Known(Examples(FEATURES, features, species, group), log, length, contained)
+
+
+_NO_NUMBERS = np.zeros(0, dtype=np.int64)
+_NONE = Known(
+    Examples(FEATURES, np.zeros((0, len(FEATURES))), _NO_NUMBERS, _NO_NUMBERS),
+    np.zeros((0, len(CODES))),
+    np.zeros(0),
+    np.zeros(0, dtype=np.bool_),
+)
 
 
 def generated(
@@ -108,7 +113,10 @@ def known_tracks(
     found: list[Known] = []
     for events in _some_events(segments):
         hits = _hits(config, segments.take(events), geometry, number)
-        reconstruction = reconstructing(hits)
+        try:
+            reconstruction = reconstructing(hits)
+        except ReconstructionError:  # these few events hold nothing; others may
+            continue
         species = true_species(reconstruction, segments.take(events))
         kept = (species >= 0) & (reconstruction.tracks.length >= least_cm)
         tracks = reconstruction.tracks
