@@ -14,8 +14,8 @@ import numpy as np
 from ..config.models import Config
 from ..config.particles import Identification
 from ..detector.geometry import DetectorGeometry
-from ..reconstruct.classifier import balanced_loss, crossed, learn
 from ..parameters import nominal_values
+from ..reconstruct.classifier import balanced_loss, crossed, learn
 from ..reconstruct.likelihood import posterior
 from ..reconstruct.reconstruct import reconstruct
 from ..simulate.setup import model_settings
