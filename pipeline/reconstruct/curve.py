@@ -22,7 +22,7 @@ import scipy.sparse
 from ..config.reconstruction import Curves
 from ..matter.scattering import across
 from ..tables import Floats, Ints
-from .polyline import at, cut_evenly, foot, lengths
+from .polyline import arc, at, cut_evenly, foot, lengths
 
 #: Highland's 13.6 MeV (Particle Data Group) and the radiation length of liquid argon [cm].
 _HIGHLAND_MEV, RADIATION_LENGTH = 13.6, 14.0
@@ -96,9 +96,8 @@ def kink_prior(vertices: Floats, axes: Floats, theta: Floats | float) -> tuple[s
     matrix, path = kinks(vertices)
     weight = scipy.sparse.diags_array(np.repeat(1 / (np.broadcast_to(theta, path.shape) ** 2 * path), 3))
     moved = matrix @ displacements(axes)
-    return scipy.sparse.csr_array(moved.T @ weight @ moved), np.asarray(
-        -(moved.T @ weight @ (matrix @ vertices.ravel()))
-    )
+    push = -(moved.T @ weight @ (matrix @ vertices.ravel()))
+    return scipy.sparse.csr_array(moved.T @ weight @ moved), np.asarray(push)
 
 
 def line_through(points: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -146,10 +145,7 @@ def _bend(
         vertices = at(vertices, np.linspace(0.0, lengths(vertices).sum(), len(vertices)))
     covariance = scipy.linalg.cho_solve(factor, np.eye(2 * len(vertices)))
     where = foot(points, vertices)
-    s = (
-        np.concatenate([[0.0], np.cumsum(lengths(vertices))])[where.piece]
-        + where.fraction * lengths(vertices)[where.piece]
-    )
+    s = arc(vertices)[where.piece] + where.fraction * lengths(vertices)[where.piece]
     rms = float(np.sqrt(np.average(where.distance**2, weights=weight) / 2))
     return Curve(vertices, frames(vertices), covariance, s, where.distance, rms, straight)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def delays(geometry: DetectorGeometry, values: Mapping[str, float], settings: Mo
     def by_charge(chosen: np.ndarray) -> Floats:
         middle = float(np.median(delay[chosen])) if chosen.any() else 0.0
         found = []
-        for low, high in zip(_EDGES[:-1], _EDGES[1:], strict=True):
+        for low, high in pairwise(_EDGES):
             here = chosen & (size >= low) & (size < high)
             found.append(float(np.median(delay[here])) if here.sum() >= _LEAST else middle)
         return np.array(found)
@@ -84,7 +85,7 @@ def origins(collected: Collected, pieces: Segments, hits: int) -> tuple[Floats, 
     row = np.concatenate([collected.rising.row, collected.held.row])
     piece = np.concatenate([collected.rising.piece, collected.held.piece])
     charge = np.concatenate([collected.rising.charge, collected.held.charge])
-    total = np.bincount(row, charge, minlength=hits)
+    total = np.bincount(row, charge, minlength=hits).astype(np.float64)
     centre = pieces.centre[piece]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = [np.bincount(row, charge * centre[:, i], minlength=hits) / total for i in range(3)]

@@ -7,9 +7,9 @@ Unknown are the displacements of the vertices of all curves across themselves, a
     q_n - threshold - (Q(t_n + hold) - Q(t_n)),   noise of the sampling,
 
 and each pixel the condition that what came after its last hit stayed below threshold, `-ln Phi((threshold - left) /
-noise)`. Scattering (`curve.kink_prior`) and a wide prior of charge per length hold what hits do not. Residuals in the
-tails (knock-on electrons that left the track, hits of nothing) count less: weights (nu + 1) / (nu + r^2) of Student's t.
-Tracks that share pixels are solved together.
+noise)`. Scattering (`curve.kink_prior`) and a wide prior of charge per length hold what hits do not. Residuals in
+the tails (knock-on electrons that left the track, hits of nothing) count less: weights (nu + 1) / (nu + r^2) of
+Student's t. Tracks that share pixels are solved together.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..detector.geometry import DetectorGeometry
 from ..matter.scattering import across
-from ..tables import Floats
+from ..tables import Floats, Ints
 from .curve import displacements, frames
 from .polyline import arc, at, cut_evenly, inside, lengths
 
@@ -57,10 +57,7 @@ def cut_track(
     """
     low, high = geometry.bounds
     begin, end, collected = _extent(vertices, charge)
-    span = (
-        inside(at(vertices, np.concatenate([[begin], arc(vertices)[1:-1], [end]])), low, high) if end > begin else None
-    )
-    if span is None:
+    if end <= begin or inside(vertices, low, high) is None:
         return None
     begin, end = _to_border(vertices, begin, end, low, high)
     covariance = _covariance(precision, len(vertices))
@@ -97,7 +94,7 @@ def _extent(vertices: Floats, charge: Floats) -> tuple[float, float, Floats]:
     h = lengths(vertices)
     density = charge / h
 
-    def missing(order: Floats) -> float:
+    def missing(order: Ints) -> float:
         lost = 0.0
         for n, i in enumerate(order[: len(order) // 2]):
             beside = np.median(density[order[n + 1 : n + 1 + _BESIDE]])

@@ -1,7 +1,7 @@
 """Files of reconstructed tracks: segments in the layout of every file of segments, and tables beside them.
 
-`segments` is what simulation and fits take, in the edep-sim frame as always. `tracks`, `track_segments` (row by row with
-`segments`) and `hit_track` (row by row with the file of hits) are in the simulation frame.
+`segments` is what simulation and fits take, in the edep-sim frame as always. `tracks`, `track_segments` (row by row
+with `segments`) and `hit_track` (row by row with the file of hits) are in the simulation frame.
 """
 
 from __future__ import annotations
