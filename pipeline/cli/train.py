@@ -46,6 +46,6 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance.of("train", used, inputs=detector_files(config), module="pipeline.cli.train")
     least = config.study.identity.min_length_cm
     known = generated(config, geometry, configured(config, geometry), least, lambda step: say(f"train: {step}"))
-    write_training(args.output, known.examples, provenance)
-    counts = ", ".join(f"{(known.examples.species == k).sum()} {name}s" for k, name in enumerate(SPECIES))
+    write_training(args.output, known, provenance)
+    counts = ", ".join(f"{(known.species == k).sum()} {name}s" for k, name in enumerate(SPECIES))
     say(f"{args.output}: {len(known)} tracks: {counts}.")

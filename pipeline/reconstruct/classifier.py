@@ -6,14 +6,15 @@ in afterwards, by Bayes' theorem.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import minimize
 
-from ..tables import SPECIES, Floats, Ints
+from ..tables import SPECIES, Bools, Floats, Ints
 
 #: Methods that learn.
 Learned = Literal["logistic", "boosting"]
@@ -28,13 +29,27 @@ _LEAST = 1e-9
 @dataclass(frozen=True)
 class Examples:
     """Tracks of known species: `features` `(n, k)` named `names`, `species` `(n,)` numbers in the order of `SPECIES`,
-    `group` `(n,)` numbers of the events, which are not independent of themselves.
+    `event` `(n,)` numbers of events, whose tracks belong together; what is not learned from: `log_likelihood` `(n, 5)`
+    by dE/dx against residual range, `length` `(n,)` [cm], and whether the last end is `contained` `(n,)`.
     """
 
     names: tuple[str, ...]
     features: Floats
     species: Ints
-    group: Ints
+    event: Ints
+    log_likelihood: Floats
+    length: Floats
+    contained: Bools
+
+    def take(self, index: npt.NDArray[Any]) -> Examples:
+        """The tracks chosen by a boolean mask or an index array."""
+        return Examples(self.names, *(getattr(self, f.name)[index] for f in fields(self)[1:]))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Examples]) -> Examples:
+        """All tracks of `parts`, in order; at least one part, all with the same features."""
+        columns = [f.name for f in fields(Examples)[1:]]
+        return Examples(parts[0].names, *(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
     def __len__(self) -> int:
         return len(self.species)
@@ -129,12 +144,11 @@ def learn(method: Learned, examples: Examples) -> Classifier:
 
 def crossed(method: Learned, examples: Examples, folds: int = 4) -> Floats:
     """`(n, 5)` log-likelihoods of the examples, each by a classifier that has seen none of its event."""
-    fold = np.unique(examples.group, return_inverse=True)[1] % folds
+    fold = np.unique(examples.event, return_inverse=True)[1] % folds
     found = np.zeros((len(examples), len(SPECIES)))
     for k in range(folds):
         seen, kept = fold != k, fold == k
-        part = Examples(examples.names, examples.features[seen], examples.species[seen], examples.group[seen])
-        found[kept] = learn(method, part).log_likelihood(examples.features[kept])
+        found[kept] = learn(method, examples.take(seen)).log_likelihood(examples.features[kept])
     return found
 
 

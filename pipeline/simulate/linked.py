@@ -71,9 +71,7 @@ def linked_probability(
             "to 0, or take method likelihood with known segments."
         )
     plan = model.plan(values)
-    recorded = Recorded(
-        model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling)
-    )
+    recorded = Recorded(model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling))
     used = _used(plan, data, ignored)
     values = model.complete(values)
 

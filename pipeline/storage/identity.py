@@ -21,6 +21,9 @@ from .provenance import Provenance, write_provenance
 _KIND = "examples"
 #: Coefficients that come with the package: `gradcal train` with the default configuration.
 _STANDARD = Path(__file__).resolve().parents[1] / "reconstruct" / "files" / "standard.json"
+_TYPES = {"species": "i4", "event": "i8", "length": "f8", "contained": "i4"}
+_UNITS = {"length": "cm"}
+_MATRICES = ("features", "log_likelihood")
 _ARRAYS = ("centre", "width", "weight", "intercept")
 
 
@@ -58,16 +61,16 @@ def write_training(path: Path, examples: Examples, provenance: Provenance) -> No
 
 
 def write_examples(path: Path | str, examples: Examples, provenance: Provenance) -> None:
-    """Write features, species and event of tracks of known species."""
+    """Write tracks of known species."""
     with atomic_output(path) as temporary, h5py.File(temporary, "w") as file:
         mark(file, _KIND)
-        columns = {"species": examples.species, "group": examples.group}
-        dataset = write_table(file, "tracks", columns, {"species": "i4", "group": "i8"}, {})
+        columns = {name: getattr(examples, name) for name in _TYPES}
+        dataset = write_table(file, "tracks", columns, _TYPES, _UNITS)
         dataset.attrs["species"] = json.dumps(list(SPECIES))
-        features = file.create_dataset(
-            "features", data=examples.features.astype(np.float32), compression="gzip", shuffle=True
-        )
-        features.attrs["names"] = json.dumps(list(examples.names))
+        for name in _MATRICES:
+            data = getattr(examples, name).astype(np.float32)
+            file.create_dataset(name, data=data, compression="gzip", shuffle=True)
+        file["features"].attrs["names"] = json.dumps(list(examples.names))
         write_provenance(file, provenance)
 
 
@@ -75,16 +78,18 @@ def read_examples(path: Path | str) -> Examples:
     """Read examples; raises `FileFormatError` for anything that `write_examples` does not write."""
     with open_hdf5(path) as file:
         check_kind(file, _KIND)
-        columns = read_table(file, "tracks", {"species": "i4", "group": "i8"}, {})
-        features = np.asarray(file["features"][()], dtype=np.float64)
+        columns = read_table(file, "tracks", _TYPES, _UNITS)
+        features, log = (np.asarray(file[name][()], dtype=np.float64) for name in _MATRICES)
         names = tuple(json.loads(attribute(file["features"], "names")))
     _check_names(path, names)
     species = columns["species"].astype(np.int64)
-    if features.shape != (len(species), len(names)) or not np.isfinite(features).all() or not len(species):
+    whole = features.shape == (len(species), len(names)) and log.shape == (len(species), len(SPECIES))
+    if not whole or not np.isfinite(features).all() or not np.isfinite(log).all() or not len(species):
         raise FileFormatError(f"{path}: its features are not a finite number per track and name; make it again.")
     if species.min() < 0 or species.max() >= len(SPECIES) or len(np.unique(species)) < 2:
         raise FileFormatError(f"{path}: its tracks are not of two or more of {', '.join(SPECIES)}; make it again.")
-    return Examples(names, features, species, columns["group"].astype(np.int64))
+    event, length = columns["event"].astype(np.int64), columns["length"].astype(np.float64)
+    return Examples(names, features, species, event, log, length, columns["contained"] > 0)
 
 
 def write_coefficients(path: Path | str, model: Logistic, provenance: Provenance) -> None:

@@ -1,6 +1,7 @@
 """Which particle reconstructed tracks are taken for: confusion, efficiency, purity, and whether probabilities are true.
 
-Two sets of tracks: the examples of the generator, each identified by what the examples of other events teach, and the
+Two sets of tracks: the examples of the generator, each identified by what the examples of other events teach (from the file `reconstruct.particles.training`, if there is one,
+else made here), and the
 tracks of the sample, identified by what all examples teach.
 """
 
@@ -15,13 +16,14 @@ from ..config.models import Config
 from ..config.particles import Identification
 from ..detector.geometry import DetectorGeometry
 from ..parameters import nominal_values
-from ..reconstruct.classifier import balanced_loss, crossed, learn
+from ..reconstruct.classifier import Examples, balanced_loss, crossed, learn
 from ..reconstruct.likelihood import posterior
 from ..reconstruct.reconstruct import reconstruct
 from ..simulate.setup import model_settings
+from ..storage.identity import read_examples
 from ..storage.pixels import load_pixels
 from ..tables import SPECIES, Floats, Ints, Segments
-from .identity_examples import Known, Reconstructing, generated, known_tracks
+from .identity_examples import Reconstructing, generated, known_tracks
 
 #: Priors under which muons and pions are told apart: the contamination of the field's studies.
 _CONTAMINATED = {"muon": 0.9, "pion": 0.1, "proton": 0.0, "kaon": 0.0, "electron": 0.0}
@@ -40,7 +42,11 @@ def run(
     """
     settings, particles = config.study.identity, config.reconstruct.particles
     make = configured(config, geometry) if reconstructing is None else reconstructing
-    examples = generated(config, geometry, make, settings.min_length_cm, progress)
+    if particles.training is not None and particles.training.endswith(".h5"):
+        examples = read_examples(particles.training)
+        examples = examples.take(examples.length >= settings.min_length_cm)
+    else:
+        examples = generated(config, geometry, make, settings.min_length_cm, progress)
     samples = {"generator": examples}
     events = np.unique(segments.event_id)[: settings.sample_events]
     if len(events):
@@ -58,7 +64,7 @@ def run(
         "species": list(SPECIES),
         "samples": {
             name: {
-                "tracks": _counts(known.examples.species),
+                "tracks": _counts(known.species),
                 "contained": float(known.contained.mean()) if len(known) else 0.0,
                 "ways": {way: _of_way(config, known, found) for way, found in log[name].items()},
             }
@@ -93,17 +99,17 @@ def configured(config: Config, geometry: DetectorGeometry) -> Reconstructing:
     return lambda hits: reconstruct(hits, geometry, nominal_values(), settings, model, pixels=pixels)
 
 
-def _log_likelihood(way: Identification, known: Known, examples: Known, weight: float, folds: int) -> Floats:
+def _log_likelihood(way: Identification, known: Examples, examples: Examples, weight: float, folds: int) -> Floats:
     """`(n, 5)` log-likelihoods by one way, of tracks that it has not learned from."""
     if way == "likelihood":
         return weight * known.log_likelihood
     if known is examples:
-        return crossed(way, examples.examples, folds)
-    return learn(way, examples.examples).log_likelihood(known.examples.features)
+        return crossed(way, examples, folds)
+    return learn(way, examples).log_likelihood(known.features)
 
 
-def _of_way(config: Config, known: Known, log: Floats) -> dict[str, Any]:
-    settings, species = config.study.identity, known.examples.species
+def _of_way(config: Config, known: Examples, log: Floats) -> dict[str, Any]:
+    settings, species = config.study.identity, known.species
     even = dict.fromkeys(SPECIES, 1.0)
     probability = posterior(log, even)
     confusion = confusion_matrix(probability, species)

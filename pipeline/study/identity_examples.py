@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,7 +19,7 @@ from ..reconstruct.likelihood import evidence, track_of_segments
 from ..reconstruct.particles import CODES
 from ..simulate.observe import hits_table
 from ..simulate.setup import forward_model
-from ..tables import Bools, Floats, Hits, Ints, Reconstruction, Segments, common_numbers
+from ..tables import Bools, Hits, Ints, Reconstruction, Segments, common_numbers
 from .noisy import noise_draw
 
 #: Number of the stream of random numbers from which the seeds of examples and of their noise come.
@@ -35,40 +34,15 @@ _PURITY = 0.5
 #: From hits to tracks with dE/dx from their charge.
 Reconstructing = Callable[[Hits], Reconstruction]
 
-
-@dataclass(frozen=True)
-class Known:
-    """Tracks of known species: `examples`, their `log_likelihood` `(n, 5)` by dE/dx against residual range, `length`
-    `(n,)` [cm], and whether their last end is `contained` `(n,)`.
-    """
-
-    examples: Examples
-    log_likelihood: Floats
-    length: Floats
-    contained: Bools
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    @staticmethod
-    def concatenate(found: list[Known]) -> Known:
-        """All tracks of `found`, in order."""
-        every = [_NONE, *found]
-        features, species, group = (
-            np.concatenate([getattr(k.examples, name) for k in every]) for name in ("features", "species", "group")
-        )
-        log, length, contained = (
-            np.concatenate([getattr(k, name) for k in every]) for name in ("log_likelihood", "length", "contained")
-        )
-        return Known(Examples(FEATURES, features, species, group), log, length, contained)
-
-
-_NO_NUMBERS = np.zeros(0, dtype=np.int64)
-_NONE = Known(
-    Examples(FEATURES, np.zeros((0, len(FEATURES))), _NO_NUMBERS, _NO_NUMBERS),
+_NO_NUMBERS, _NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0)
+_NONE = Examples(
+    FEATURES,
+    np.zeros((0, len(FEATURES))),
+    _NO_NUMBERS,
+    _NO_NUMBERS,
     np.zeros((0, len(CODES))),
-    np.zeros(0),
-    np.zeros(0, dtype=np.bool_),
+    _NOTHING,
+    _NOTHING.astype(np.bool_),
 )
 
 
@@ -78,7 +52,7 @@ def generated(
     reconstructing: Reconstructing,
     least_cm: float,
     progress: Callable[[str], None],
-) -> Known:
+) -> Examples:
     """Tracks of `reconstruct.particles.examples`, of `least_cm` or more.
 
     Their seed is that of the run, in a stream of its own, so that a generated sample shares no particle with them.
@@ -92,8 +66,8 @@ def generated(
         progress(f"examples of events {first} to {first + events - 1} of {recipe.events}")
         segments = produce_part(recipe, first, events).segments
         found.append(known_tracks(config, segments, geometry, reconstructing, least_cm, first))
-    known = Known.concatenate(found)
-    if len(np.unique(known.examples.species)) < 2:
+    known = Examples.concatenate(found)
+    if len(np.unique(known.species)) < 2:
         raise SelectionError(
             "reconstruct.particles.examples: fewer than two species were reconstructed; give it more events or species."
         )
@@ -107,28 +81,30 @@ def known_tracks(
     reconstructing: Reconstructing,
     least_cm: float,
     number: int,
-) -> Known:
+) -> Examples:
     """What is reconstructed of these deposits, at nominal parameters with noise (draw `number`), and of what."""
     resolution = config.reconstruct.particles.charge_resolution
-    found: list[Known] = []
-    for events in _some_events(segments):
-        hits = _hits(config, segments.take(events), geometry, number)
+    found = [_NONE]
+    for some in _some_events(segments):
+        deposits = segments.take(some)
+        hits = _hits(config, deposits, geometry, number)
         try:
             reconstruction = reconstructing(hits)
         except ReconstructionError:  # these few events hold nothing; others may
             continue
-        species = true_species(reconstruction, segments.take(events))
-        kept = (species >= 0) & (reconstruction.tracks.length >= least_cm)
         tracks = reconstruction.tracks
-        examples = Examples(
+        species = true_species(reconstruction, deposits)
+        every = Examples(
             FEATURES,
-            features(reconstruction, hits, geometry, resolution)[kept],
-            species[kept],
-            tracks.event_id[kept],
+            features(reconstruction, hits, geometry, resolution),
+            species,
+            tracks.event_id,
+            evidence(reconstruction, geometry, resolution).log_likelihood,
+            tracks.length,
+            tracks.contained,
         )
-        log = evidence(reconstruction, geometry, resolution).log_likelihood[kept]
-        found.append(Known(examples, log, tracks.length[kept], tracks.contained[kept]))
-    return Known.concatenate(found)
+        found.append(every.take((species >= 0) & (tracks.length >= least_cm)))
+    return Examples.concatenate(found)
 
 
 def true_species(reconstruction: Reconstruction, segments: Segments) -> Ints:

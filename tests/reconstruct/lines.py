@@ -6,7 +6,8 @@ import numpy as np
 
 from pipeline.matter.particles import mass
 from pipeline.matter.ranges import range_table
-from pipeline.tables import SPECIES, Floats, Reconstruction, Segments, Tracks
+from pipeline.reconstruct.classifier import Examples
+from pipeline.tables import SPECIES, Floats, Ints, Reconstruction, Segments, Tracks
 
 START = np.array([-15.0, -20.0, 15.0])
 
@@ -15,6 +16,22 @@ def mean_losses(species: str, length: int) -> Floats:
     """`(length,)` mean energies [MeV] that a particle leaves in the last centimetres before it stops."""
     energy = range_table(mass(SPECIES[species])).energy(np.arange(length, -1, -1, dtype=np.float64))
     return -np.diff(energy)
+
+
+def examples_of(
+    features: Floats, species: Ints, event: Ints | None = None, names: tuple[str, ...] | None = None
+) -> Examples:
+    """Examples with these features and species, each in an event of its own where none is given."""
+    n = len(species)
+    return Examples(
+        tuple(f"x{k}" for k in range(features.shape[1])) if names is None else names,
+        features,
+        species,
+        np.arange(n) if event is None else event,
+        np.zeros((n, len(SPECIES))),
+        np.full(n, 10.0),
+        np.full(n, True),
+    )
 
 
 def line(energy: Floats, event: int = 0, start: Floats = START) -> Reconstruction:

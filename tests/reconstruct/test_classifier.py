@@ -8,6 +8,7 @@ import pytest
 from pipeline.reconstruct.classifier import Examples, balanced_loss, crossed, learn, learn_logistic
 from pipeline.reconstruct.likelihood import posterior
 from pipeline.tables import SPECIES, Floats
+from tests.reconstruct.lines import examples_of
 
 FLAT = dict.fromkeys(SPECIES, 1.0)
 #: Means of two features of each species, which are Gaussian with width 1 about them.
@@ -18,7 +19,7 @@ def gaussians(numbers: tuple[int, ...], seed: int) -> Examples:
     rng = np.random.default_rng(seed)
     species = np.repeat(np.arange(5), numbers)
     features = MEANS[species] + rng.normal(size=(len(species), 2))
-    return Examples(("one", "other"), features, species, np.arange(len(species)))
+    return examples_of(features, species)
 
 
 def truth(features: Floats) -> Floats:

@@ -14,6 +14,7 @@ from pipeline.reconstruct.classifier import Examples, Logistic, learn_logistic
 from pipeline.reconstruct.features import FEATURES
 from pipeline.storage.identity import load_classifier, read_coefficients, read_examples, write_training
 from pipeline.storage.provenance import Provenance
+from tests.reconstruct.lines import examples_of
 
 PROVENANCE = Provenance("train", {}, {}, "code")
 
@@ -23,14 +24,14 @@ def examples() -> Examples:
     rng = np.random.default_rng(1)
     species = np.arange(200) % 5
     features = (rng.normal(size=(200, len(FEATURES))) + species[:, None]).astype(np.float32).astype(np.float64)
-    return Examples(FEATURES, features, species, np.arange(200) // 4)
+    return examples_of(features, species, np.arange(200) // 4, FEATURES)
 
 
 def test_examples_come_back_and_both_methods_learn_from_them(tmp_path, examples) -> None:
     path = tmp_path / "examples.h5"
     write_training(path, examples, PROVENANCE)
     found = read_examples(path)
-    for name in ("features", "species", "group"):
+    for name in ("features", "species", "event", "log_likelihood", "length", "contained"):
         np.testing.assert_array_equal(getattr(found, name), getattr(examples, name))
     for method in ("logistic", "boosting"):
         settings = Particles.model_validate({"method": method, "training": str(path)})
