@@ -1,8 +1,8 @@
 """Which particle reconstructed tracks are taken for: confusion, efficiency, purity, and whether probabilities are true.
 
-Two sets of tracks: the examples of the generator, each identified by what the examples of other events teach (from the file `reconstruct.particles.training`, if there is one,
-else made here), and the
-tracks of the sample, identified by what all examples teach.
+Two sets of tracks: the examples of the generator, each identified by what the examples of other events teach, and the
+tracks of the sample, identified by what all examples teach. Examples are read from `reconstruct.particles.training`
+where that is a file of them, and made here otherwise.
 """
 
 from __future__ import annotations

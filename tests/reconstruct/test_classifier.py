@@ -54,9 +54,7 @@ def test_no_track_is_identified_by_its_own_event() -> None:
     """Copies of a track in one event, with a species of chance, teach nothing about each other."""
     rng = np.random.default_rng(3)
     features, species = rng.normal(size=(150, 6)), rng.integers(0, 5, 150)
-    copies = Examples(
-        tuple("abcdef"), *(np.repeat(a, 4, axis=0) for a in (features, species)), np.repeat(range(150), 4)
-    )
+    copies = examples_of(*(np.repeat(a, 4, axis=0) for a in (features, species)), np.repeat(range(150), 4))
     found = posterior(crossed("logistic", copies, folds=3), FLAT)
     assert (found.argmax(axis=1) == copies.species).mean() < 0.35
     seen = posterior(learn_logistic(copies).log_likelihood(copies.features), FLAT)
