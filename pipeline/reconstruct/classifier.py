@@ -19,8 +19,9 @@ from ..tables import SPECIES, Bools, Floats, Ints
 #: Methods that learn.
 Learned = Literal["logistic", "boosting"]
 
-#: Strength of the penalty of the logistic regression (per example), and the limit on its iterations.
-_PENALTY, _ITERATIONS = 1e-3, 500
+#: Width of the Gaussian prior of the weights of the logistic regression, per width of a feature, and the limit on its
+#: iterations.
+_WIDTH, _ITERATIONS = 0.3, 500
 
 #: Least probability that is stated.
 _LEAST = 1e-9
@@ -76,7 +77,7 @@ class Logistic:
 
 
 def learn_logistic(examples: Examples) -> Logistic:
-    """The logistic regression that suits the examples best, with a small penalty on its weights."""
+    """The logistic regression that suits the examples best, with a Gaussian prior on its weights."""
     centre, width = examples.features.mean(axis=0), examples.features.std(axis=0)
     width = np.where(width > 1e-9, width, 1.0)
     k, classes = len(centre), len(SPECIES)
@@ -85,14 +86,16 @@ def learn_logistic(examples: Examples) -> Logistic:
     truth = np.eye(classes)[examples.species]
     share = _equal_weights(examples.species)
 
+    penalty = 1 / (len(examples) * _WIDTH**2)
+
     def loss(flat: Floats) -> tuple[float, Floats]:
         weight, intercept = flat[:-classes].reshape(2 * k, classes), flat[-classes:]
         score = z @ weight + intercept
         score -= score.max(axis=1, keepdims=True)
         log = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
         slope = share[:, None] * (np.exp(log) - truth)
-        value = -(share[:, None] * truth * log).sum() + 0.5 * _PENALTY * (weight**2).sum()
-        gradient = np.concatenate([(z.T @ slope + _PENALTY * weight).ravel(), slope.sum(axis=0)])
+        value = -(share[:, None] * truth * log).sum() + 0.5 * penalty * (weight**2).sum()
+        gradient = np.concatenate([(z.T @ slope + penalty * weight).ravel(), slope.sum(axis=0)])
         return float(value), gradient
 
     found = minimize(

@@ -37,10 +37,10 @@ def test_logistic_regression_finds_the_exact_probabilities_for_any_mixture(numbe
 
 
 def test_boosting_comes_near_the_least_loss() -> None:
-    examples, test = gaussians((300,) * 5, 1), gaussians((300,) * 5, 2)
+    examples, test = gaussians((200,) * 5, 1), gaussians((300,) * 5, 2)
     found = posterior(learn("boosting", examples).log_likelihood(test.features), FLAT)
     least = balanced_loss(truth(test.features), test.species, FLAT)
-    assert least < balanced_loss(found, test.species, FLAT) < least + 0.25
+    assert least < balanced_loss(found, test.species, FLAT) < least + 0.35
 
 
 @pytest.mark.parametrize("method", ["logistic", "boosting"])
