@@ -18,6 +18,7 @@ from .cross_check import Bootstrap, PseudoCorrelation
 from .data import Data
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .identity import Identity
 from .methods import STANDARD_METHODS, Basin, Method
 from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
@@ -186,6 +187,7 @@ class Studies(Section):
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
     pulls: Pulls = Pulls()
     score: Score = Score()
+    identity: Identity = Identity()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
     landscape: Landscape = Landscape()

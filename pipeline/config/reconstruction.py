@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .finding import Finding
+from .particles import Particles
 from .section import NotNegative, Positive, Section
 
 
@@ -40,3 +41,4 @@ class Reconstruct(Section):
         description="dE/dx of segments: that of a minimum ionising particle, from the residual range of a stopping "
         "particle, or from the charge of each segment",
     )
+    particles: Particles = Particles()

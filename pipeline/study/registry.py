@@ -154,6 +154,15 @@ _ALL = (
         figure="pipeline.report.studies.lifetime_baseline",
     ),
     Study(
+        "identity",
+        "pipeline.study.identity",
+        "which particle reconstructed tracks are taken for, and whether the probabilities are true",
+        input="segments",
+        sections=(*_ON_DATA, "reconstruct", "sample.transport"),
+        every_sample=False,
+        figure="pipeline.report.studies.identity",
+    ),
+    Study(
         "noise_in_the_model",
         "pipeline.study.noise_in_the_model",
         "noisy data fitted by models that know the noise, and by some that do not",
