@@ -75,7 +75,9 @@ def linked_probability(
             "to 0, or take method likelihood with known segments."
         )
     plan = model.plan(values) if plan is None else plan
-    recorded = Recorded(model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling))
+    recorded = Recorded(
+        model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling)
+    )
     used = _used(plan, data, ignored)
     values = model.complete(values)
 
@@ -161,7 +163,11 @@ class _Slopes:
 
 
 def _block(
-    charges: PixelCharges, c: Chains, owners: _Owners, used: Bools, columns: list[int],
+    charges: PixelCharges,
+    c: Chains,
+    owners: _Owners,
+    used: Bools,
+    columns: list[int],
     explained: Tensor | None,
 ) -> _Block:
     crossing, end = c.times()

@@ -64,7 +64,6 @@ class Plan:
         """Pairs in the largest block."""
         return max((int(self.first[b] - self.first[a]) for a, b in self.blocks), default=0)
 
-
     def moved(self, before: Segments, after: Segments, geometry: DetectorGeometry) -> Plan:
         """The same pairs, their nodes moved with their segments from `before` to `after`.
 
@@ -78,9 +77,7 @@ class Plan:
         number = {t.tpc: i for i, t in enumerate(geometry.tpcs)}
         tpc = np.array([number[int(t)] for t in geometry.pixel(self.channel)[0]], dtype=np.int64)
         sign = np.repeat(outward[tpc], np.diff(self.first))
-        return replace(
-            self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2]
-        )
+        return replace(self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2])
 
 
 _NODES_AT_ONCE = 100_000

@@ -98,6 +98,7 @@ def _plain(part: State | Finished) -> dict[str, Any]:
 
 def _state(content: dict[str, Any]) -> State:
     arrays = {
-        name: None if content[name] is None else np.array(content[name], dtype=float) for name in ("x", "moments", "memory")
+        name: None if content[name] is None else np.array(content[name], dtype=float)
+        for name in ("x", "moments", "memory")
     }
     return State(**{**content, **arrays})

@@ -12,6 +12,7 @@ from ...matter.energy_prior import EnergyPrior
 from ...tables import Floats
 from .tracks import Chains
 
+
 @dataclass(frozen=True)
 class EnergyDensity:
     """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
@@ -129,9 +130,7 @@ class Beliefs:
                     columns.append(column[i])
                     values.append((axis[i] * across[there]).sum(axis=1) * (weight / width)[there])
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-        return np.concatenate(residuals), sparse.csr_array(
-            sparse.coo_array(entries, shape=(2 * len(vertex), now.size))
-        )
+        return np.concatenate(residuals), sparse.csr_array(sparse.coo_array(entries, shape=(2 * len(vertex), now.size)))
 
     def _places(self, now: Chains, found: Chains) -> tuple[Floats, sparse.csr_array]:
         column, vertex, axis = now.vertex_columns()
@@ -175,9 +174,7 @@ def stopping(prior: EnergyPrior) -> EnergyBelief:
         layers = prior.layers(length, prior.table.energy(residual))
         value, first, second = layers.log_density(now.log_dedx)
         step = 0.02 * residual
-        modes = [
-            prior.layers(length, prior.table.energy(residual + s)).mode_and_width()[0] for s in (step, -step)
-        ]
+        modes = [prior.layers(length, prior.table.energy(residual + s)).mode_and_width()[0] for s in (step, -step)]
         follow = (modes[0] - modes[1]) / (2 * step)
         return EnergyDensity(value, first, second, layers.by_range(now.log_dedx), follow)
 

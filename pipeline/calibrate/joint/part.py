@@ -88,7 +88,6 @@ class Part:
             explained=hits.explained,
         )
 
-
     def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
         """The plan for tracks near a state."""
         model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)

@@ -71,7 +71,13 @@ def fit_unknown(
 
     def record(point: Point, cost: float, counts: Mapping[str, float]) -> None:
         values = problem.values(point.x)
-        for key, value in {**values, "objective": cost, "damping": point.damping, "unmatched_model": 0.0, **counts}.items():
+        for key, value in {
+            **values,
+            "objective": cost,
+            "damping": point.damping,
+            "unmatched_model": 0.0,
+            **counts,
+        }.items():
             if key in history:
                 history[key].append(float(value))
         on_iteration(Progress((), packed(point), history))
@@ -220,9 +226,7 @@ def _most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
     now = chains
     for _ in range(30):
         found = [density(now) for density in beliefs.energy]
-        first, second = (
-            np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second")
-        )
+        first, second = (np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second"))
         move = np.clip(first / np.maximum(-second, 4.0), -0.5, 0.5)
         step[:] = 0.0
         step[chains.energy_columns] = move
