@@ -61,7 +61,7 @@ def test_derivatives() -> None:
         slope = (prior.log_density(u + step).value - prior.log_density(u - step).value) / (2 * h)
         assert slope[track[i]] == pytest.approx(here.first[i], rel=1e-5, abs=1e-5)
     # All particles go on for a little longer, in their own direction; energies grow as their ranges do.
-    moved = []
+    moved, h = [], 1e-4
     for way in (h, -h):
         layers = [EnergyPrior(k.pdg).layers_at(length, _left(part) + way) for k, part in zip(kinds, prior.layers)]
         moved.append(TrackPrior(kinds, track, prior.log_probability, tuple(layers)).log_density(u).value)
