@@ -17,10 +17,10 @@ from ..tables import SPECIES, Floats, Hits, Ints, Reconstruction, Segments, Trac
 from .charge import least_loss, loss_at_range, loss_of_density, shared_out, survival
 from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
-from .polyline import foot, lengths
+from .finding import find_tracks
+from .paths import foot, lengths
 from .refine import Electronics, Refined, State, refine
 from .segments import Cut, cut_track
-from .stand_in import find_tracks
 
 #: Length of track [cm] that is refined at once; whole events, so that memory does not grow with the sample.
 _LENGTH_AT_ONCE = 1500.0
@@ -60,7 +60,7 @@ def reconstruct(
     velocity = argon.scaled_drift_velocity(electronics.values, geometry.temperature)
     z = corrected(hits, geometry, velocity, found)
     if labels is None:
-        labels = find_tracks(hits, z, geometry)
+        labels = find_tracks(hits, z, geometry, settings.finding)
     tracks = _first_curves(hits, z, labels, electronics, settings, found)
     cuts: list[tuple[_Found, Cut, float]] = []
     for group in _groups(tracks):

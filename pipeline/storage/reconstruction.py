@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import FileFormatError
 from ..tables import SPECIES, CutStep, Reconstruction, Tracks
-from .hdf5 import check_kind, open_hdf5, read_table, write_table
+from .hdf5 import attribute, check_kind, open_hdf5, read_table, write_table
 from .provenance import Provenance
 from .segments import KIND, read_segment_table, write_segments
 
@@ -74,6 +74,15 @@ def write_reconstruction(
             file[name].attrs["frame"] = "simulation"
 
     write_segments(path, found.segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
+
+
+def is_reconstruction(path: Path | str) -> bool:
+    """Whether a file of segments holds reconstructed tracks; False for files that are not HDF5."""
+    try:
+        with open_hdf5(path) as file:
+            return attribute(file, "kind") == KIND and "tracks" in file and "track_segments" in file
+    except FileFormatError:
+        return False
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:
