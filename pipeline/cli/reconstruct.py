@@ -30,11 +30,14 @@ def main(args: argparse.Namespace) -> None:
     from ..config.load import config_slice
     from ..parameters import nominal_values
     from ..reconstruct.cuts import cut_tracks
+    from ..reconstruct.modes import with_model_losses
+    from ..reconstruct.particles import identified
     from ..reconstruct.reconstruct import reconstruct
     from ..simulate.setup import model_settings
     from ..storage.atomic import check_output
     from ..storage.detector import load_geometry
     from ..storage.hits import read_hits
+    from ..storage.identity import load_classifier, training_path
     from ..storage.pixels import load_pixels
     from ..storage.provenance import Provenance
     from ..storage.reconstruction import write_reconstruction
@@ -53,14 +56,20 @@ def main(args: argparse.Namespace) -> None:
             hits, geometry, values, config.reconstruct, model_settings(config),
             pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
         )  # fmt: skip
+    particles = config.reconstruct.particles
+    found = identified(found, hits, geometry, particles, load_classifier(particles))
+    found = with_model_losses(found, config.reconstruct.dedx)
     cut_flow = None
     if config.reconstruct.cuts is not None:
         found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))
-    settings = config_slice(config, "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct", "seed")
+    settings = config_slice(config, "seed", "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
     for name in ("threads", "memory_limit_mib"):
         del settings["simulate"][name]
     settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
     inputs = {"hits": args.hits, **detector_files(config)}
+    learned = training_path(particles)
+    if learned is not None:
+        inputs["training"] = learned
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
     write_reconstruction(args.output, found, provenance, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
     if cut_flow is not None:

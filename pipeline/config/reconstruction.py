@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .finding import Finding
+from .particles import Particles
 from .section import NotNegative, Positive, Section
 from .selection import Select
 
@@ -38,9 +39,10 @@ class Reconstruct(Section):
     min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")
     dedx: Literal["mip", "range", "charge"] = Field(
         "charge",
-        description="dE/dx of segments: that of a minimum ionising particle, from the residual range of a stopping "
-        "particle, or from the charge of each segment",
+        description="dE/dx of segments: the least that the particle can have, that at the residual range (as mip "
+        "where the track does not end inside), or from the charge of each segment",
     )
+    particles: Particles = Particles()
     cuts: Select | None = Field(
         None, description="cuts on reconstructed tracks, as those of `select` on true ones; null: none"
     )

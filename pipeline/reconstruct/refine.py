@@ -31,7 +31,7 @@ from ..simulate.model import ForwardModel, ModelSettings
 from ..tables import Floats, Hits, Ints, Segments
 from .collected import Collected, Shares, collect
 from .curve import displacements, frames, kink_prior, pieces_of
-from .paths import lengths
+from .polyline import lengths
 
 #: Degrees of freedom of Student's t.
 _NU = 5.0

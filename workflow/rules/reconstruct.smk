@@ -3,7 +3,7 @@
 
 rule reconstruct:
     input:
-        hits=rules.simulate.output.hits,
+        hits=of_sample("{target}", "hits.h5"),
         detector=DETECTOR_FILE,
         pixels=PIXELS_FILE,
     output:

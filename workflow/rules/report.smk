@@ -4,15 +4,14 @@
 BEFORE_FITS = ["produce", "convert", "select"]
 BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
 BEFORE_FITS += ["perturb"] if SCENARIO.perturb and not BRANCH else []
-OF_TARGETS = ["simulate"]
-OF_TARGETS += ["reconstruct"] if BRANCH else []
+OF_TARGETS = ["reconstruct"] if BRANCH else []
 OF_TARGETS += ["perturb"] if SCENARIO.perturb and BRANCH else []
 TIMINGS = [
     *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
-    *expand(
-        of_sample("benchmarks", "{target}", "{stage}.tsv"), target=TARGETS, stage=OF_TARGETS, allow_missing=True
-    ),
-    *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "{stage}.tsv"), target=TARGETS, stage=OF_TARGETS, allow_missing=True),
+    *expand(of_sample("{target}", "hits.timing.json"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "hits.tsv"), target=RECORDED, allow_missing=True),
     *expand(
         of_sample("benchmarks", "{target}", "{method}", "fit.tsv"), target=TARGETS, method=METHODS, allow_missing=True
     ),
@@ -22,10 +21,9 @@ TIMINGS = [
 
 rule report:
     input:
-        # What was reconstructed differs by target; the page shows what the hits were simulated from.
-        segments=of_sample("selected.h5" if BRANCH else INPUT_FILE),
+        segments=of_sample(PAGE_FILE),
         # Before the cuts, which tear tracks.
-        sample=of_sample(DATA_FILE),
+        sample=of_sample(DATA_FILE) if HAS_TRUTH else [],
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         studies=figures_on_page,
         detector=DETECTOR_FILE,
@@ -51,6 +49,7 @@ rule report:
         settings=used_by("report"),
         code=code_of("report"),
         timings=TIMINGS,
+        sample=lambda wildcards, input: ["--sample", input.sample] if input.sample else [],
         versions=json.dumps(versions(), sort_keys=True),
         # For a link only: that the record of the run is new is no reason to draw the page again.
         record=os.path.join(settings.results, "run.json"),
@@ -58,7 +57,7 @@ rule report:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " --sample {input.sample:q} {output.page:q} --fits {input.fits:q} --studies {input.studies:q}"
+        " {params.sample:q} {output.page:q} --fits {input.fits:q} --studies {input.studies:q}"
         " --timings {params.timings:q}"
         " --versions {params.versions:q} --record {params.record:q} > {log:q} 2>&1"
 
