@@ -16,6 +16,7 @@ from ..config.finding import Finding
 from ..detector.geometry import DetectorGeometry, Tpc
 from ..tables import Floats, Hits, Ints
 from .following import find_pieces
+from .hit_polyline import polyline
 from .joining import Crossing, crossings, ends_of, join_gaps, weighted_median
 from .kinks import split_kinks
 from .polyline import polyline
