@@ -30,6 +30,7 @@ def main(args: argparse.Namespace) -> None:
     from ..config.load import config_slice
     from ..parameters import nominal_values
     from ..reconstruct.cuts import cut_tracks
+    from ..reconstruct.field import with_measured_field
     from ..reconstruct.modes import with_model_losses
     from ..reconstruct.particles import identified
     from ..reconstruct.reconstruct import reconstruct
@@ -47,13 +48,24 @@ def main(args: argparse.Namespace) -> None:
     config = model_config(args)
     if args.dedx is not None:
         config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
-    values = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    given = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    values = given
     check_output(args.output, args.hits, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     hits = read_hits(args.hits)
+    model = model_settings(config)
+    measured = None
+    if config.reconstruct.velocity == "crossers":
+        values, measured = with_measured_field(hits, geometry, values, config.reconstruct, model)
+        say(
+            f"{args.hits}: the drift velocity is that of the assumed parameter values, as too few tracks cross the cathode."
+            if measured is None
+            else f"{args.hits}: {measured.crossers} tracks across the cathode meet at {measured.value:.5f} +- "
+            f"{measured.error:.5f} cm/us, electric_field = {values['electric_field']:.5f} kV/cm."
+        )
     with timed(args.output, "reconstruct"), progress_bar(len(hits.event_t0), "reconstructing, events done") as advance:
         found = reconstruct(
-            hits, geometry, values, config.reconstruct, model_settings(config),
+            hits, geometry, values, config.reconstruct, model,
             pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
         )  # fmt: skip
     particles = config.reconstruct.particles
@@ -65,13 +77,13 @@ def main(args: argparse.Namespace) -> None:
     settings = config_slice(config, "seed", "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
     for name in ("threads", "memory_limit_mib"):
         del settings["simulate"][name]
-    settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
+    settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in given.items()}
     inputs = {"hits": args.hits, **detector_files(config)}
     learned = training_path(particles)
     if learned is not None:
         inputs["training"] = learned
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
-    write_reconstruction(args.output, found, provenance, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
+    write_reconstruction(args.output, found, provenance, values, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
     if cut_flow is not None:
         print(cut_flow_table(cut_flow))
     used = 100 * (found.hit_track >= 0).mean()

@@ -33,6 +33,11 @@ class Curves(Section):
 class Reconstruct(Section):
     """From hits to tracks, curves, segments, charge and dE/dx."""
 
+    velocity: Literal["crossers", "assumed"] = Field(
+        "crossers",
+        description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), where "
+        "there are such tracks; or that of the assumed parameter values",
+    )
     finding: Finding = Finding()
     curves: Curves = Curves()
     segment_cm: Positive = Field(1.0, description="length of the segments into which tracks are cut")

@@ -6,7 +6,7 @@ with `segments`) and `hit_track` (row by row with the file of hits) are in the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -53,11 +53,12 @@ def write_reconstruction(
     path: Path | str,
     found: Reconstruction,
     provenance: Provenance,
+    values: Mapping[str, float],
     *,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
-    """Write reconstructed tracks; raises `FileFormatError` if the folder cannot be written."""
+    """Write reconstructed tracks, made at the parameter `values`; raises `FileFormatError` if the folder cannot be written."""
 
     def beside(file: h5py.File) -> None:
         write_table(file, "tracks", _track_columns(found.tracks), _TRACK_TYPES, _TRACK_UNITS)
@@ -70,6 +71,7 @@ def write_reconstruction(
         }
         write_table(file, "track_segments", columns, _SEGMENT_TYPES, _SEGMENT_UNITS)
         write_table(file, "hit_track", {"track": found.hit_track}, {"track": "i8"}, {})
+        file.create_group("parameters").attrs.update({name: float(value) for name, value in values.items()})
         for name in _TABLES:
             file[name].attrs["frame"] = "simulation"
 
@@ -83,6 +85,15 @@ def is_reconstruction(path: Path | str) -> bool:
             return attribute(file, "kind") == KIND and "tracks" in file and "track_segments" in file
     except FileFormatError:
         return False
+
+
+def read_assumed_values(path: Path | str) -> dict[str, float]:
+    """The parameter values at which tracks were reconstructed; raises `FileFormatError` for other files."""
+    with open_hdf5(path) as file:
+        check_kind(file, KIND)
+        if "tracks" not in file or "parameters" not in file:
+            raise FileFormatError(f"{path} holds no reconstructed tracks; it is written by `gradcal reconstruct`.")
+        return {name: float(value) for name, value in file["parameters"].attrs.items()}
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:
