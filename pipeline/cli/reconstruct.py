@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     if config.reconstruct.velocity == "crossers":
         values, measured = with_measured_field(hits, geometry, values, config.reconstruct, model)
         say(
-            f"{args.hits}: the drift velocity is that of the assumed parameter values, as too few tracks cross the cathode."
+            f"{args.hits}: too few tracks cross the cathode; the drift velocity is that of the assumed values."
             if measured is None
             else f"{args.hits}: {measured.crossers} tracks across the cathode meet at {measured.value:.5f} +- "
             f"{measured.error:.5f} cm/us, electric_field = {values['electric_field']:.5f} kV/cm."

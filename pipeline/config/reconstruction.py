@@ -35,8 +35,8 @@ class Reconstruct(Section):
 
     velocity: Literal["crossers", "assumed"] = Field(
         "crossers",
-        description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), where "
-        "there are such tracks; or that of the assumed parameter values",
+        description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), "
+        "where there are such tracks; or that of the assumed parameter values",
     )
     finding: Finding = Finding()
     curves: Curves = Curves()

@@ -58,7 +58,10 @@ def write_reconstruction(
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
-    """Write reconstructed tracks, made at the parameter `values`; raises `FileFormatError` if the folder cannot be written."""
+    """Write tracks that were reconstructed at the parameter `values`.
+
+    `cut_flow` is that of cuts on them. Raises `FileFormatError` if the folder cannot be written.
+    """
 
     def beside(file: h5py.File) -> None:
         write_table(file, "tracks", _track_columns(found.tracks), _TRACK_TYPES, _TRACK_UNITS)
