@@ -23,6 +23,10 @@ class Finding(Section):
     join_angle: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.12, description="largest angle [rad] between two pieces that are one track"
     )
+    kink_angle: Annotated[float, Field(gt=0, lt=1.6)] = Field(
+        0.2, description="a track that turns by more than this [rad] in one place is cut in two"
+    )
+    kink_window_cm: Positive = Field(6.0, description="length before and behind a kink that shows its angle")
     hit_distance_cm: Positive = Field(0.65, description="hits no further than this from a track belong to it")
     velocity_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = Field(
         0.07, description="relative error of the drift velocity up to which tracks are joined across the cathode"

@@ -18,6 +18,7 @@ from ..tables import Floats, Hits, Ints
 from .following import find_pieces
 from .hit_polyline import polyline
 from .joining import Crossing, crossings, ends_of, join_gaps, weighted_median
+from .kinks import split_kinks
 
 #: With at least this many tracks across the cathode their common jump narrows down what is joined.
 _ENOUGH = 4
@@ -60,7 +61,7 @@ def _pieces(points: Floats, rows: Ints, settings: Finding) -> list[Ints]:
     for number in range(cluster.max(initial=-1) + 1):
         inside = rows[cluster == number]
         found += [inside[piece] for piece in find_pieces(points[inside], settings)]
-    return join_gaps(points, found, settings)
+    return [part for piece in join_gaps(points, found, settings) for part in split_kinks(points, piece, settings)]
 
 
 def _joined(

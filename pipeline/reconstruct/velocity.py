@@ -1,0 +1,178 @@
+"""The drift velocity from tracks that cross the cathode.
+
+Either half of such a track is measured from its own anode, and both end at the cathode, whose distance from the anodes
+is known. At the right velocity they are one line there; at a wrong one each half is stretched about its anode, and
+the drift coordinates of the halves are apart by an equal distance on both sides. So the one number that brings the
+halves of all tracks together is the velocity: no truth, no absolute time resolution, and no energy loss enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..detector.geometry import DetectorGeometry
+from ..errors import ReconstructionError
+from ..tables import Bools, Floats, Hits, Ints
+from .finding import back_to_back
+from .joining import weighted_median
+from .lines import fit_line
+
+#: Length [cm] of either half, from the cathode on, that is looked at: scattering bends longer ones.
+_WINDOW = 15.0
+
+#: Hits that either half must have there.
+_HITS = 6
+
+#: Tracks whose halves are this much [cm] further from the common offset than most are left out.
+_FAR = 3.0
+
+#: Error [cm] of the drift length that the last hit of a track at the cathode tells: a pixel is wide, and its charge
+#: is told in steps.
+_LAST_HIT = 0.3
+
+#: Ends of tracks within this distance [cm] of the furthest are taken to be at the cathode.
+_AT_CATHODE = 1.0
+
+
+@dataclass(frozen=True)
+class VelocityEstimate:
+    """Drift velocity `value` and standard `error` [cm/us], from `crossers` tracks across the cathode.
+
+    With no crosser it is that of the longest drifts, by the number of `ends` that are taken to lie at the cathode.
+    """
+
+    value: float
+    error: float
+    crossers: int
+    ends: int = 0
+
+
+def estimate_velocity(
+    hits: Hits, labels: Ints, geometry: DetectorGeometry, z: Floats | None = None
+) -> VelocityEstimate:
+    """Drift velocity at which the halves of tracks across the cathode meet, or else that of the longest drifts.
+
+    `labels` `(h,)` are those of `find_tracks`; `z` `(h,)` [cm] drift coordinates at `hits.drift_velocity`, corrected
+    for the delay of the response (without: those of the hits). Raises `ReconstructionError` where no track reaches
+    far enough to tell.
+    """
+    z = hits.z if z is None else z
+    stretch, error = _stretches(hits, labels, z, geometry)
+    if len(stretch):
+        centre, width = _combined(stretch, error)
+        return VelocityEstimate(hits.drift_velocity * (1 + centre), hits.drift_velocity * width, len(stretch))
+    return _from_ends(hits, labels, z, geometry)
+
+
+def _stretches(hits: Hits, labels: Ints, z: Floats, geometry: DetectorGeometry) -> tuple[Floats, Floats]:
+    """`(c,)` relative excess of the velocity over that of `z`, by each crosser, and its standard error."""
+    found = []
+    for a, b in back_to_back(geometry):
+        inside = np.flatnonzero((labels >= 0) & ((hits.tpc == a) | (hits.tpc == b)))
+        _, track = np.unique(np.stack([hits.event_id, labels])[:, inside], axis=1, return_inverse=True)
+        order = np.argsort(track.reshape(-1), kind="stable")
+        for rows in np.split(inside[order], np.flatnonzero(np.diff(track.reshape(-1)[order])) + 1):
+            if len(rows):
+                of_track = _stretch(
+                    np.stack([hits.x[rows], hits.y[rows], z[rows]], axis=1), hits.tpc[rows] == b, a, b, geometry
+                )
+                found += [of_track] if of_track else []
+    return np.array([s for s, _ in found]), np.array([e for _, e in found])
+
+
+def _stretch(points: Floats, second: Bools, a: int, b: int, geometry: DetectorGeometry) -> tuple[float, float] | None:
+    """Excess of the velocity by one track of hits `(n, 3)` in two volumes, and its standard error; None: no telling.
+
+    With the coordinate z_0 = z_a + f_a (d + response_start) at velocity v_0 (f = +-1: away from the anode) and a
+    straight track z = p + q s, the velocity v_0 (1 + k) makes z_0 (1 + k) - k (z_a + f_a response_start) = p + q s:
+    linear in p, q and k / (1 + k), with the known offset of either volume. Fitted along s where the track runs across
+    the drift, and along z where it runs along it, so that the coordinate with the larger steps is the measured one.
+    """
+    cathode = 0.5 * (geometry.tpcs[a].z_cathode + geometry.tpcs[b].z_cathode)
+    # The window is one of length along the track: the last hits of either half.
+    along = fit_line(points).along(points)
+    middle = 0.5 * (
+        np.median(_innermost(along, ~second, points, cathode)) + np.median(_innermost(along, second, points, cathode))
+    )
+    near = np.abs(along - middle) <= _WINDOW
+    points, second = points[near], second[near]
+    if min(np.count_nonzero(second), np.count_nonzero(~second)) < _HITS:
+        return None
+    flat = points[:, :2] - points[:, :2].mean(axis=0)
+    s = flat @ np.linalg.eigh(flat.T @ flat)[1][:, 1]
+    offset = np.where(second, _origin(geometry, b), _origin(geometry, a))
+    depth = points[:, 2] - cathode
+    if np.ptp(s) > np.ptp(depth):  # z - offset * share = p + q s
+        value, covariance = _least_squares(np.stack([offset, s, np.ones_like(s)], axis=1), depth)
+        share, error = value[0], np.sqrt(covariance[0, 0])
+    else:  # s = p + q (z - offset * share)
+        value, covariance = _least_squares(np.stack([offset, depth, np.ones_like(s)], axis=1), s)
+        if abs(value[1]) < 1e-3:
+            return None
+        share = -value[0] / value[1]
+        slope = np.array([-1 / value[1], -share / value[1], 0.0])
+        error = np.sqrt(slope @ covariance @ slope)
+    return (float(share / (1 - share)), float(error / (1 - share) ** 2)) if abs(share) < 0.5 else None
+
+
+def _innermost(along: Floats, chosen: Bools, points: Floats, cathode: float) -> Floats:
+    """Place along the track of the three chosen hits that are nearest to the cathode."""
+    rows = np.flatnonzero(chosen)
+    return along[rows[np.argsort(np.abs(points[rows, 2] - cathode), kind="stable")[:3]]] if len(rows) else along
+
+
+def _origin(geometry: DetectorGeometry, tpc: int) -> float:
+    """Drift coordinate [cm] that hits without drift time have."""
+    return float(geometry.drift_coordinate(np.array([tpc]), np.zeros(1), 0.0)[0])
+
+
+def _least_squares(design: Floats, measured: Floats) -> tuple[Floats, Floats]:
+    """Coefficients and their covariance, after the hits furthest off are left out; the noise is that of the rest."""
+    keep = np.ones(len(measured), dtype=np.bool_)
+    for _ in range(3):
+        value = np.linalg.lstsq(design[keep], measured[keep], rcond=None)[0]
+        residual = measured - design @ value
+        width = max(1.4826 * float(np.median(np.abs(residual[keep]))), 0.02)
+        keep = np.abs(residual) <= 3 * width
+    noise = float((residual[keep] ** 2).sum()) / max(np.count_nonzero(keep) - design.shape[1], 1)
+    return value, np.asarray(noise * np.linalg.pinv(design[keep].T @ design[keep]))
+
+
+def _combined(value: Floats, error: Floats) -> tuple[float, float]:
+    """Weighted mean without tracks that are far off, and its error, by the spread where that is larger."""
+    # Scattering within the window, which no fit of one track sees, is the same for all of them.
+    floor = 0.0
+    keep = np.ones(len(value), dtype=np.bool_)
+    centre = weighted_median(value, error**-2)
+    for _ in range(10):
+        weight = 1 / (error**2 + floor**2)
+        deviation = np.abs(value - centre) * np.sqrt(weight)
+        keep = deviation <= _FAR * max(1.4826 * float(np.median(deviation)), 1.0)
+        centre = float(np.average(value[keep], weights=weight[keep]))
+        excess = float(np.average((value[keep] - centre) ** 2 - error[keep] ** 2, weights=weight[keep]))
+        floor = np.sqrt(max(excess, 0.0))
+    return centre, float(np.sqrt(1 / (1 / (error[keep] ** 2 + floor**2)).sum()))
+
+
+def _from_ends(hits: Hits, labels: Ints, z: Floats, geometry: DetectorGeometry) -> VelocityEstimate:
+    """Drift velocity at which the longest drifts end at the cathode."""
+    chosen = labels >= 0
+    if not chosen.any():
+        raise ReconstructionError(
+            "no track was found that the drift velocity could be told from; give it, or more events"
+        )
+    origin = np.array([_origin(geometry, t.tpc) for t in geometry.tpcs])
+    length = np.array([abs(t.z_cathode - o) for t, o in zip(geometry.tpcs, origin, strict=True)])
+    drift = np.abs(z[chosen] - origin[hits.tpc[chosen]]) / length[hits.tpc[chosen]]
+    _, track = np.unique(np.stack([hits.event_id, hits.tpc, labels])[:, chosen], axis=1, return_inverse=True)
+    longest = np.zeros(track.max() + 1)
+    np.maximum.at(longest, track.reshape(-1), drift)
+    scale = _AT_CATHODE / float(length.min())
+    # One stray hit must not decide what the longest drift is: of the candidates, that with most others just below it.
+    beside = [np.count_nonzero((longest <= end) & (longest > end - scale)) for end in longest]
+    furthest = max(longest[np.array(beside) >= max(1, 0.2 * np.max(beside))])
+    ends = longest[(longest <= furthest) & (longest > furthest - scale)]
+    value = hits.drift_velocity / float(np.median(ends))
+    return VelocityEstimate(value, value * _LAST_HIT / float(length.min()), 0, len(ends))
