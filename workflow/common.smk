@@ -218,6 +218,7 @@ SECTIONS = {
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
     "perturb": ("checks", "detector.file"),
+    "reconstruct": ("seed", "detector", "readout", "simulate", "reconstruct"),
     "fit": ("seed", "checks", "detector", "readout", "simulate"),
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
@@ -235,7 +236,10 @@ SAMPLE_FILES = {name: sample.file for name, sample in SOURCES.items() if sample.
 GENERATOR_FILES = {name: sample.generator.dlp_file or [] for name, sample in SOURCES.items()}
 # What the data are made from, and what a fit gets: the same deposits where the scenario puts nothing wrong.
 DATA_FILE = "segments.h5" if SCENARIO.contaminate is None else "contaminated.h5"
-INPUT_FILE = "input.h5" if SCENARIO.perturb else "selected.h5"
+# What is reconstructed is so from the hits of each target.
+BRANCH = ("{target}",) if SCENARIO.input == "reconstructed" else ()
+UNPERTURBED_FILE = "reconstructed.h5" if BRANCH else "selected.h5"
+INPUT_FILE = "input.h5" if SCENARIO.perturb else UNPERTURBED_FILE
 TARGETS = in_words(target_values, settings)
 STUDY_NAMES = in_words(study_names, settings)
 METHODS = SCENARIO.methods or tuple(settings.methods)

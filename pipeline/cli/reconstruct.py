@@ -29,6 +29,7 @@ def main(args: argparse.Namespace) -> None:
     """Read hits, reconstruct, write."""
     from ..config.load import config_slice
     from ..parameters import nominal_values
+    from ..reconstruct.cuts import cut_tracks
     from ..reconstruct.reconstruct import reconstruct
     from ..simulate.setup import model_settings
     from ..storage.atomic import check_output
@@ -38,6 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.provenance import Provenance
     from ..storage.reconstruction import write_reconstruction
     from .common import config_files, detector_files, model_config, parse_assignments, progress_bar, say, timed
+    from .select import cut_flow_table
 
     config = model_config(args)
     if args.dedx is not None:
@@ -51,13 +53,18 @@ def main(args: argparse.Namespace) -> None:
             hits, geometry, values, config.reconstruct, model_settings(config),
             pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
         )  # fmt: skip
-    settings = config_slice(config, "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
+    cut_flow = None
+    if config.reconstruct.cuts is not None:
+        found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))
+    settings = config_slice(config, "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct", "seed")
     for name in ("threads", "memory_limit_mib"):
         del settings["simulate"][name]
     settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
     inputs = {"hits": args.hits, **detector_files(config)}
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
-    write_reconstruction(args.output, found, provenance, drift_axis=geometry.drift_axis)
+    write_reconstruction(args.output, found, provenance, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
+    if cut_flow is not None:
+        print(cut_flow_table(cut_flow))
     used = 100 * (found.hit_track >= 0).mean()
     say(
         f"{args.output}: {len(found.tracks)} tracks, {found.tracks.length.sum():.0f} cm, "

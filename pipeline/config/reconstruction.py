@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .finding import Finding
 from .section import NotNegative, Positive, Section
+from .selection import Select
 
 
 class Curves(Section):
@@ -19,7 +20,7 @@ class Curves(Section):
     )
     straight_chi2: Positive = Field(1.5, description="a line suffices up to this chi^2 per degree of freedom")
     min_hits_bent: int = Field(8, ge=3, description="tracks with fewer hits stay straight")
-    refinements: int = Field(5, ge=0, description="steps of the fit of curve and charge to charges and times of hits")
+    refinements: int = Field(6, ge=0, description="steps of the fit of curve and charge to charges and times of hits")
     charge_spread: NotNegative = Field(
         0.12, description="spread of charge within a vertex spacing that the curve's pieces do not follow, relative"
     )
@@ -39,4 +40,7 @@ class Reconstruct(Section):
         "charge",
         description="dE/dx of segments: that of a minimum ionising particle, from the residual range of a stopping "
         "particle, or from the charge of each segment",
+    )
+    cuts: Select | None = Field(
+        None, description="cuts on reconstructed tracks, as those of `select` on true ones; null: none"
     )

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..detector import argon
 from ..detector.geometry import DetectorGeometry
+from ..matter.particles import mass
+from ..matter.ranges import range_table
 from ..tables import Floats, Hits, Ints
 from .collected import Collected
 
@@ -62,3 +64,18 @@ def loss_of_density(density: Floats, values: Mapping[str, float], recombination:
     beta = values["box_beta"] / field
     loss = (np.exp(np.minimum(beta * made, 20.0)) - values["box_alpha"]) / beta
     return np.asarray(np.clip(loss, 0.0, 100.0))
+
+
+def loss_at_range(residual_range: Floats, length: Floats, pdg_id: int) -> Floats:
+    """Mean dE/dx `(n,)` [MeV/cm] of segments of `length` `(n,)` [cm] whose centres are `residual_range` `(n,)` [cm]
+    before the point where the particle stops: `(T(R + L / 2) - T(R - L / 2)) / L`.
+    """
+    table = range_table(mass(pdg_id))
+    low = np.maximum(residual_range - 0.5 * length, 0.0)
+    return np.asarray((table.energy(low + length) - table.energy(low)) / length)
+
+
+def least_loss(pdg_id: int) -> float:
+    """The least mean dE/dx [MeV/cm] that a particle can have: that of a minimum ionising one."""
+    residual = np.geomspace(1.0, 3000.0, 400)
+    return float(loss_at_range(residual, np.full(400, 0.1), pdg_id).min())

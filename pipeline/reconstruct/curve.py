@@ -22,7 +22,7 @@ import scipy.sparse
 from ..config.reconstruction import Curves
 from ..matter.scattering import across
 from ..tables import Floats, Ints
-from .polyline import arc, at, cut_evenly, foot, lengths
+from .paths import arc, at, cut_evenly, foot, lengths
 
 #: Highland's 13.6 MeV (Particle Data Group) and the radiation length of liquid argon [cm].
 _HIGHLAND_MEV, RADIATION_LENGTH = 13.6, 14.0

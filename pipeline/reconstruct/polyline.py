@@ -1,4 +1,4 @@
-"""Geometry of a curve given by its vertices."""
+"""Polygons through the hits of a track, for telling which hits are near it."""
 
 from __future__ import annotations
 
@@ -6,72 +6,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..tables import Floats, Ints
+from ..tables import Floats
+from .lines import fit_line
+
+#: Distance [cm] between the corners of a polygon.
+_KNOT = 5.0
+
+#: How far [cm] a track goes on beyond its last hits.
+_BEYOND = 0.5
 
 
 @dataclass(frozen=True)
-class Foot:
-    """Where points `(n, 3)` are nearest to a curve: number of the piece, position 0 ... 1 in it, the nearest point
-    `(n, 3)` on the curve and the distance to it [cm].
+class Polyline:
+    """Straight pieces between `vertices` `(m + 1, 3)` [cm]."""
+
+    vertices: Floats
+
+    def distance(self, points: Floats) -> Floats:
+        """`(n,)` distance [cm] of points `(n, 3)` to the nearest piece."""
+        start, step = self.vertices[:-1], np.diff(self.vertices, axis=0)
+        offset = points[:, None] - start
+        share = np.clip((offset * step).sum(axis=-1) / (step**2).sum(axis=-1), 0.0, 1.0)
+        return np.asarray(np.sqrt(((offset - share[..., None] * step) ** 2).sum(axis=-1)).min(axis=1))
+
+
+def polyline(points: Floats) -> Polyline | None:
+    """The polygon of least squares along the principal axis of points `(n, 3)`; None where they are fewer than three.
+
+    Second differences of its corners are held near zero, as weakly as scattering asks for.
     """
-
-    piece: Ints
-    fraction: Floats
-    nearest: Floats
-    distance: Floats
-
-
-def lengths(vertices: Floats) -> Floats:
-    """`(m,)` lengths [cm] of the pieces between vertices `(m + 1, 3)`."""
-    return np.asarray(np.linalg.norm(np.diff(vertices, axis=0), axis=1))
-
-
-def arc(vertices: Floats) -> Floats:
-    """`(m + 1,)` length [cm] along the curve up to each vertex."""
-    return np.concatenate([[0.0], np.cumsum(lengths(vertices))])
-
-
-def foot(points: Floats, vertices: Floats) -> Foot:
-    """The nearest points of a curve with vertices `(m + 1, 3)`, m >= 1."""
-    start, step = vertices[:-1], np.diff(vertices, axis=0)
-    square = np.maximum((step**2).sum(axis=1), 1e-30)
-    fraction = np.clip(((points[:, None] - start) * step).sum(axis=2) / square, 0.0, 1.0)
-    away = points[:, None] - (start + fraction[:, :, None] * step)
-    distance = np.linalg.norm(away, axis=2)
-    row, piece = np.arange(len(points)), distance.argmin(axis=1)
-    return Foot(piece, fraction[row, piece], points - away[row, piece], distance[row, piece])
-
-
-def at(vertices: Floats, s: Floats) -> Floats:
-    """`(n, 3)` points at lengths `s` `(n,)` [cm] along the curve; beyond its ends, on its straight continuation."""
-    along = arc(vertices)
-    piece = np.clip(np.searchsorted(along, s, side="right") - 1, 0, len(along) - 2)
-    fraction = (s - along[piece]) / np.maximum(np.diff(along)[piece], 1e-30)
-    return np.asarray(vertices[piece] + fraction[:, None] * np.diff(vertices, axis=0)[piece])
-
-
-def cut_evenly(vertices: Floats, spacing: float, begin: float = 0.0, end: float | None = None) -> Floats:
-    """`(k + 1, 3)` vertices about every `spacing` [cm] of the part of a curve between two lengths along it."""
-    end = float(arc(vertices)[-1]) if end is None else end
-    count = max(int(np.rint((end - begin) / spacing)), 1)
-    return at(vertices, np.linspace(begin, end, count + 1))
-
-
-def inside(vertices: Floats, low: Floats, high: Floats) -> tuple[float, float] | None:
-    """The range of lengths along the curve that lies in the box from `low` to `high` `(3,)`: from its first entry to
-    its last exit; None if it is nowhere inside.
-    """
-    start, step = vertices[:-1], np.diff(vertices, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, two = (low - start) / step, (high - start) / step
-    flat = step == 0
-    within = (start >= low) & (start <= high)
-    enter = np.where(flat, np.where(within, 0.0, np.inf), np.minimum(one, two)).max(axis=1)
-    leave = np.where(flat, np.where(within, 1.0, -np.inf), np.maximum(one, two)).min(axis=1)
-    enter, leave = np.clip(enter, 0.0, 1.0), np.clip(leave, 0.0, 1.0)
-    pieces = np.flatnonzero(leave > enter)
-    if not len(pieces):
+    if len(points) < 3:
         return None
-    along, size = arc(vertices), lengths(vertices)
-    first, last = pieces[0], pieces[-1]
-    return float(along[first] + enter[first] * size[first]), float(along[last] + leave[last] * size[last])
+    line = fit_line(points)
+    along = line.along(points)
+    low, high = float(along.min()), float(along.max())
+    if high - low <= 0:
+        return None
+    knots = max(1, round((high - low) / _KNOT))
+    position = np.linspace(low, high, knots + 1)
+    at = np.clip((along - low) / (high - low) * knots, 0, knots)
+    left = np.minimum(at.astype(np.int64), knots - 1)
+    share = at - left
+    design = np.zeros((len(points), knots + 1))
+    rows = np.arange(len(points))
+    design[rows, left] = 1 - share
+    design[rows, left + 1] += share
+    stiff = np.diff(np.eye(knots + 1), 2, axis=0)
+    weight = np.ones(len(points))
+    base = line.point + position[:, None] * line.direction
+    offset = points - line.point - along[:, None] * line.direction
+    vertices = base
+    for _ in range(3):
+        system = design.T @ (weight[:, None] * design) + stiff.T @ stiff + 1e-9 * np.eye(knots + 1)
+        vertices = base + np.linalg.solve(system, design.T @ (weight[:, None] * offset))
+        distance = np.sqrt(((offset - design @ (vertices - base)) ** 2).sum(axis=1))
+        weight = 1 / (1 + (distance / 0.4) ** 2)
+    ends = np.diff(vertices, axis=0)[[0, -1]]
+    ends /= np.linalg.norm(ends, axis=1, keepdims=True)
+    vertices[0] -= _BEYOND * ends[0]
+    vertices[-1] += _BEYOND * ends[1]
+    return Polyline(vertices)

@@ -14,12 +14,12 @@ from ..detector.pixels import PixelConstants
 from ..errors import ReconstructionError
 from ..simulate.model import ModelSettings
 from ..tables import SPECIES, Floats, Hits, Ints, Reconstruction, Segments, Tracks
-from .charge import shared_out, survival
+from .charge import least_loss, loss_at_range, shared_out, survival
 from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
 from .finding import find_tracks
 from .losses import STOPPING, density_of, loss_with_knock_ons, seen_length
-from .polyline import foot, lengths
+from .paths import foot, lengths
 from .refine import Electronics, Refined, State, refine
 from .segments import Cut, cut_track
 
@@ -211,16 +211,20 @@ def _with_segments(
     length = np.linalg.norm(end - start, axis=1)
     along = np.cumsum(length) - 0.5 * length
     residual = np.cumsum([c.length for c in cuts])[track] - along
-    density = density_of(freed, length, seen_length(start, end, electronics.geometry), track)
-    stopping = tracks.contained[track] & (residual < STOPPING)
-    dedx = loss_with_knock_ons(density, track, stopping, electronics.values, electronics.settings.recombination)
+    pdg_id = np.full(len(track), SPECIES["muon"])
+    if settings.dedx == "charge":
+        density = density_of(freed, length, seen_length(start, end, electronics.geometry), track)
+        stopping = tracks.contained[track] & (residual < STOPPING)
+        dedx = loss_with_knock_ons(density, track, stopping, electronics.values, electronics.settings.recombination)
+    else:
+        dedx = _expected_losses(residual, length, pdg_id, settings)
     t0 = np.array([hits.event_t0.get(int(e), 0.0) for e in tracks.event_id])[track]
     segments = Segments(
         event_id=tracks.event_id[track],
         vertex_id=np.zeros(len(track), dtype=np.int64),
         segment_id=np.arange(len(track)),
         traj_id=tracks.track_id[track],
-        pdg_id=np.full(len(track), SPECIES["muon"]),
+        pdg_id=pdg_id,
         start=start,
         end=end,
         t0=t0,
@@ -230,6 +234,20 @@ def _with_segments(
         dx=length,
         dEdx=dedx,
     )
+    # Attenuation of the centre: within a segment it varies by less than a thousandth.
     arrived = freed * survival(segments.centre[:, 2], electronics.geometry, electronics.values)
     error = np.concatenate([c.position_error for c in cuts])
     return Reconstruction(tracks, segments, residual, error, arrived, hit_track)
+
+
+def _expected_losses(residual: Floats, length: Floats, pdg_id: Ints, settings: Reconstruct) -> Floats:
+    """dE/dx `(n,)` [MeV/cm] of what the particles are taken for, without their charge."""
+    found = np.zeros(len(residual))
+    for species in np.unique(pdg_id):
+        own = pdg_id == species
+        found[own] = (
+            least_loss(int(species))
+            if settings.dedx == "mip"
+            else loss_at_range(residual[own], length[own], int(species))
+        )
+    return found

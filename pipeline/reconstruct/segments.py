@@ -10,7 +10,7 @@ from ..detector.geometry import DetectorGeometry
 from ..matter.scattering import across
 from ..tables import Floats, Ints
 from .curve import displacements, frames
-from .polyline import arc, at, cut_evenly, inside, lengths
+from .paths import arc, at, cut_evenly, inside, lengths
 
 #: A piece at an end that has less than this fraction of the charge of those beside it holds the end of the track.
 _FULL = 0.6

@@ -3,10 +3,15 @@
 # Times of all jobs of a sample. Not inputs: a lost benchmark is no reason to fit again, and the page does without.
 BEFORE_FITS = ["produce", "convert", "select"]
 BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
-BEFORE_FITS += ["perturb"] if SCENARIO.perturb else []
+BEFORE_FITS += ["perturb"] if SCENARIO.perturb and not BRANCH else []
+OF_TARGETS = ["simulate"]
+OF_TARGETS += ["reconstruct"] if BRANCH else []
+OF_TARGETS += ["perturb"] if SCENARIO.perturb and BRANCH else []
 TIMINGS = [
     *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
-    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=TARGETS, allow_missing=True),
+    *expand(
+        of_sample("benchmarks", "{target}", "{stage}.tsv"), target=TARGETS, stage=OF_TARGETS, allow_missing=True
+    ),
     *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
     *expand(
         of_sample("benchmarks", "{target}", "{method}", "fit.tsv"), target=TARGETS, method=METHODS, allow_missing=True
@@ -17,7 +22,8 @@ TIMINGS = [
 
 rule report:
     input:
-        segments=of_sample(INPUT_FILE),
+        # What was reconstructed differs by target; the page shows what the hits were simulated from.
+        segments=of_sample("selected.h5" if BRANCH else INPUT_FILE),
         # Before the cuts, which tear tracks.
         sample=of_sample(DATA_FILE),
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
