@@ -15,9 +15,9 @@ from sklearn.cluster import DBSCAN
 from ..config.finding import Finding
 from ..detector.geometry import DetectorGeometry, Tpc
 from ..tables import Floats, Hits, Ints
-from .polyline import polyline
 from .following import find_pieces
 from .joining import Crossing, crossings, ends_of, join_gaps, weighted_median
+from .polyline import polyline
 
 #: With at least this many tracks across the cathode their common jump narrows down what is joined.
 _ENOUGH = 4
