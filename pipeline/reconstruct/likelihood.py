@@ -27,6 +27,9 @@ _STOPS = {"muon": 0.95, "pion": 0.6, "proton": 0.8, "kaon": 0.7}
 #: Distance [cm] from a face within which a track is taken to leave.
 _FACE = 1.5
 
+#: Segments that are compared with all hypotheses at once: enough for arrays to be worth it, little memory.
+_AT_ONCE = 2048
+
 #: Share of segments that are not described, such as those under another track, and the span of ln dE/dx they may have.
 _OUTLIERS, _SPAN = 0.02, 5.0
 
@@ -71,11 +74,12 @@ def evidence(reconstruction: Reconstruction, geometry: DetectorGeometry, charge_
             total = _summed(electron_log_density(log_dedx), owner, number)
             found = total, np.zeros(number), np.full(number, 0.5)
         else:
-            sums = np.empty((2, len(FURTHER), number))
+            sums = np.zeros((2, len(FURTHER), number))
             for way, distance in enumerate((ahead, behind)):
-                for k, further in enumerate(FURTHER):
-                    density = log_density(log_dedx, distance + further, length, SPECIES[name], resolution)
-                    sums[way, k] = _summed(density, owner, number)
+                for k in range(0, len(owner), _AT_ONCE):
+                    some = slice(k, k + _AT_ONCE)
+                    density = _of_all_further(log_dedx[some], distance[some], length[some], resolution[some], name)
+                    sums[way] += [_summed(one, owner[some], number) for one in density]
             found = _over_hypotheses(sums, inside, _STOPS[name])
         for column, values in zip(columns.values(), found, strict=True):
             column.append(values)
@@ -108,6 +112,14 @@ def electron_log_density(log_dedx: Floats) -> Floats:
     z, z_wide = (log_dedx - centre) / width, (log_dedx - centre - 0.3) / wide
     density = (1 - share) * np.exp(-0.5 * z**2) / width + share * np.exp(-0.5 * z_wide**2) / wide
     return _with_outliers(np.log(np.maximum(density, 1e-300)) - 0.5 * np.log(2 * np.pi))
+
+
+def _of_all_further(log_dedx: Floats, distance: Floats, length: Floats, resolution: Floats, species: str) -> Floats:
+    """`(m, k)` log-densities of segments `(k,)`, whose distance to the end of the track is given, for all `FURTHER`."""
+    shape = len(FURTHER), len(distance)
+    residual = FURTHER[:, None] + distance
+    u, h, s = (np.broadcast_to(a, shape).ravel() for a in (log_dedx, length, resolution))
+    return log_density(u, residual.ravel(), h, SPECIES[species], s).reshape(shape)
 
 
 def track_of_segments(reconstruction: Reconstruction) -> Ints:
