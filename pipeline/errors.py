@@ -44,3 +44,7 @@ class FitError(GradcalError):
 
 class ExternalProgramError(GradcalError):
     """A program that is run from here, such as edep-sim, failed or wrote nothing that can be used."""
+
+
+class HitsError(GradcalError):
+    """Hits that were recorded elsewhere are unusable (numbers, pixels, times)."""

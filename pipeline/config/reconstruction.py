@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from .finding import Finding
 from .particles import Particles
 from .section import NotNegative, Positive, Section
 
@@ -31,6 +32,7 @@ class Curves(Section):
 class Reconstruct(Section):
     """From hits to tracks, curves, segments, charge and dE/dx."""
 
+    finding: Finding = Finding()
     curves: Curves = Curves()
     segment_cm: Positive = Field(1.0, description="length of the segments into which tracks are cut")
     min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")

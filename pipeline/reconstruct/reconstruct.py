@@ -14,13 +14,14 @@ from ..detector.pixels import PixelConstants
 from ..errors import ReconstructionError
 from ..simulate.model import ModelSettings
 from ..tables import SPECIES, Floats, Hits, Ints, Reconstruction, Segments, Tracks
-from .charge import loss_of_density, shared_out, survival
+from .charge import shared_out, survival
 from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
+from .finding import find_tracks
+from .losses import STOPPING, density_of, loss_with_knock_ons, seen_length
 from .polyline import foot, lengths
 from .refine import Electronics, Refined, State, refine
 from .segments import Cut, cut_track
-from .stand_in import find_tracks
 
 #: Length of track [cm] that is refined at once; whole events, so that memory does not grow with the sample.
 _LENGTH_AT_ONCE = 1500.0
@@ -60,7 +61,7 @@ def reconstruct(
     velocity = argon.scaled_drift_velocity(electronics.values, geometry.temperature)
     z = corrected(hits, geometry, velocity, found)
     if labels is None:
-        labels = find_tracks(hits, z, geometry)
+        labels = find_tracks(hits, z, geometry, settings.finding)
     tracks = _first_curves(hits, z, labels, electronics, settings, found)
     cuts: list[tuple[_Found, Cut, float]] = []
     for group in _groups(tracks):
@@ -210,7 +211,9 @@ def _with_segments(
     length = np.linalg.norm(end - start, axis=1)
     along = np.cumsum(length) - 0.5 * length
     residual = np.cumsum([c.length for c in cuts])[track] - along
-    dedx = loss_of_density(freed / length, electronics.values, electronics.settings.recombination)
+    density = density_of(freed, length, seen_length(start, end, electronics.geometry), track)
+    stopping = tracks.contained[track] & (residual < STOPPING)
+    dedx = loss_with_knock_ons(density, track, stopping, electronics.values, electronics.settings.recombination)
     t0 = np.array([hits.event_t0.get(int(e), 0.0) for e in tracks.event_id])[track]
     segments = Segments(
         event_id=tracks.event_id[track],

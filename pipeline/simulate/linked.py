@@ -47,6 +47,7 @@ class Linked:
     local_rows: sparse.csr_array
     hits: int
     outliers: int
+    explained: Floats
 
 
 def linked_probability(
@@ -57,12 +58,15 @@ def linked_probability(
     *,
     ignored: Bools | None = None,
     widened: float = 1.0,
+    explained: Floats | None = None,
+    plan: Plan | None = None,
 ) -> Linked:
     """The likelihood of `probability`, with derivatives to the parameters `names` and to each segment of the model.
 
     Rows of data that are `ignored` `(h,)` take their whole pixels out: what they saw is not of these segments. Noise is
-    `widened` times as wide as that of the model: far from the maximum that finds the way. Raises as `probability`
-    does, and `FitError` for data of a discriminator with noise.
+    `widened` times as wide as that of the model: far from the maximum that finds the way. With `explained` of a point
+    near, rows have the weights of hits there: they are smooth where a hit is about to become an outlier. A `plan` of
+    other places of the segments, moved, goes before the model's own. Raises as `probability` does, and `FitError` for data of a discriminator with noise.
     """
     noise = check_noise(model, data)
     if noise.discriminator > 0:
@@ -70,20 +74,27 @@ def linked_probability(
             "segments are fitted to data of a discriminator without noise; set readout.noise.discriminator_electrons "
             "to 0, or take method likelihood with known segments."
         )
-    plan = model.plan(values)
-    recorded = Recorded(model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling))
+    plan = model.plan(values) if plan is None else plan
+    recorded = Recorded(
+        model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling)
+    )
     used = _used(plan, data, ignored)
     values = model.complete(values)
 
     moved = (*(n for n in names if n not in LOCAL), *LOCAL)
     columns = [moved.index(n) for n in names]
 
+    held = None if explained is None else model.tensor(explained[recorded.rows])
+
     def run(block: tuple[int, int]) -> _Block:
-        charges = model.charges(plan, block, values, moved)
-        return _block(charges, recorded.chains(block), _Owners.of(model, plan, block), used[slice(*block)], columns)
+        charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
+        shares = None if held is None else held[recorded.hits_of(block)]
+        return _block(charges, recorded.chains(block), owners, used[slice(*block)], columns, shares)
 
     parts = model.map_blocks(run, plan.blocks)
     width = len(MOVES) * len(model.segments)
+    shares = np.ones(len(data))
+    shares[recorded.rows] = np.concatenate([np.zeros(0), *(p.explained for p in parts)])
     outliers = sum(p.outliers for p in parts)
     return Linked(
         log=float(sum(p.log for p in parts)),
@@ -93,6 +104,7 @@ def linked_probability(
         local_rows=sparse.vstack([sparse.csr_array((0, width)), *(p.local_rows for p in parts)], format="csr"),
         hits=sum(p.hits for p in parts) - outliers,
         outliers=outliers,
+        explained=shares,
     )
 
 
@@ -139,6 +151,7 @@ class _Block:
     local_rows: sparse.csr_array
     hits: int
     outliers: int
+    explained: Floats
 
 
 @dataclass(frozen=True)
@@ -149,7 +162,14 @@ class _Slopes:
     of_segments: sparse.csr_array
 
 
-def _block(charges: PixelCharges, c: Chains, owners: _Owners, used: Bools, columns: list[int]) -> _Block:
+def _block(
+    charges: PixelCharges,
+    c: Chains,
+    owners: _Owners,
+    used: Bools,
+    columns: list[int],
+    explained: Tensor | None,
+) -> _Block:
     crossing, end = c.times()
     pixel = torch.cat([c.pixel] * (2 if c.tick else 1))
     q, current, of_crossing = _evaluated(charges, pixel, crossing, owners, columns, second=True)
@@ -171,6 +191,9 @@ def _block(charges: PixelCharges, c: Chains, owners: _Owners, used: Bools, colum
         weight = (pull * (use if name == "total" else of_values)).cpu().numpy().astype(np.float64)
         score += weight @ slopes[name].of_parameters
         local += slopes[name].of_segments.T @ weight
+    shares = found.explained
+    if explained is not None:
+        found = replace(found, explained=explained)
     root = Steering.of(c, at, found, clock=c.tick)
     rows, local_rows = _rows(c, root, slopes, use, use_hit)
     return _Block(
@@ -180,7 +203,8 @@ def _block(charges: PixelCharges, c: Chains, owners: _Owners, used: Bools, colum
         rows=rows,
         local_rows=local_rows,
         hits=int(use_hit.sum()),
-        outliers=int((found.explained[use_hit] < 0.5).sum()),
+        outliers=int((shares[use_hit] < 0.5).sum()),
+        explained=shares.numpy(),
     )
 
 

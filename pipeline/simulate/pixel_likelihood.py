@@ -173,7 +173,7 @@ class Recorded:
         inside = place < len(pixels)
         found[inside] = pixels[place[inside]] == of_hits[rows][inside]
         self.hits, self.lost = len(rows), int((~found).sum())
-        rows = rows[found]
+        self.rows = rows = rows[found]
         self.pixel: Ints = place[found].astype(np.int64)
         self.time: Floats = data.values[rows, data.value_names.index("t")] - plan.time[self.pixel]
         self.adc: Floats = data.values[rows, data.value_names.index("adc")]
@@ -189,10 +189,16 @@ class Recorded:
         """Log-probability of the hits that no deposit can explain."""
         return self.lost * float(np.log(OUTLIER_RATE / 2 / OUTLIER_TIME / self._span.max(initial=1.0)))
 
+    def hits_of(self, block: tuple[int, int]) -> slice:
+        """Which hits are those of a block of pixels."""
+        a, b = np.searchsorted(self.pixel, block)
+        return slice(int(a), int(b))
+
     def chains(self, block: tuple[int, int]) -> Chains:
         """The hits of a block of pixels."""
         readout, tensor = self.model.geometry.readout, self.model.tensor
-        a, b = np.searchsorted(self.pixel, block)
+        hits = self.hits_of(block)
+        a, b = hits.start, hits.stop
         pixel = self.pixel[a:b] - block[0]
         row = np.arange(len(pixel))
         first = np.diff(pixel, prepend=-1) > 0

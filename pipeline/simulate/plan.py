@@ -7,7 +7,7 @@ pixels, so memory is bounded for any sample and sums have a fixed order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -63,6 +63,21 @@ class Plan:
     def largest_block(self) -> int:
         """Pairs in the largest block."""
         return max((int(self.first[b] - self.first[a]) for a, b in self.blocks), default=0)
+
+    def moved(self, before: Segments, after: Segments, geometry: DetectorGeometry) -> Plan:
+        """The same pairs, their nodes moved with their segments from `before` to `after`.
+
+        Neither nodes nor pixels come and go, so that what is computed with the plan is a smooth function of the places
+        of segments. They must not move further than the reach allows for.
+        """
+        row, f = self.segment, self.place.astype(np.float64)[:, None]
+        start, end = after.start - before.start, after.end - before.end
+        step = (1 - f) * start[row] + f * end[row]
+        outward = np.array([np.sign(t.z_cathode - t.z_anode) for t in geometry.tpcs])
+        number = {t.tpc: i for i, t in enumerate(geometry.tpcs)}
+        tpc = np.array([number[int(t)] for t in geometry.pixel(self.channel)[0]], dtype=np.int64)
+        sign = np.repeat(outward[tpc], np.diff(self.first))
+        return replace(self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2])
 
 
 _NODES_AT_ONCE = 100_000

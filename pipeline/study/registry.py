@@ -170,6 +170,14 @@ _ALL = (
         sections=(*_ON_DATA, "select"),
         figure="pipeline.report.studies.noise_in_the_model",
     ),
+    Study(
+        "reconstruction",
+        "pipeline.study.reconstruction",
+        "tracks from hits alone beside the true particles, against angle and drift",
+        input="segments",
+        sections=(*_ON_DATA, "reconstruct"),
+        figure="pipeline.report.studies.reconstruction",
+    ),
 )
 
 STUDIES = {study.name: study for study in _ALL}

@@ -36,7 +36,7 @@ class Chains:
     @staticmethod
     def of(segments: Segments, *, loose: bool) -> Chains:
         """Segments as they come from reconstruction, or (not `loose`) any others. Zero lengths must be gone."""
-        track = segments.track_index() if loose else np.arange(len(segments), dtype=np.int64)
+        track = segments.track_index()
         order = np.argsort(track, kind="stable")
         segments, track = segments.take(order), track[order]
         made = Chains(segments, track, loose, np.zeros((0, 3, 3)))
@@ -96,6 +96,19 @@ class Chains:
         """`(n,)` columns of the state that hold u."""
         return self._freedom[1]
 
+    @property
+    def end_columns(self) -> Ints:
+        """`(tracks,)` columns of the shifts of the last vertices along their tracks."""
+        return self._freedom[0][self.first_of_track[1:] - 1] + 2
+
+    @property
+    def residual_range(self) -> Floats:
+        """`(n,)` [cm] from the centre of each segment to the end of its track."""
+        length = self.segments.length
+        after = np.cumsum(length[::-1])[::-1]
+        last = np.searchsorted(self.track, self.track, side="right") - 1
+        return np.asarray(after - after[last] + length[last] - 0.5 * length)
+
     def vertex_columns(self) -> tuple[Ints, Ints, Floats]:
         """All columns of vertices: their numbers, the vertex of each, and its axis `(k, 3)`."""
         first = self._freedom[0]
@@ -143,14 +156,18 @@ class Chains:
     def moved(self, step: Floats) -> Chains:
         """The tracks after a `step` `(size,)` of their state."""
         dedx = self.segments.dEdx * np.exp(np.clip(step[self.energy_columns], -1.0, 1.0))
-        segments = self.segments
+        start, end = self.segments.start, self.segments.end
         if self.loose:
             column, vertex, axis = self.vertex_columns()
             points = self.vertices.copy()
             np.add.at(points, vertex, step[column][:, None] * axis)
             start, end = points[self.start_vertex], points[self.start_vertex + 1]
-            segments = segments.replace(start=start, end=end, dx=np.linalg.norm(end - start, axis=1))
-        return replace(self, segments=segments.replace(dEdx=dedx, dE=dedx * segments.dx))
+        return self.placed(start, end, dedx)
+
+    def placed(self, start: Floats, end: Floats, dedx: Floats) -> Chains:
+        """The tracks with segments from `start` to `end` `(n, 3)` that lose `dedx` `(n,)`."""
+        dx = np.linalg.norm(end - start, axis=1) if self.loose else self.segments.dx
+        return replace(self, segments=self.segments.replace(start=start, end=end, dx=dx, dEdx=dedx, dE=dedx * dx))
 
     def room(self, step: Floats) -> float:
         """The part of a step, at most 1, that keeps every segment longer than `_SHORTEST`, and in its direction."""
