@@ -47,7 +47,8 @@ class Chains:
     the hit before, -1 for the first. Pixels `(p,)`: `threshold` [electrons], `span`: the range of charges that can be
     recorded [electrons], `counts`: the number of different ADC counts, `clipped`: the largest charge that is not
     clipped, `last`: row of the last hit or -1, `full`:
-    whether no further hit can be recorded. `hold` [us]; `reset`, `sampling`: widths of the noise [electrons].
+    whether no further hit can be recorded. `hold` [us]; `reset`, `sampling`: widths of the noise [electrons];
+    `outlier_rate`: probability of an outlier at every step.
     """
 
     pixel: Tensor
@@ -65,6 +66,7 @@ class Chains:
     reset: float
     sampling: float
     tick: float = 0.0
+    outlier_rate: float = OUTLIER_RATE
 
     @property
     def first(self) -> Tensor:
@@ -135,9 +137,9 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
     # The outlier's density, so that all outcomes together have probability one.
-    unexplained = math.log(OUTLIER_RATE / 2 / OUTLIER_TIME) - c.span[c.pixel].log()
-    unexplained = torch.where(c.low == c.high, unexplained, math.log(OUTLIER_RATE / 2 / OUTLIER_TIME))
-    explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-OUTLIER_RATE)
+    unexplained = math.log(c.outlier_rate / 2 / OUTLIER_TIME) - c.span[c.pixel].log()
+    unexplained = torch.where(c.low == c.high, unexplained, math.log(c.outlier_rate / 2 / OUTLIER_TIME))
+    explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-c.outlier_rate)
     hits = torch.logaddexp(explained, unexplained)
     stays_below = log_below((c.threshold - q.total + c.last_of(q.end, 0.0)) / c.reset)
     ends, ended = end_of_chain(c, stays_below)
@@ -165,8 +167,8 @@ def _fired_at_once(c: Chains, q: Charges, threshold: Tensor, before: Tensor) -> 
 
 def end_of_chain(c: Chains, stays_below: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability `(p,)` of no further hit, 0 where none can be recorded, and the share that is no outlier."""
-    explained = stays_below + math.log1p(-OUTLIER_RATE)
-    ends = torch.logaddexp(explained, torch.full_like(explained, math.log(OUTLIER_RATE / 2)))
+    explained = stays_below + math.log1p(-c.outlier_rate)
+    ends = torch.logaddexp(explained, torch.full_like(explained, math.log(c.outlier_rate / 2)))
     share = torch.exp(explained - ends).detach()
     return torch.where(c.full, torch.zeros_like(ends), ends), share
 
@@ -180,7 +182,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     mean = threshold[:, None] + end - crossing
     of_charge = log_between((c.low[:, None] - mean) / c.sampling, (c.high[:, None] - mean) / c.sampling)
     arrival = current.clamp(min=SMALLEST_CURRENT).log() + (weights * c.tick).log() - math.log(c.reset)
-    unexplained = math.log(OUTLIER_RATE / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
+    unexplained = math.log(c.outlier_rate / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
     # Where in its tick each hit was, given everything up to it: log-probabilities of the nodes.
     anywhere = weights.log()
     place = anywhere.expand(n, -1)
@@ -193,7 +195,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
         before = end[row] if k else torch.zeros_like(end[row])
         z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
         crossed = torch.logsumexp(place[row][:, :, None] + log_density(z), dim=1) + (arrival + of_charge)[i]
-        crossed = crossed + math.log1p(-OUTLIER_RATE)
+        crossed = crossed + math.log1p(-c.outlier_rate)
         found = torch.logaddexp(crossed, unexplained[c.pixel[i], None] + anywhere)
         total = torch.logsumexp(found, dim=1)
         hits = hits.index_copy(0, i, total)

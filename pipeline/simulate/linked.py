@@ -27,8 +27,11 @@ from .plan import Plan
 
 #: Parameters that stand for what can happen to a segment.
 LOCAL = ("dedx_scale", "shift_x", "shift_y", "shift_z")
-#: What a segment may do, in the order of columns: ln(dE/dx) of all; shifts x, y, z of all nodes; of nodes by their place.
+#: What a segment may do, in the order of columns: ln(dE/dx); shifts x, y, z of all nodes; of nodes by their place.
 MOVES = ("energy", "x", "y", "z", "place_x", "place_y", "place_z")
+
+#: Rate of outliers while noise is widened: no hit is given up before the tracks have found their places.
+_HARDLY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ def linked_probability(
     """The likelihood of `probability`, with derivatives to the parameters `names` and to each segment of the model.
 
     Rows of data that are `ignored` `(h,)` take their whole pixels out: what they saw is not of these segments. Noise is
-    `widened` times as wide as that of the model: far from the maximum that finds the way. With `explained` of a point
-    near, rows have the weights of hits there: they are smooth where a hit is about to become an outlier. A `plan` of
-    other places of the segments, moved, goes before the model's own. Raises as `probability` does, and `FitError` for data of a discriminator with noise.
+    `widened` times as wide as that of the model, and there are no outliers then: that finds the way from afar. With
+    `explained` of a point near, rows have the weights of hits there: they are smooth where a hit is about to become an
+    outlier. A `plan` of other places of the segments, moved, goes before the model's own. Raises as `probability` does,
+    and `FitError` for data of a discriminator with noise.
     """
     noise = check_noise(model, data)
     if noise.discriminator > 0:
@@ -89,7 +93,10 @@ def linked_probability(
     def run(block: tuple[int, int]) -> _Block:
         charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
         shares = None if held is None else held[recorded.hits_of(block)]
-        return _block(charges, recorded.chains(block), owners, used[slice(*block)], columns, shares)
+        chains = recorded.chains(block)
+        if widened > 1:
+            chains = replace(chains, outlier_rate=_HARDLY)
+        return _block(charges, chains, owners, used[slice(*block)], columns, shares)
 
     parts = model.map_blocks(run, plan.blocks)
     width = len(MOVES) * len(model.segments)
