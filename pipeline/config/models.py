@@ -20,6 +20,7 @@ from .generator import Generator, Transport
 from .methods import STANDARD_METHODS, Basin, Method
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .repeated import Pulls, Score
+from .robustness import Ladder, Robustness
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
@@ -176,7 +177,9 @@ class Studies(Section):
     expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
     lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
+    ladder: Ladder = Ladder()
     pulls: Pulls = Pulls()
+    robustness: Robustness = Robustness()
     score: Score = Score()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
