@@ -166,8 +166,8 @@ def through_cuts(config: Config, segments: Segments, geometry: DetectorGeometry,
 def parts_of(segments: Segments, length: float, seed: int, at_most: int) -> list[Ints]:
     """Numbers of the events of parts of a sample, in an order fixed by the seed.
 
-    Parts are whole events, as tracks of an event lie over the same pixels, until `length` [cm] is reached; a last part
-    that is shorter is not used, unless it is the only one.
+    Parts are whole events, as tracks of an event lie over the same pixels, until another one would more likely lead
+    away from `length` [cm] than nearer; a last part that is shorter is not used, unless it is the only one.
     """
     events, index = np.unique(segments.event_id, return_inverse=True)
     each = np.bincount(index.reshape(-1), segments.length, len(events))
@@ -180,7 +180,7 @@ def parts_of(segments: Segments, length: float, seed: int, at_most: int) -> list
             break
         now.append(int(events[event]))
         filled += each[event]
-        if filled >= length:
+        if filled + 0.5 * each.mean() >= length:
             parts.append(np.sort(np.array(now, dtype=np.int64)))
             now, filled = [], 0.0
     return parts or [np.sort(np.array(now, dtype=np.int64))]

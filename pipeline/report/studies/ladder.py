@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
 from ...parameters import table
 from ...study.published_ladder import STAGES
@@ -32,12 +33,13 @@ def draw(result: Result) -> tuple[Figure, str]:
     axes = list(figure.subplots(lines, _COLUMNS, squeeze=False).flat)
     for ax, name in zip(axes, names, strict=False):
         _parameter(ax, result, stages, name)
+        _logarithmic(ax)
         ax.set_title(symbol(table()[name]))
         ax.set_ylabel("√(bias² + spread²) [%]")
     if placed:
-        _places(axes[len(names)], result, stages, placed)
+        _places(axes[len(names)], result, stages)
     for ax in axes[:count]:
-        ax.set(yscale="log", xlim=(-0.6, len(stages) - 0.4))
+        ax.set_xlim(-0.6, len(stages) - 0.4)
         ax.set_xticks(range(len(stages)), stages)
         ax.grid(axis="x", visible=False)
     for ax in axes[count:]:
@@ -141,6 +143,15 @@ def _parameter(ax: Axes, result: Result, stages: Sequence[str], name: str) -> No
                 ax.errorbar(x + shift, scaled["total"], yerr=error, color=colour, marker="o", markersize=5, capsize=3)
 
 
+def _logarithmic(ax: Axes) -> None:
+    """Numbers at 1, 2 and 5 of every decade, as numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    shown = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+    ax.yaxis.set_minor_formatter(shown)
+    ax.tick_params(axis="y", which="minor", labelsize=8)
+
+
 def _band(ax: Axes, x: float, bound: Sequence[float]) -> None:
     low, high = min(bound), max(bound)
     ax.fill_between([x - _WIDE, x + _WIDE], low, high, color=GREY, alpha=0.3, linewidth=0)
@@ -155,10 +166,11 @@ def _colour(number: int) -> str:
 
 
 def _positions(result: Result) -> bool:
+    """Whether any fit tells how far its tracks are from the true ones."""
     return any(found["position_rms_um"] is not None for c in result["campaigns"] for found in c["stages"].values())
 
 
-def _places(ax: Axes, result: Result, stages: Sequence[str], _: bool) -> None:
+def _places(ax: Axes, result: Result, stages: Sequence[str]) -> None:
     """Distance of tracks to the true ones; it does not depend on the length."""
     for x, stage in enumerate(stages):
         known = result["published_position_um"].get(stage)
@@ -169,6 +181,7 @@ def _places(ax: Axes, result: Result, stages: Sequence[str], _: bool) -> None:
             if place is not None:
                 ax.plot(x, place, "o", color=_colour(number), markersize=5)
     ax.set_title("tracks")
+    ax.set_ylim(bottom=0)
     ax.set_ylabel("rms distance to the truth [μm]")
 
 

@@ -18,6 +18,8 @@ from .ladder import with_error
 
 #: Bias in units of the uncertainty at which a colour is full.
 _FULL = 3.0
+#: Values over targets that paths are drawn up to: those that run away would hide all others.
+_MOST = 3.0
 _TITLES = {"without": "without its nuisances", "with": "with its nuisances"}
 
 
@@ -32,7 +34,7 @@ def draw(result: Result) -> tuple[Figure, str]:
     for number, (ax, fit) in enumerate(zip(axes, fits, strict=True)):
         image = _matrix(ax, result, cases, names, fit)
         ax.set_title(_TITLES[fit])
-        ax.set_yticks(range(len(cases)), cases if number == 0 else [])
+        ax.set_yticks(range(len(cases)), [_named(result, case) for case in cases] if number == 0 else [])
     above.colorbar(image, ax=list(axes), label="bias / uncertainty", shrink=0.8, extend="both")
     if paths:
         grid = below[0].subplots(len(paths), len(names), squeeze=False, sharey="col")
@@ -64,6 +66,12 @@ def rows(result: Result) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     return head, lines
 
 
+def _named(result: Result, case: str) -> str:
+    """The case, with a star where not all of its fits converged."""
+    rows = result["rows"][case].values()
+    return f"{case}*" if any(row["converged"] < row["fits"] for row in rows) else case
+
+
 def _matrix(ax: Axes, result: Result, cases: Sequence[str], names: Sequence[str], fit: str) -> Any:
     """Mean pulls as colours, with their numbers written in; what has none is left grey."""
     found = [result["rows"][case][fit]["parameters"] for case in cases]
@@ -90,7 +98,12 @@ def _path_row(row: Sequence[Axes], one: Mapping[str, Any], names: Sequence[str])
     for ax, name in zip(row, names, strict=True):
         for number, path in enumerate(one["paths"]):
             if name in path:
-                ax.plot(path["iteration"], path[name], color=COLOURS[number % len(COLOURS)], linewidth=1.2)
+                ax.plot(
+                    path["iteration"],
+                    np.clip(path[name], 0.0, _MOST),
+                    color=COLOURS[number % len(COLOURS)],
+                    linewidth=1.2,
+                )
         ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         ax.tick_params(labelsize=8)
         ax.set_xlabel("iteration", fontsize=8.5)
@@ -106,7 +119,7 @@ def _caption(result: Result, paths: bool) -> str:
     )
     below = (
         " Below: fitted value over target against the iterations of the fit, first fits of "
-        f"{result['settings']['paths']} targets, a colour each."
+        f"{result['settings']['paths']} targets, a colour each; cut off at {_MOST:g}."
         if paths
         else ""
     )
@@ -115,7 +128,8 @@ def _caption(result: Result, paths: bool) -> str:
         f"Bias in units of its uncertainty (mean pull, ± its error) of {words.count(fits, 'fit')} of noisy data whose "
         f"deposits are not what the fit is told; rows: what is wrong. {made}, {deposits['length_cm']:.0f} cm of track "
         f"each, in {words.count(deposits['parts'], 'sample')} of different tracks{'; ' + held if held else ''}. "
-        "Mistakes that are random are drawn anew for every fit. Every fit is counted. Colours are full at "
-        f"{_FULL:g}. Data made with another recombination have no true value of the parameters of this one. The "
-        f"lifetime is judged as 1/τ, in which it is fitted: a pull of +1 is a lifetime that is too short.{below}"
+        "Mistakes that are random are drawn anew for every fit. Every fit is counted; a star: not all converged (see the "
+        f"table). Colours are full at {_FULL:g}. Data made with another recombination have no true value of the "
+        "parameters of this one. The lifetime is judged as 1/τ, in which it is fitted: a pull of +1 is a lifetime that "
+        f"is too short.{below}"
     )
