@@ -128,8 +128,8 @@ def _caption(result: Result, paths: bool) -> str:
         f"Bias in units of its uncertainty (mean pull, ± its error) of {words.count(fits, 'fit')} of noisy data whose "
         f"deposits are not what the fit is told; rows: what is wrong. {made}, {deposits['length_cm']:.0f} cm of track "
         f"each, in {words.count(deposits['parts'], 'sample')} of different tracks{'; ' + held if held else ''}. "
-        "Mistakes that are random are drawn anew for every fit. Every fit is counted; a star: not all converged (see the "
-        f"table). Colours are full at {_FULL:g}. Data made with another recombination have no true value of the "
+        "Mistakes that are random are drawn anew for every fit. Every fit is counted; a star: not all converged "
+        f"(table). Colours are full at {_FULL:g}. Data made with another recombination have no true value of the "
         "parameters of this one. The lifetime is judged as 1/τ, in which it is fitted: a pull of +1 is a lifetime that "
         f"is too short.{below}"
     )
