@@ -26,6 +26,10 @@ class SelectionError(GradcalError):
     """A selection leaves nothing to work on."""
 
 
+class ReconstructionError(GradcalError):
+    """Hits hold nothing that can be reconstructed."""
+
+
 class ModelRangeError(GradcalError):
     """Parameter values lie outside what the forward model can compute."""
 
@@ -40,3 +44,7 @@ class FitError(GradcalError):
 
 class ExternalProgramError(GradcalError):
     """A program that is run from here, such as edep-sim, failed or wrote nothing that can be used."""
+
+
+class HitsError(GradcalError):
+    """Hits that were recorded elsewhere are unusable (numbers, pixels, times)."""

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from .config.models import Config, Targets
+from .config.models import MEASURED, Config, Targets
 from .errors import ConfigError
 from .names import nearest
 from .parameters import calibrated
@@ -17,13 +17,29 @@ def target_values(config: Config) -> dict[str, dict[str, float]]:
 
     Drawn targets are called `target_1`, `target_2`, ...; number i is drawn by the generator seeded with
     `targets.seed + i - 1`, so that adding targets does not change those before.
-    Named targets take nominal values for the calibrated parameters that they leave out.
+    Named targets take nominal values for the calibrated parameters that they leave out. Hits that were recorded
+    elsewhere (`data`) go by the name `MEASURED` and have no values; where there are any, they are all that a scenario
+    fits which names no targets.
 
     Raises `ConfigError` if a name is given twice or a scenario asks for a target that does not exist.
     """
     known = _known(config.targets, config.targets.drawn)
     wanted = config.scenarios[config.scenario].targets or tuple(known)
+    if config.data is not None:
+        known[MEASURED] = {}
+        wanted = config.scenarios[config.scenario].targets or (MEASURED,)
+    elif MEASURED in wanted:
+        raise ConfigError(
+            f"scenarios.{config.scenario}.targets: {MEASURED!r} stands for hits recorded elsewhere; describe them in "
+            "the section data."
+        )
     return _chosen(known, wanted, f"scenarios.{config.scenario}.targets")
+
+
+def measured(config: Config) -> bool:
+    """Whether the configured scenario fits hits that were recorded elsewhere."""
+    wanted = config.scenarios[config.scenario].targets or (MEASURED,)
+    return config.data is not None and MEASURED in wanted
 
 
 def study_targets(config: Config, drawn: int, names: tuple[str, ...], where: str) -> dict[str, dict[str, float]]:

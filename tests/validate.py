@@ -30,6 +30,7 @@ from tests.conftest import data_folder
 from tests.simulate.deposits import model, random_deposits
 from tests.simulate.test_gradients import check_every_parameter
 from tests.validate_pulls import pulls_table, s1_table, score_table
+from tests.validate_reconstruction import reconstruction_table
 from tests.validate_transport import all_tables
 
 FAILED: list[str] = []
@@ -275,6 +276,11 @@ def s1(data: Path, work: Path, *, targets: int = 8, draws: int = 1, length: floa
     s1_table(work, gradcal, limit, targets=targets, draws=draws, length=length)
 
 
+def reconstruction(data: Path, work: Path, *, first: int = 50, events: int = 50) -> None:
+    """Tracks reconstructed from noisy hits of Geant4's muons, beside the truth."""
+    reconstruction_table(data, work, gradcal, limit, first=first, events=events)
+
+
 TABLES: dict[str, Callable[..., None]] = {
     "reference": reference,
     "gradients": gradients,
@@ -283,6 +289,7 @@ TABLES: dict[str, Callable[..., None]] = {
     "reproducible": reproducible,
     "production": production,
     "transport": transport,
+    "reconstruction": reconstruction,
     "score": score,
     "pulls": pulls,
     "s1": s1,

@@ -10,9 +10,9 @@ from pathlib import Path
 from snakemake import exceptions
 
 from pipeline.config.load import config_slice, load_config
-from pipeline.config.models import Config
+from pipeline.config.models import MEASURED, Config
 from pipeline.errors import ConfigError, GradcalError
-from pipeline.layout import check_paths, samples, sources
+from pipeline.layout import check_paths, hits_files, samples, sources
 from pipeline.perturb.apply import check_perturbations
 from pipeline.storage.detector import detector_path, load_geometry
 from pipeline.storage.pixels import load_pixels
@@ -20,7 +20,7 @@ from pipeline.storage.provenance import code_hash
 from pipeline.storage.record import STAGES, versions
 from pipeline.storage.yaml_text import read_yaml
 from pipeline.study.registry import STUDIES, study_names
-from pipeline.targets import target_seed, target_values
+from pipeline.targets import measured, target_seed, target_values
 
 
 class WorkflowError(exceptions.WorkflowError):
@@ -217,12 +217,15 @@ SECTIONS = {
     "contaminate": ("checks",),
     "select": ("seed", "checks", "select", "detector.file"),
     "simulate": ("checks", "detector", "readout", "simulate"),
+    "hits": ("data", "detector.file", "readout.pixels"),
     "perturb": ("checks", "detector.file"),
     "fit": ("seed", "checks", "detector", "readout", "simulate"),
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
 }
-DEFAULTS = Config().model_dump(mode="json")
+# What a command takes for settings that it is not told. A method that it is told is read by itself, so that it has to be
+# told whole: nothing of one is left out.
+DEFAULTS = Config().model_dump(mode="json", exclude={"methods"})
 
 settings = in_words(validated, config)
 in_words(check_paths, settings)
@@ -237,6 +240,12 @@ GENERATOR_FILES = {name: sample.generator.dlp_file or [] for name, sample in SOU
 DATA_FILE = "segments.h5" if SCENARIO.contaminate is None else "contaminated.h5"
 INPUT_FILE = "input.h5" if SCENARIO.perturb else "selected.h5"
 TARGETS = in_words(target_values, settings)
+# Hits of these were recorded elsewhere, those of the others are simulated.
+RECORDED = [MEASURED] if measured(settings) else []
+SIMULATED = [target for target in TARGETS if target not in RECORDED]
+HITS_FILES = hits_files(settings)
+# Whether anything but hits tells where particles went.
+HAS_TRUTH = bool(SIMULATED) or any(sample.file is not None for sample in SAMPLES.values())
 STUDY_NAMES = in_words(study_names, settings)
 METHODS = SCENARIO.methods or tuple(settings.methods)
 

@@ -17,7 +17,7 @@ class State:
 
     `step` is the largest change of a coordinate that the last iteration tried, taken or not; `moments` `(2, P)` are
     running means of the gradient and its square, where the optimiser keeps them. `stage` counts the objectives that an
-    optimiser goes through.
+    optimiser goes through; `memory` holds whatever else one must remember.
     """
 
     x: Floats
@@ -27,6 +27,7 @@ class State:
     settled: bool = False
     moments: Floats | None = None
     stage: int = 0
+    memory: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from ..config.methods import Method
 from ..simulate.batches import observable_batches
 from ..simulate.observe import PixelObservables
 from ..simulate.pixel_likelihood import check_noise
-from ..tables import FitResult, Observables
-from .fit import fit
+from ..tables import FitResult, Observables, Tracks
+from .fit import check_method, fit
+from .joint.run import fit_unknown
 from .methods import matched_residuals, objective_of
 from .objective import Objective
 from .progress import Progress
@@ -57,8 +58,15 @@ def fit_hits(
     noisy: bool = False,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
+    tracks: Tracks | None = None,
 ) -> FitResult:
-    """Fit the free parameters of a method to hits: see `fit`."""
+    """Fit the free parameters of a method to hits: see `fit`, and `fit_unknown` where the segments are not known."""
+    if method.objective == "marginal_likelihood":
+        check_method(method, name)
+        return fit_unknown(
+            model.model, data, method, name, target=target, extra=extra or {}, tracks=tracks,
+            on_iteration=on_iteration, resume=resume,
+        )  # fmt: skip
     objectives = Objectives.of(method, model, data, seed)
     return fit(
         objectives.whole,

@@ -201,6 +201,7 @@ def _files_of_fit(path: Path, target: str, method: str) -> dict[str, Path]:
         "selected.h5": sample / "selected.h5",
         "fit.log": logs / method / "fit.log",
         "simulate.log": logs / "simulate.log",
+        "hits.log": logs / "hits.log",
     }
 
 

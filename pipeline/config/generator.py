@@ -30,7 +30,9 @@ LOWEST_PROTON_ENERGY = 1.0
 MOST_PARTICLES = 20_000
 
 #: Samples that are known by name (`pipeline.produce.presets`).
-Preset = Literal["muons_and_protons", "muon_1gev", "mixed", "stopping_proton", "stopping_muon", "cosmic_muon"]
+Preset = Literal[
+    "muons_and_protons", "muon_1gev", "mixed", "stopping_proton", "stopping_muon", "cosmic_muon", "every_species"
+]
 
 #: The sample where none is named.
 DEFAULT_PRESET: Preset = "muons_and_protons"

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..parameters import CALIBRATED, check_values, lookup
 from .priors import Prior, check_priors
+from .unknown import Unknown
 from .section import Name, NotNegative, Positive, Section
 
 
@@ -72,7 +73,8 @@ class Uncertainty(Section):
 
 
 #: Objectives that are half a chi2 or a minus log-likelihood, so that a measurement can be added.
-WITH_NOISE_UNITS = ("likelihood", "matched_residuals")
+LIKELIHOODS = ("likelihood", "marginal_likelihood")
+WITH_NOISE_UNITS = (*LIKELIHOODS, "matched_residuals")
 
 
 class Method(Section):
@@ -81,6 +83,7 @@ class Method(Section):
     objective: Literal[
         "matched_residuals",
         "likelihood",
+        "marginal_likelihood",
         "soft_dtw",
         "chamfer",
         "energy_distance",
@@ -90,7 +93,7 @@ class Method(Section):
     ] = Field("matched_residuals", description="what is made small")
     optimiser: Literal["levenberg_marquardt", "fisher_scoring", "adam"] = Field(
         "levenberg_marquardt",
-        description="how it is made small; levenberg_marquardt needs matched_residuals, fisher_scoring the likelihood",
+        description="how it is made small; levenberg_marquardt needs matched_residuals, fisher_scoring a likelihood",
     )
     free: tuple[str, ...] = Field(CALIBRATED, min_length=1, description="parameters that are fitted")
     fixed: dict[str, float] = Field(default_factory=dict, description="values of parameters that are not fitted")
@@ -128,12 +131,13 @@ class Method(Section):
     starts: int = Field(1, ge=1, description="number of starts; the first is `initial`, others drawn from the ranges")
     loss: Loss = Loss()
     adam: Adam = Adam()
+    unknown: Unknown = Unknown()
     uncertainty: Uncertainty = Uncertainty()
 
     @property
     def for_noise(self) -> bool:
         """Whether the method knows of noise: it has its probability, or keeps away from the threshold."""
-        return self.objective == "likelihood" or self.min_charge_electrons > 0
+        return self.objective in LIKELIHOODS or self.min_charge_electrons > 0
 
     @property
     def batch_length_cm(self) -> float | None:
@@ -156,9 +160,9 @@ class Method(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Method:
-        if (self.optimiser == "fisher_scoring") != (self.objective == "likelihood"):
+        if (self.optimiser == "fisher_scoring") != (self.objective in LIKELIHOODS):
             raise ValueError(
-                f"the objective likelihood and the optimiser fisher_scoring need each other; here are "
+                f"a likelihood as objective and the optimiser fisher_scoring need each other; here are "
                 f"{self.objective} and {self.optimiser}"
             )
         if self.optimiser == "levenberg_marquardt" and self.objective != "matched_residuals":
@@ -177,12 +181,22 @@ class Method(Section):
         return self
 
 
+#: Muons of one dE/dx do not tell k_B from A_B.
+WITHOUT_KB = tuple(name for name in CALIBRATED if name != "birks_kb")
+
 #: Methods that need no entry in the configuration: the quick fit of residuals, the same for data with the noise of
 #: `Noise` (500 electrons are 0.506 ADC counts in module 0), the published recipe, and the same steps with the other
 #: losses.
 STANDARD_METHODS = {
     "gauss_newton": Method(),
     "likelihood": Method(objective="likelihood", optimiser="fisher_scoring"),
+    "unknown_dedx": Method(
+        objective="marginal_likelihood",
+        optimiser="fisher_scoring",
+        free=WITHOUT_KB,
+        unknown=Unknown(geometry=False),
+    ),
+    "unknown_segments": Method(objective="marginal_likelihood", optimiser="fisher_scoring", free=WITHOUT_KB),
     "masked_residuals": Method(
         charge_scale_adc=0.506,
         time_scale_us=0.01,

@@ -15,14 +15,21 @@ from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
 from .cross_check import Bootstrap, PseudoCorrelation
+from .data import Data
 from .edep_sim import EdepSim
 from .generator import Generator, Transport
+from .identity import Identity
 from .methods import STANDARD_METHODS, Basin, Method
+from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
+from .reconstruction import Reconstruct
 from .repeated import Pulls, Score
 from .robustness import Ladder, Robustness
 from .section import Name, NotNegative, Positive, Section, Seed
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
+
+#: The name under which hits that were recorded elsewhere are fitted, in the place of a target.
+MEASURED = "data"
 
 
 class Sample(Section):
@@ -165,6 +172,8 @@ class Targets(Section):
 
     @model_validator(mode="after")
     def _some(self) -> Targets:
+        if MEASURED in self.named:
+            raise ValueError(f"targets.named.{MEASURED}: the hits of section `data` go by this name; choose another")
         if not self.drawn and not self.named:
             raise ValueError("no target: set targets.drawn to 1 or more, or name one in targets.named")
         return self
@@ -181,6 +190,7 @@ class Studies(Section):
     pulls: Pulls = Pulls()
     robustness: Robustness = Robustness()
     score: Score = Score()
+    identity: Identity = Identity()
     bootstrap: Bootstrap = Bootstrap()
     pseudo_correlation: PseudoCorrelation = PseudoCorrelation()
     landscape: Landscape = Landscape()
@@ -188,6 +198,7 @@ class Studies(Section):
     recombination_lines: RecombinationLines = RecombinationLines()
     sensitivity: Sensitivity = Sensitivity()
     taylor: Taylor = Taylor()
+    reconstruction: ReconstructionPerformance = ReconstructionPerformance()
 
     def methods_of(self, study: str) -> tuple[str, ...]:
         """The methods that the settings of a study name, in `methods` or `method`; none where it has no settings."""
@@ -200,13 +211,18 @@ class Scenario(Section):
     """One named run of the workflow: which samples, targets, methods and studies it goes through, and its mistakes."""
 
     samples: tuple[Name, ...] = Field((), description="samples by name, of `samples`; empty: the one of `sample`")
-    targets: tuple[Name, ...] = Field((), description="targets by name; empty: all")
+    targets: tuple[Name, ...] = Field(
+        (), description="targets by name, `data` for the hits of `data`; empty: all, or those hits where there are any"
+    )
     methods: tuple[Name, ...] = Field((), description="methods by name; empty: all of `methods`")
     studies: tuple[str, ...] = Field((), description="studies by name (`gradcal study --help` lists them)")
     perturb: tuple[AnyPerturbation, ...] = Field(
         (),
         description="mistakes in the deposits that the fit gets, in order; each is a kind with its settings: "
         f"{', '.join(KINDS)} (docs/perturbations.md)",
+    )
+    input: Literal["truth", "reconstructed"] = Field(
+        "truth", description="segments that the fit gets: the selected ones, or what is reconstructed from the hits"
     )
     contaminate: Contamination | None = Field(
         None, description="other particles in the data under the label of the wanted: sample, fraction, ...; null: none"
@@ -254,7 +270,13 @@ class Config(Section):
     detector: Detector = Detector()
     readout: Readout = Readout()
     simulate: Simulate = Simulate()
+    reconstruct: Reconstruct = Reconstruct()
     targets: Targets = Targets()
+    data: Data | None = Field(
+        None,
+        description="hits that were recorded elsewhere, fitted under the name `data` instead of targets "
+        "(docs/data.md); null: none",
+    )
     methods: dict[Name, Method] = Field(
         default_factory=lambda: {"likelihood": STANDARD_METHODS["likelihood"]},
         min_length=1,
@@ -289,6 +311,8 @@ class Config(Section):
                     raise ValueError(f"scenarios.{name}.samples: no sample {wanted!r} under samples")
             if scenario.contaminate is not None:
                 _other_sample(f"scenarios.{name}.contaminate.sample", scenario, self.samples)
+            if self.data is not None and MEASURED in (scenario.targets or (MEASURED,)):
+                _one_input(f"scenarios.{name}", scenario)
         for study in Studies.model_fields:
             for method in self.study.methods_of(study):
                 if method not in self.known_methods:
@@ -300,6 +324,14 @@ class Config(Section):
             if more.name not in (None, key):
                 raise ValueError(f"samples.{key}.name: {more.name!r} is not its name here; leave it out")
         return self
+
+
+def _one_input(key: str, scenario: Scenario) -> None:
+    """Refuse settings of a scenario that make no sense for hits that were recorded once, elsewhere."""
+    if len(scenario.samples) > 1:
+        raise ValueError(f"{key}.samples: the hits of `data` belong to one sample of segments; name one")
+    if scenario.contaminate is not None:
+        raise ValueError(f"{key}.contaminate: the hits of `data` are as they were recorded; leave it out")
 
 
 def _other_sample(key: str, scenario: Scenario, samples: dict[str, Sample]) -> None:

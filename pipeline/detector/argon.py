@@ -74,6 +74,18 @@ BOX_BETA = register(
 DENSITY = register(
     Parameter("density", "rho", "g/cm3", 1.38, 1.36, 1.42, "argon density in the recombination models", maximum=10)
 )
+DEDX_SCALE = register(
+    Parameter(
+        "dedx_scale",
+        "s_E",
+        "",
+        1.0,
+        0.95,
+        1.05,
+        "factor on the energy, and so on the dE/dx, of all deposits",
+        maximum=10,
+    )
+)
 DRIFT_VELOCITY_SCALE = register(
     Parameter(
         "drift_velocity_scale",

@@ -17,7 +17,7 @@ from ..perturb.apply import check_perturbations
 from ..produce.generator import check_generator, expanded, particles_in
 from ..storage.pixels import load_pixels
 from ..study.registry import study_names
-from ..targets import target_values
+from ..targets import measured, target_values
 from .findings import Finding, Summary, counted, in_order
 
 _CUTS = (
@@ -56,7 +56,7 @@ def summarise(config: Config, geometry: DetectorGeometry | GradcalError) -> Summ
         found += _tried("method", lambda name=name: check_method(run[name], name))  # type: ignore[misc]
         found += [*_method(run[name], name), *_noise(config, run[name], name)]
     found += _tried("study", lambda: study_names(config))
-    found += [*_cuts(config), *_ranges(config), *_unused(config)]
+    found += [*_cuts(config), *_ranges(config), *_recorded(config), *_unused(config)]
     # The same mistake may be met on two ways.
     return Summary("configuration", tuple(_facts(config, geometry, run)), in_order(dict.fromkeys(found)))
 
@@ -99,6 +99,8 @@ def _facts(
     constants = f"thresholds, gains and pedestals {alike if pixels.file is None else f'from {pixels.file}'}"
     yield "readout", f"{noise}, {'whole' if config.readout.integer_adc else 'real-valued'} ADC counts, {constants}"
     yield "targets", _targets(config)
+    if config.data is not None and measured(config):
+        yield "data", f"hits recorded elsewhere, of the table {config.data.dataset} in {config.data.file}"
     for name, m in run.items():
         yield (
             f"method {name}",
@@ -184,6 +186,16 @@ def _cuts(config: Config) -> Iterator[Finding]:
         elif s.max_total_length_cm < 50:
             text = f"select.max_total_length_cm: {s.max_total_length_cm:g} cm of track may be too little for a fit."
             yield Finding("note", "little_track", text)
+
+
+def _recorded(config: Config) -> Iterator[Finding]:
+    """What does not fit hits that were recorded elsewhere, of whole tracks."""
+    if measured(config) and config.select.max_anode_distance_cm is not None:
+        text = (
+            "select.max_anode_distance_cm cuts through tracks, and the hits of `data` are of whole ones: pixels at the "
+            "cut have charge of both sides; set it to null."
+        )
+        yield Finding("warning", "cuts_tear", text)
 
 
 def _noise(config: Config, method: Method, name: str) -> Iterator[Finding]:

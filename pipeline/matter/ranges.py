@@ -47,6 +47,12 @@ class RangeTable:
         inside = np.maximum(distance, self._shortest)
         return np.asarray(np.exp(self._log_energy(np.log(inside))) * np.minimum(distance / self._shortest, 1.0))
 
+    def loss(self, residual_range: Floats) -> Floats:
+        """Mean loss per length [MeV/cm] with `residual_range` (any shape) [cm] to go: the derivative of `energy`."""
+        inside = np.maximum(np.asarray(residual_range, dtype=np.float64), self._shortest)
+        log_range = np.log(inside)
+        return np.asarray(np.exp(self._log_energy(log_range)) / inside * self._log_energy(log_range, 1))
+
 
 #: Kinetic energies of the table of a heavy particle in units of its mass; beta gamma is 0.03 and 1000. The range is
 #: less than 20 um at the lowest.

@@ -75,6 +75,26 @@ def _cosmic_muon() -> Generator:
     return Generator(events=100, blocks={"muons": muons})
 
 
+def _every_species() -> Generator:
+    """Each species as often inside as from the border, with energies at which it stops and at which it does not."""
+    electrons = Species(pdg=(11, -11), kinetic_energy_mev=(10.0, 400.0))
+    hadrons_and_muons = (_MUONS, (211, -211), _PROTON, (321, -321))
+    inside = ((30.0, 300.0), (30.0, 300.0), (50.0, 350.0), (30.0, 300.0))
+    border = ((50.0, 1500.0), (50.0, 1200.0), (80.0, 700.0), (80.0, 700.0))
+
+    def kinds(energies: tuple[tuple[float, float], ...]) -> tuple[Species, ...]:
+        both = zip(hadrons_and_muons, energies, strict=True)
+        return (*(Species(pdg=pdg, kinetic_energy_mev=energy) for pdg, energy in both), electrons)
+
+    return Generator(
+        events=300,
+        blocks={
+            "inside": Block(vertices=(5, 5), species=kinds(inside), margin_cm=3.0),
+            "border": Block(vertices=(5, 5), species=kinds(border), position="border", direction="isotropic"),
+        },
+    )
+
+
 _PRESETS = {
     "muons_and_protons": _muons_and_protons,
     "muon_1gev": _muon_1gev,
@@ -82,6 +102,7 @@ _PRESETS = {
     "stopping_proton": _stopping_proton,
     "stopping_muon": _stopping_muon,
     "cosmic_muon": _cosmic_muon,
+    "every_species": _every_species,
 }
 
 

@@ -108,6 +108,11 @@ def has_targets(fits: Sequence[Fit]) -> bool:
     return any(largest_error(fit.result) is not None for fit in fits)
 
 
+def without_targets(fits: Sequence[Fit]) -> list[str]:
+    """Titles of the fits of which no target is known, as of hits that were recorded."""
+    return [fit.title for fit in fits if all(p.target is None for p in fit.result.parameters)]
+
+
 def remarks(fitted: FittedParameter) -> tuple[str, ...]:
     """What a reader should know about one fitted value: held fixed, or outside the range of the table."""
     parameter = parameter_of(fitted)

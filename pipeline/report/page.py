@@ -21,7 +21,7 @@ from ..tables import CutStep, Floats, Segments
 from . import cost, curves, fit_section, limits, losses, origin, pulls, residuals, sample_section, uncertainty, words
 from .display import choose_event, event_display, largest_deposits
 from .headline import headline
-from .outcome import Fit, has_targets, parameter_of, titled
+from .outcome import Fit, has_targets, parameter_of, titled, without_targets
 from .pages import filled
 
 
@@ -129,6 +129,7 @@ def render_page(
         event=_event(event, number, len(drawn)),
         legend=fit_section.legend(fits),
         known=has_targets(fits),
+        untargeted=without_targets(fits),
         measured=any(fit.result.uncertainty is not None for fit in fits),
         fits=shown,
         pulls=pulled,

@@ -7,6 +7,7 @@ table look-up.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,14 +55,16 @@ class PixelCharges:
 
     def total_with_derivatives(self) -> tuple[Tensor, Tensor]:
         """As `total`, and its derivatives `(pixels, P)` to the parameters."""
+        return self.total(), segment_sum(self.terms_in_the_end(), self.first.diff())
+
+    def terms_in_the_end(self) -> Tensor:
+        """`(n, P)` derivatives of the charge that each packet leaves in the end."""
         assert self.tangents is not None
         # In the end the first shape is collected whole, all others cancel.
         in_the_end = torch.zeros_like(self.weights[:, :1, :]).expand(-1, 3, -1).clone()
         in_the_end[:, 0, :] = self.weights[:, 0, :]
         moved = self._moved(in_the_end, self.charge, value=0, in_time=1, in_sigma=2)
-        slopes = torch.bmm(moved[:, None, :], self.tangents.values)[:, 0]
-        counts = self.first.diff()
-        return self.total(), segment_sum(slopes, counts)
+        return torch.bmm(moved[:, None, :], self.tangents.values)[:, 0]
 
     def evaluate(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Charge [electrons] and current [electrons/us] of `pixel` `(r,)` at `time` `(r,)`."""
@@ -74,34 +77,41 @@ class PixelCharges:
 
     def evaluate_with_derivatives(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, and the derivative `(r, P)` of the charge at fixed time to the parameters."""
-        assert self.tangents is not None
-        charge = torch.empty_like(time)
-        current = torch.empty_like(time)
-        slopes = torch.empty(time.shape[0], self.tangents.values.shape[2], dtype=time.dtype, device=time.device)
-        for part, rows, counts in self._rows(pixel):
-            local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2])
-            q = self.charge[rows]
-            by_packet = self._moved(local, q, value=0, in_time=1, in_sigma=2)
-            by_parameter = torch.bmm(by_packet[:, None, :], self.tangents.values.index_select(0, rows))[:, 0]
-            summed = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], by_parameter], dim=1), counts)
-            charge[part], current[part], slopes[part] = summed[:, 0], summed[:, 1], summed[:, 2:]
-        return charge, current, slopes
+        summed = self._summed(pixel, time, second=False)
+        return summed[:, 0], summed[:, 1], summed[:, 2:]
 
     def evaluate_to_second_order(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As `evaluate_with_derivatives`, and the derivative `(r, P)` of the current at fixed time."""
+        summed = self._summed(pixel, time, second=True)
+        count = (summed.shape[1] - 2) // 2
+        return summed[:, 0], summed[:, 1], summed[:, 2 : 2 + count], summed[:, 2 + count :]
+
+    def _summed(self, pixel: Tensor, time: Tensor, *, second: bool) -> Tensor:
         assert self.tangents is not None
         count = self.tangents.values.shape[2]
-        summed = torch.empty(time.shape[0], 2 + 2 * count, dtype=time.dtype, device=time.device)
+        summed = torch.empty(len(time), 2 + (2 if second else 1) * count, dtype=time.dtype, device=time.device)
+        for part, _, counts, values, slopes in self.terms(pixel, time, second=second):
+            summed[part] = segment_sum(torch.cat([values, slopes.flatten(1)], dim=1), counts)
+        return summed
+
+    def terms(
+        self, pixel: Tensor, time: Tensor, *, second: bool
+    ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
+        """What single packets add to the charge (and current) of `pixel` `(r,)` at `time` `(r,)`, some requests at once.
+
+        Yields the slice of the requests, the packets `(rows,)`, their number per request, `(rows, 2)` charge and
+        current, and `(rows, 1 or 2, P)` the derivatives of the charge and, with `second`, of the current.
+        """
+        assert self.tangents is not None
+        columns = self.weights.shape[2]
         for part, rows, counts in self._rows(pixel):
-            local = self._lookup(
-                rows, torch.repeat_interleave(time[part], counts), columns=self.weights.shape[2], second=True
-            )
+            local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns, second=second)
             q = self.charge[rows]
-            of_charge = self._moved(local, q, value=0, in_time=1, in_sigma=2)
-            of_current = self._moved(local, q, value=1, in_time=3, in_sigma=4)
-            slopes = torch.bmm(torch.stack([of_charge, of_current], 1), self.tangents.values.index_select(0, rows))
-            summed[part] = segment_sum(torch.cat([q[:, None] * local[:, :2, 0], slopes.flatten(1)], dim=1), counts)
-        return summed[:, 0], summed[:, 1], summed[:, 2 : 2 + count], summed[:, 2 + count :]
+            moved = [self._moved(local, q, value=0, in_time=1, in_sigma=2)]
+            if second:
+                moved.append(self._moved(local, q, value=1, in_time=3, in_sigma=4))
+            slopes = torch.bmm(torch.stack(moved, 1), self.tangents.values.index_select(0, rows))
+            yield part, rows, counts, q[:, None] * local[:, :2, 0], slopes
 
     def _moved(self, local: Tensor, q: Tensor, *, value: int, in_time: int, in_sigma: int) -> Tensor:
         """Derivatives `(rows, quantities)` of what a packet of charge `q` adds to a pixel, to its own quantities.

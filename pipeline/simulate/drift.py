@@ -42,8 +42,8 @@ def packets(
     distance = deposits.distance + p["shift_z"]
     time = (distance - response_start) / velocity
     spread = distance.clamp(min=MIN_DIFFUSION_DISTANCE) / velocity
-    escape = argon.RECOMBINATION[recombination](deposits.dedx, p)
-    charge = deposits.energy * argon.ELECTRONS_PER_MEV * escape * argon.survival(time, p)
+    escape = argon.RECOMBINATION[recombination](deposits.dedx * p["dedx_scale"], p)
+    charge = deposits.energy * p["dedx_scale"] * argon.ELECTRONS_PER_MEV * escape * argon.survival(time, p)
     return (
         charge,
         deposits.x + p["shift_x"],

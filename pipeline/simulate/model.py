@@ -216,7 +216,7 @@ class ForwardModel:
         # Arrivals by shape, their spectra, and the waveforms.
         search = TICKS_AT_ONCE * (7 * min(SEARCH_SHAPES, shapes) + 8)
         working = workers * item * (block * per_packet + rows * per_row + packets + search)
-        kept = 24 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
+        kept = 28 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
         return (working + kept) / 2**20 + _ALLOCATOR_MIB
 
     def _check_memory(self, plan: Plan) -> None:

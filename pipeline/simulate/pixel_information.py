@@ -59,6 +59,45 @@ def expected_information(charges: PixelCharges, chains: Chains, clock: float) ->
     return found
 
 
+@dataclass(frozen=True)
+class Steering:
+    """Square root of the Gauss-Newton form of the information: rows that are linear in the derivatives of charges.
+
+    Hits `(h,)` have two, of the place of the threshold and of the recorded charge,
+
+        time [d Q_reset - d Q(t)],    charge [d Q(t + hold) - known d Q(t) - (1 - known) d Q_reset],
+
+    and pixels `(p,)` one, of the silence after their last hit: silence [d Q_reset - d Q(inf)].
+    """
+
+    time: Tensor
+    charge: Tensor
+    known: Tensor
+    silence: Tensor
+
+    @staticmethod
+    def of(c: Chains, q: Charges, found: LogProbability, *, clock: float = 0.0, flicker: float = 0.0) -> Steering:
+        """Where times are those of ticks of a `clock` [us], or the comparator has noise `flicker` [electrons], the
+        charge at a crossing is known to a variance v, and r only as well as its own width and v together tell. Whole
+        counts widen.
+        """
+        n = len(c.pixel)
+        # Within a tick the two ends tell the same.
+        v = flicker**2 + (q.current[:n] * clock) ** 2 / 12
+        known = c.reset**2 / (c.reset**2 + v)
+        width = torch.where(torch.isinf(c.high - c.low), torch.zeros_like(c.low), c.high - c.low)
+        reset = math.hypot(c.reset, flicker)
+        x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / reset
+        rate = hazard(x)
+        weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
+        return Steering(
+            time=found.explained / (c.reset**2 + v).sqrt(),
+            charge=found.explained / (c.sampling**2 + width**2 / 12 + v * known).sqrt(),
+            known=known,
+            silence=weight.clamp(min=0.0).sqrt() / reset,
+        )
+
+
 def steering(
     c: Chains,
     q: Charges,
@@ -68,28 +107,15 @@ def steering(
     clock: float = 0.0,
     flicker: float = 0.0,
 ) -> Tensor:
-    """Gauss-Newton form of the information: that of the places of the threshold, of charges, and of silence.
-
-    Where times are those of ticks of a `clock` [us], or the comparator has noise `flicker` [electrons], the charge at a
-    crossing is known to a variance v, and r only as well as its own width and v together tell. Whole counts widen.
-    """
+    """Gauss-Newton form `(P, P)` of the information: see `Steering`."""
     n = len(c.pixel)
-    # Within a tick the two ends tell the same.
+    root = Steering.of(c, q, found, clock=clock, flicker=flicker)
     d_cross, d_end = slopes["crossing"][:n], slopes["end"][:n]
-    v = flicker**2 + (q.current[:n] * clock) ** 2 / 12
-    known = (c.reset**2 / (c.reset**2 + v))[:, None]
-    width = torch.where(torch.isinf(c.high - c.low), torch.zeros_like(c.low), c.high - c.low)
-    lowered = c.previous_of(d_end) - d_cross
-    d_time = lowered / (c.reset**2 + v).sqrt()[:, None]
+    lowered, known = c.previous_of(d_end) - d_cross, root.known[:, None]
     d_charge = d_end - d_cross - (1 - known) * lowered
-    d_charge = d_charge / (c.sampling**2 + width**2 / 12 + v * known[:, 0]).sqrt()[:, None]
-    reset = math.hypot(c.reset, flicker)
-    x = (c.threshold - q.total + c.last_of(q.end[:n], 0.0)) / reset
-    d_silence = (c.last_of(d_end, 0.0) - slopes["total"]) / reset
-    rate = hazard(x)
-    weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
-    both = torch.cat([d_time, d_charge]) * found.explained.repeat(2)[:, None]
-    return both.T @ torch.cat([d_time, d_charge]) + (d_silence * weight[:, None]).T @ d_silence
+    d_silence = c.last_of(d_end, 0.0) - slopes["total"]
+    rows = torch.cat([lowered * root.time[:, None], d_charge * root.charge[:, None], d_silence * root.silence[:, None]])
+    return rows.T @ rows
 
 
 @dataclass(frozen=True)

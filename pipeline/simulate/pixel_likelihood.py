@@ -12,7 +12,7 @@ from ..errors import FitError
 from ..tables import Floats, Ints, Observables, Probability, common_numbers
 from .charge import PixelCharges
 from .comparator_likelihood import comparator_block
-from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, log_probability
+from .first_passage import OUTLIER_RATE, OUTLIER_TIME, Chains, Charges, LogProbability, log_probability
 from .gaussian import log_below
 from .model import ForwardModel
 from .noise import Noise, NoiseLevels
@@ -173,7 +173,7 @@ class Recorded:
         inside = place < len(pixels)
         found[inside] = pixels[place[inside]] == of_hits[rows][inside]
         self.hits, self.lost = len(rows), int((~found).sum())
-        rows = rows[found]
+        self.rows = rows = rows[found]
         self.pixel: Ints = place[found].astype(np.int64)
         self.time: Floats = data.values[rows, data.value_names.index("t")] - plan.time[self.pixel]
         self.adc: Floats = data.values[rows, data.value_names.index("adc")]
@@ -189,10 +189,16 @@ class Recorded:
         """Log-probability of the hits that no deposit can explain."""
         return self.lost * float(np.log(OUTLIER_RATE / 2 / OUTLIER_TIME / self._span.max(initial=1.0)))
 
+    def hits_of(self, block: tuple[int, int]) -> slice:
+        """Which hits are those of a block of pixels."""
+        a, b = np.searchsorted(self.pixel, block)
+        return slice(int(a), int(b))
+
     def chains(self, block: tuple[int, int]) -> Chains:
         """The hits of a block of pixels."""
         readout, tensor = self.model.geometry.readout, self.model.tensor
-        a, b = np.searchsorted(self.pixel, block)
+        hits = self.hits_of(block)
+        a, b = hits.start, hits.stop
         pixel = self.pixel[a:b] - block[0]
         row = np.arange(len(pixel))
         first = np.diff(pixel, prepend=-1) > 0
@@ -238,15 +244,10 @@ class Recorded:
 def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tensor, int]:
     """Log-probability `(p,)`, score `(p, P)`, curvature `(P, P)` and number of outliers of a block of pixels."""
     at, slopes = _evaluated(charges, chains)
-    leaves = {k: v.detach().requires_grad_() for k, v in vars(at).items()}
-    with torch.enable_grad():
-        found = log_probability(chains, Charges(**leaves))
-        pulls = torch.autograd.grad(
-            found.hits.sum() + found.ends.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
-        )
+    found, pulls = pulled(chains, at)
     pixels = torch.cat([chains.pixel] * (2 if chains.tick else 1))
     score = torch.zeros_like(slopes["total"])
-    for name, pull in zip(leaves, pulls, strict=True):
+    for name, pull in pulls.items():
         if name == "total":
             score += pull[:, None] * slopes[name]
         elif name in slopes:
@@ -254,6 +255,17 @@ def _block(charges: PixelCharges, chains: Chains) -> tuple[Tensor, Tensor, Tenso
     log = found.ends.detach().clone().index_add_(0, chains.pixel, found.hits.detach())
     curvature = steering(chains, at, slopes, found, clock=chains.tick)
     return log, score, curvature, int((found.explained < 0.5).sum())
+
+
+def pulled(chains: Chains, at: Charges) -> tuple[LogProbability, dict[str, Tensor]]:
+    """The probability of chains at charges, and the derivative of its logarithm to each of these, by their names."""
+    leaves = {k: v.detach().requires_grad_() for k, v in vars(at).items()}
+    with torch.enable_grad():
+        found = log_probability(chains, Charges(**leaves))
+        pulls = torch.autograd.grad(
+            found.hits.sum() + found.ends.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
+    return found, dict(zip(leaves, pulls, strict=True))
 
 
 def _evaluated(charges: PixelCharges, chains: Chains) -> tuple[Charges, dict[str, Tensor]]:

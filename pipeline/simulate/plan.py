@@ -7,7 +7,7 @@ pixels, so memory is bounded for any sample and sums have a fixed order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,7 +38,8 @@ class Plan:
     """Pairs of (node, pixel), sorted by pixel.
 
     Per pair: `segment` row, `fraction` of the segment's energy, `x`, `y` [cm] from the pixel centre, `distance` [cm]
-    of the node to the anode, `delay` [us] of the deposit after the pixel's reference time. Per pixel: `event`,
+    of the node to the anode, `delay` [us] of the deposit after the pixel's reference time, `place` of the node between
+    the start (0) and the end (1) of its segment. Pairs of a pixel are sorted by segment. Per pixel: `event`,
     `channel`, `time` [us] reference after the event's earliest deposit, `first` pair (with the total appended).
     `blocks` are ranges of pixels.
     """
@@ -49,6 +50,7 @@ class Plan:
     y: npt.NDArray[np.float32]
     distance: npt.NDArray[np.float32]
     delay: npt.NDArray[np.float32]
+    place: npt.NDArray[np.float32]
     event: Ints
     channel: Ints
     time: Floats
@@ -61,6 +63,21 @@ class Plan:
     def largest_block(self) -> int:
         """Pairs in the largest block."""
         return max((int(self.first[b] - self.first[a]) for a, b in self.blocks), default=0)
+
+    def moved(self, before: Segments, after: Segments, geometry: DetectorGeometry) -> Plan:
+        """The same pairs, their nodes moved with their segments from `before` to `after`.
+
+        Neither nodes nor pixels come and go, so that what is computed with the plan is a smooth function of the places
+        of segments. They must not move further than the reach allows for.
+        """
+        row, f = self.segment, self.place.astype(np.float64)[:, None]
+        start, end = after.start - before.start, after.end - before.end
+        step = (1 - f) * start[row] + f * end[row]
+        outward = np.array([np.sign(t.z_cathode - t.z_anode) for t in geometry.tpcs])
+        number = {t.tpc: i for i, t in enumerate(geometry.tpcs)}
+        tpc = np.array([number[int(t)] for t in geometry.pixel(self.channel)[0]], dtype=np.int64)
+        sign = np.repeat(outward[tpc], np.diff(self.first))
+        return replace(self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2])
 
 
 _NODES_AT_ONCE = 100_000
@@ -98,7 +115,7 @@ def build_plan(
         _pairs(segments, order[a:b], event_index, earliest, geometry, accuracy, reach, nominal_width)
         for a, b in pairwise(cuts)
     ]
-    segment, fraction, x, y, distance, delay, event, channel, time, size = (
+    segment, fraction, x, y, distance, delay, place, event, channel, time, size = (
         np.concatenate(c) for c in zip(*parts, strict=True)
     )
     first = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
@@ -109,6 +126,7 @@ def build_plan(
         y=y,
         distance=distance,
         delay=delay,
+        place=place,
         event=events[event],
         channel=channel,
         time=time,
@@ -139,8 +157,8 @@ def _pairs(
     reach: Reach,
     nominal_width: float,
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Sorted pairs of some whole events (segment, fraction, x, y, distance, delay), and per pixel: event index,
-    channel, reference time, number of pairs."""
+    """Sorted pairs of some whole events (segment, fraction, x, y, distance, delay, place), and per pixel: event
+    index, channel, reference time, number of pairs."""
     row, tpc, low, high = _cut_at_volumes(segments, rows, geometry)
     anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
     start, step = segments.start[row], segments.end[row] - segments.start[row]
@@ -168,7 +186,7 @@ def _pairs(
     first = np.flatnonzero(new)
     size = np.diff(np.append(first, len(event)))
     time = np.minimum.reduceat(delay, first) if len(first) else np.zeros(0)
-    pairs = (fraction, x[sort], y[sort], distance[node], delay - np.repeat(time, size))
+    pairs = (fraction, x[sort], y[sort], distance[node], delay - np.repeat(time, size), where[node])
     # Single precision of offsets from the pixel and of fractions is far below the quadrature error.
     columns = [row[piece_of].astype(np.int32), *(p.astype(np.float32) for p in pairs)]
     return *columns, event[first], channel[first], time, size

@@ -91,13 +91,14 @@ class Checkpoint:
 def _plain(part: State | Finished) -> dict[str, Any]:
     content = asdict(part)
     state = content.get("state", content)
-    for name in ("x", "moments"):
+    for name in ("x", "moments", "memory"):
         state[name] = None if state[name] is None else np.asarray(state[name], dtype=float).tolist()
     return content
 
 
 def _state(content: dict[str, Any]) -> State:
     arrays = {
-        name: None if content[name] is None else np.array(content[name], dtype=float) for name in ("x", "moments")
+        name: None if content[name] is None else np.array(content[name], dtype=float)
+        for name in ("x", "moments", "memory")
     }
     return State(**{**content, **arrays})

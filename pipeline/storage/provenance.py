@@ -29,7 +29,7 @@ _NOT_HASHED = f"{_PACKAGE}.config"
 _NOT_FOLLOWED = f"{_PACKAGE}.parameters"
 
 # Files that are read by a package rather than imported, and count where anything of the package does.
-_DATA = {"detector": "files/*.yaml", "report": "templates/*"}
+_DATA = {"detector": "files/*.yaml", "reconstruct": "files/*.json", "report": "templates/*"}
 
 _GROUP = "provenance"
 
@@ -93,8 +93,8 @@ def file_hash(path: Path | str) -> str:
 def code_hash(*modules: str) -> str:
     """SHA-256 over the sources of `modules` and of everything in the package that they import, at any depth.
 
-    Imports are found by parsing, never by importing, so torch is not loaded; imports inside functions count. Detector
-    files count where anything of the detector package does, templates of the page where anything of the report does.
+    Imports are found by parsing, never by importing, so torch is not loaded; imports inside functions count. Data
+    files of a package (`_DATA`) count where anything of that package does.
     Raises `ValueError` for a module that does not exist.
     """
     digest = hashlib.sha256()

@@ -174,12 +174,29 @@ _ALL = (
         figure="pipeline.report.studies.lifetime_baseline",
     ),
     Study(
+        "identity",
+        "pipeline.study.identity",
+        "which particle reconstructed tracks are taken for, and whether the probabilities are true",
+        input="segments",
+        sections=(*_ON_DATA, "reconstruct", "sample.transport"),
+        every_sample=False,
+        figure="pipeline.report.studies.identity",
+    ),
+    Study(
         "noise_in_the_model",
         "pipeline.study.noise_in_the_model",
         "noisy data fitted by models that know the noise, and by some that do not",
         input="segments",
         sections=(*_ON_DATA, "select"),
         figure="pipeline.report.studies.noise_in_the_model",
+    ),
+    Study(
+        "reconstruction",
+        "pipeline.study.reconstruction",
+        "tracks from hits alone beside the true particles, against angle and drift",
+        input="segments",
+        sections=(*_ON_DATA, "reconstruct"),
+        figure="pipeline.report.studies.reconstruction",
     ),
 )
 

@@ -107,3 +107,11 @@ def test_range_and_energy_are_monotonous_and_begin_at_zero() -> None:
         energy = np.concatenate([[0.0], np.geomspace(1e-6, 5e4, 3000)])
         assert table.range(energy)[0] == 0 and (np.diff(table.range(energy)) > 0).all()
         assert float(table.energy(np.array(0.0))) == 0
+
+
+@pytest.mark.parametrize("pdg_id", [13, 2212])
+def test_loss_with_a_range_to_go_is_that_at_its_energy(pdg_id: int) -> None:
+    table = range_table(mass(pdg_id))
+    energy = np.geomspace(2.0, 2000.0, 30)
+    loss = stopping_power(energy, mass(pdg_id)) + (muon_radiation(energy) if pdg_id == 13 else 0.0)
+    np.testing.assert_allclose(table.loss(table.range(energy)), loss, rtol=1e-4)

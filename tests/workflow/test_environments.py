@@ -13,7 +13,13 @@ from pipeline.study.registry import STUDIES
 from .conftest import ROOT
 
 #: Libraries whose conda package has another name, or comes as a part of one.
-PACKAGE_OF = {"torch": "pytorch", "yaml": "pyyaml", "pydantic_core": "pydantic", "markupsafe": "jinja2"}
+PACKAGE_OF = {
+    "torch": "pytorch",
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "pydantic_core": "pydantic",
+    "markupsafe": "jinja2",
+}
 
 #: Reads ROOT files, imported on meeting one; the input of these rules is HDF5, written by the rules before.
 ROOT_READER = "pipeline.storage.edepsim"

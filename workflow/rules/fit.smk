@@ -4,7 +4,7 @@
 rule fit:
     input:
         segments=of_sample(INPUT_FILE),
-        hits=rules.simulate.output.hits,
+        hits=of_sample("{target}", "hits.h5"),
         detector=DETECTOR_FILE,
         pixels=PIXELS_FILE,
     output:

@@ -6,8 +6,9 @@ BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
 BEFORE_FITS += ["perturb"] if SCENARIO.perturb else []
 TIMINGS = [
     *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
-    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=TARGETS, allow_missing=True),
-    *expand(of_sample("{target}", "hits.timing.json"), target=TARGETS, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("{target}", "hits.timing.json"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "hits.tsv"), target=RECORDED, allow_missing=True),
     *expand(
         of_sample("benchmarks", "{target}", "{method}", "fit.tsv"), target=TARGETS, method=METHODS, allow_missing=True
     ),
@@ -19,7 +20,7 @@ rule report:
     input:
         segments=of_sample(INPUT_FILE),
         # Before the cuts, which tear tracks.
-        sample=of_sample(DATA_FILE),
+        sample=of_sample(DATA_FILE) if HAS_TRUTH else [],
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
         studies=figures_on_page,
         detector=DETECTOR_FILE,
@@ -45,6 +46,7 @@ rule report:
         settings=used_by("report"),
         code=code_of("report"),
         timings=TIMINGS,
+        sample=lambda wildcards, input: ["--sample", input.sample] if input.sample else [],
         versions=json.dumps(versions(), sort_keys=True),
         # For a link only: that the record of the run is new is no reason to draw the page again.
         record=os.path.join(settings.results, "run.json"),
@@ -52,7 +54,7 @@ rule report:
         "Drawing the page of {wildcards.sample}"
     shell:
         "python -m pipeline.cli report --config-json {params.config:q} --segments {input.segments:q}"
-        " --sample {input.sample:q} {output.page:q} --fits {input.fits:q} --studies {input.studies:q}"
+        " {params.sample:q} {output.page:q} --fits {input.fits:q} --studies {input.studies:q}"
         " --timings {params.timings:q}"
         " --versions {params.versions:q} --record {params.record:q} > {log:q} 2>&1"
 

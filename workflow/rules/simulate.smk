@@ -12,6 +12,8 @@ rule simulate:
         of_sample("logs", "{target}", "simulate.log"),
     benchmark:
         of_sample("benchmarks", "{target}", "simulate.tsv")
+    wildcard_constraints:
+        target=any_of(SIMULATED),
     conda:
         "../../envs/core.yaml"
     threads: settings.simulate.threads

@@ -1,0 +1,181 @@
+"""What is believed of tracks beforehand: their energy losses, their scattering, and where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ...matter.energy_prior import EnergyPrior
+from ...tables import Floats
+from .tracks import Chains
+
+
+@dataclass(frozen=True)
+class EnergyDensity:
+    """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
+
+    Of particles that stop also the derivative to the residual range [1/cm] at fixed u (`by_range`), and by how much the
+    most probable u follows it (`follow`); None where the end of the track means nothing.
+    """
+
+    value: Floats
+    first: Floats
+    second: Floats
+    by_range: Floats | None = None
+    follow: Floats | None = None
+
+
+#: What a hypothesis on the particles says of the segments of tracks.
+EnergyBelief = Callable[[Chains], EnergyDensity]
+
+
+@dataclass(frozen=True)
+class Believed:
+    """Minus log-density of a state: `cost`, `gradient` `(N,)` and `curvature` `(N, N)`."""
+
+    cost: float
+    gradient: Floats
+    curvature: sparse.csr_array
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """Densities of the state of tracks.
+
+    `energy`: one density per hypothesis of the particle, `weights` `(tracks, hypotheses)` its probability
+    beforehand. `kink` `(v,)` [rad]: width of the change of direction at each vertex, on one plane; `ends` [cm] that of
+    the shift of either end along the track, about where it was found; `offsets` [cm]: of vertices across the track, so
+    wide that it only holds what no hit does.
+    """
+
+    energy: tuple[EnergyBelief, ...]
+    weights: Floats
+    kink: Floats
+    ends: float = 0.5
+    offsets: float = 1.0
+
+    def of(self, now: Chains, found: Chains) -> Believed:
+        """The densities at the state `now` of tracks that were `found` elsewhere."""
+        cost, gradient, curvature = self._energies(now)
+        entries = [curvature]
+        if now.loose:
+            for residuals, jacobian in (self._kinks(now), self._places(now, found)):
+                cost += 0.5 * float(residuals @ residuals)
+                gradient += jacobian.T @ residuals
+                entries.append(jacobian.T @ jacobian)
+        return Believed(cost, gradient, sparse.csr_array(sum(entries[1:], entries[0])))
+
+    def responsibilities(self, now: Chains) -> Floats:
+        """`(tracks, hypotheses)` probability of each hypothesis given the energy losses as they stand."""
+        return self._mixture(now)[0]
+
+    def _mixture(self, now: Chains) -> tuple[Floats, list[EnergyDensity], float]:
+        found = [density(now) for density in self.energy]
+        with np.errstate(divide="ignore"):
+            log = np.log(self.weights)
+        log = log + np.stack([np.bincount(now.track, f.value, now.tracks) for f in found], axis=1)
+        most = log.max(axis=1, keepdims=True)
+        total = most + np.log(np.exp(log - most).sum(axis=1, keepdims=True))
+        return np.exp(log - total), found, float(total.sum())
+
+    def _energies(self, now: Chains) -> tuple[float, Floats, sparse.csr_array]:
+        """The mixture of the hypotheses; its curvature is their mean, as after the hits hardly a track is undecided."""
+        share, found, log = self._mixture(now)
+        gradient = np.zeros(now.size)
+        curvature = sparse.csr_array((now.size, now.size))
+        for of_track, f in zip(share.T, found, strict=True):
+            weight = of_track[now.track]
+            np.subtract.at(gradient, now.energy_columns, weight * f.first)
+            if f.by_range is None or f.follow is None or not now.loose:
+                diagonal = np.zeros(now.size)
+                diagonal[now.energy_columns] = -weight * f.second
+                curvature = curvature + sparse.diags_array(diagonal)
+                continue
+            # The end of the track, moved along it, changes the residual range of all its segments.
+            end = now.end_columns[now.track]
+            np.subtract.at(gradient, end, weight * f.by_range)
+            n = len(now.track)
+            rows = np.tile(np.arange(n), 2)
+            entries = np.concatenate([np.ones(n), -f.follow]), (rows, np.concatenate([now.energy_columns, end]))
+            jacobian = sparse.csr_array(sparse.coo_array(entries, shape=(n, now.size)))
+            curvature = curvature + jacobian.T @ sparse.diags_array(-weight * f.second) @ jacobian
+        return -log, gradient, sparse.csr_array(curvature)
+
+    def _kinks(self, now: Chains) -> tuple[Floats, sparse.csr_array]:
+        """Changes of direction in units of their widths `(2 k,)`, and their derivatives."""
+        vertex = np.flatnonzero(~now.at_end)
+        before, after = vertex - 1, vertex + 1
+        points = now.vertices
+        into, out = points[vertex] - points[before], points[after] - points[vertex]
+        length_in, length_out = (np.linalg.norm(v, axis=1) for v in (into, out))
+        turn = out / length_out[:, None] - into / length_in[:, None]
+        width = self.kink[vertex]
+        column, of, axis = now.vertex_columns()
+        start = np.searchsorted(of, np.arange(len(points) + 1))
+        residuals, rows, columns, values = [], [], [], []
+        for k in range(2):
+            across = now.axes[vertex, k]
+            residuals.append((turn * across).sum(axis=1) / width)
+            for moved, weight in (
+                (before, 1 / length_in), (vertex, -1 / length_in - 1 / length_out), (after, 1 / length_out)
+            ):  # fmt: skip
+                for j in range(3):
+                    index = start[moved] + j
+                    there = index < start[moved + 1]
+                    i = index[there]
+                    rows.append(k * len(vertex) + np.flatnonzero(there))
+                    columns.append(column[i])
+                    values.append((axis[i] * across[there]).sum(axis=1) * (weight / width)[there])
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        return np.concatenate(residuals), sparse.csr_array(sparse.coo_array(entries, shape=(2 * len(vertex), now.size)))
+
+    def _places(self, now: Chains, found: Chains) -> tuple[Floats, sparse.csr_array]:
+        column, vertex, axis = now.vertex_columns()
+        shift = ((now.vertices - found.vertices)[vertex] * axis).sum(axis=1)
+        first = np.searchsorted(vertex, vertex)
+        width = np.where(np.arange(len(vertex)) - first == 2, self.ends, self.offsets)
+        rows = np.arange(len(vertex))
+        matrix = sparse.coo_array((1 / width, (rows, column)), shape=(len(vertex), now.size))
+        return shift / width, sparse.csr_array(matrix)
+
+
+def gaussian(mean: float, width: float) -> EnergyBelief:
+    """A Gaussian density of u, whatever the particle."""
+
+    def density(now: Chains) -> EnergyDensity:
+        z = (now.log_dedx - mean) / width
+        value = -0.5 * z**2 - np.log(width * np.sqrt(2 * np.pi))
+        return EnergyDensity(value, -z / width, np.full(len(z), -1 / width**2))
+
+    return density
+
+
+def straggling(prior: EnergyPrior, kinetic: Floats) -> EnergyBelief:
+    """Energy losses of particles of a `kinetic` energy [MeV], one per track, in their middle.
+
+    Which way they went is not known, and over the length of a detector a fast particle loses little of its energy.
+    """
+
+    def density(now: Chains) -> EnergyDensity:
+        layers = prior.layers(now.segments.length, kinetic[now.track])
+        return EnergyDensity(*layers.log_density(now.log_dedx))
+
+    return density
+
+
+def stopping(prior: EnergyPrior) -> EnergyBelief:
+    """Energy losses of particles that stop where their track ends."""
+
+    def density(now: Chains) -> EnergyDensity:
+        length, residual = now.segments.length, now.residual_range
+        layers = prior.layers(length, prior.table.energy(residual))
+        value, first, second = layers.log_density(now.log_dedx)
+        step = 0.02 * residual
+        modes = [prior.layers(length, prior.table.energy(residual + s)).mode_and_width()[0] for s in (step, -step)]
+        follow = (modes[0] - modes[1]) / (2 * step)
+        return EnergyDensity(value, first, second, layers.by_range(now.log_dedx), follow)
+
+    return density

@@ -1,0 +1,279 @@
+"""The marginal likelihood of the parameters made large: Newton steps in parameters and states, Laplace's determinant.
+
+`cost(x) = min over states of minus log-density + ln det(H_ll) / 2`. The determinant is no small thing: thousands of
+states that are each known to some ten per cent move the parameters by many standard deviations if it is left out
+(Neyman and Scott, Econometrica 16 (1948) 1). Its gradient, along the states that follow the parameters, comes from
+central differences; as it hardly changes over the width of the likelihood, it is held while Newton steps converge, then
+taken anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from ...parameters import Parameter
+from ...tables import Floats
+from .part import Eliminated, Evaluated, Part, Planned
+from .tracks import Chains
+
+T, R = TypeVar("T"), TypeVar("R")
+
+#: Noise is taken so many times as wide while tracks and parameters find their places, then as it is.
+WIDENED = (4.0, 2.0, 1.0)
+#: A stage before the last ends when a step promises to lower the cost by less than this per hit.
+_ROUGH = 2e-3
+#: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
+_FINE, _STILL = 1e-4, 0.02
+#: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
+_ROUGHNESS = 5e-4
+#: The determinant's gradient is good when a new one would move no parameter by more standard deviations than this.
+_SETTLED = 0.03
+#: Steps of its differences: in standard deviations, and at most in units of the nominal value.
+_STEP, _WIDEST_STEP = 0.3, 0.02
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
+    `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far.
+
+    Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
+    """
+
+    x: Floats
+    states: tuple[Chains, ...]
+    planned: tuple[Chains, ...] = ()
+    planned_x: Floats = field(default_factory=lambda: np.zeros(0))
+    damping: float = _DAMPING
+    stage: int = 0
+    determinant: Floats = field(default_factory=lambda: np.zeros(0))
+    rounds: int = 0
+    iteration: int = 0
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The end of a fit: the `point`, whether it `converged` and why it ended, the information `(P, P)` on the
+    parameters in the coordinates of the fit with states eliminated (`information`), with energies alone eliminated
+    (`energies`) and with all states known (`known`), `cost`, and the numbers of hits and outliers."""
+
+    point: Point
+    converged: bool
+    status: str
+    information: Floats
+    energies: Floats
+    known: Floats
+    cost: float
+    hits: int
+    outliers: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Parts of data, the `free` parameters and the values of all others.
+
+    `determinant`: whether Laplace's determinant is in the cost; without it the result is biased. `prior` gives the
+    gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values, and their cost.
+    """
+
+    parts: Sequence[Part]
+    free: Sequence[Parameter]
+    fixed: Mapping[str, float]
+    threads: int = 1
+    determinant: bool = True
+    max_iterations: int = 60
+    prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the free parameters."""
+        return tuple(p.name for p in self.free)
+
+    def values(self, x: Floats) -> dict[str, float]:
+        """All values at coordinates `x`."""
+        return {**self.fixed, **{p.name: p.from_internal(float(v)) for p, v in zip(self.free, x, strict=True)}}
+
+    def slopes(self, x: Floats) -> Floats:
+        """`(P,)` d value / d x."""
+        values = self.values(x)
+        return np.array([p.derivative(values[p.name]) for p in self.free])
+
+    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """What `work` makes of each, in their order, in threads."""
+        if self.threads < 2 or len(items) < 2:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(work, items))
+
+    def plans(self, point: Point) -> list[Planned]:
+        """The plans of all parts."""
+        values = self.values(point.planned_x)
+        return self.map(lambda job: job[0].planned(job[1], values), list(zip(self.parts, point.planned, strict=True)))
+
+    def evaluate(
+        self, x: Floats, states: Sequence[Chains], widened: float, plans: Sequence[Planned]
+    ) -> list[Evaluated]:
+        """All parts at a point."""
+        values = self.values(x)
+        jobs = list(zip(self.parts, states, plans, strict=True))
+        return self.map(lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2]), jobs)
+
+
+def maximise(
+    problem: Problem,
+    start: Point,
+    record: Callable[[Point, float, Mapping[str, float]], None] = lambda point, cost, counts: None,
+) -> Maximum:
+    """Make the marginal likelihood large from `start`; `record` sees every accepted point, and a fit that starts from
+    one of those goes on to the same end."""
+    point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
+    point = point if point.planned else _planned_anew(point)
+    while True:
+        plans = problem.plans(point)
+        point, found, status = _newton(problem, point, plans, record)
+        if point.stage + 1 < len(WIDENED):
+            point = replace(_planned_anew(point), stage=point.stage + 1, damping=_DAMPING)
+            continue
+        if status is not None or not problem.determinant:
+            break
+        gradient = determinant_gradient(problem, point, found, plans)
+        information = _total(problem, point, [e.eliminated() for e in found])[1]
+        move = np.linalg.solve(information, gradient - point.determinant)
+        settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
+        point = replace(_planned_anew(point), determinant=gradient, rounds=point.rounds + 1, damping=_LEAST_DAMPING)
+        if settled and point.rounds > 1 or point.rounds >= 6:
+            status = None if settled else "the determinant of the states did not settle"
+            break
+    eliminated = problem.map(lambda e: e.eliminated(), found)
+    chain = problem.slopes(point.x)
+    _, information, cost = _total(problem, point, eliminated, found)
+    scaled = np.outer(chain, chain)
+    return Maximum(
+        point=point,
+        converged=status is None,
+        status=status or "converged",
+        information=information,
+        energies=sum(e.energies_eliminated() for e in found) * scaled,
+        known=sum(e.curvature for e in found) * scaled,
+        cost=cost + 0.5 * sum(e.log_det for e in eliminated),
+        hits=sum(e.hits for e in found),
+        outliers=sum(e.outliers for e in found),
+    )
+
+
+def _planned_anew(point: Point) -> Point:
+    return replace(point, planned=point.states, planned_x=point.x)
+
+
+def _newton(
+    problem: Problem,
+    point: Point,
+    plans: Sequence[Planned],
+    record: Callable[[Point, float, Mapping[str, float]], None],
+) -> tuple[Point, list[Evaluated], str | None]:
+    """Levenberg-Marquardt steps of parameters and states at one width of the noise; why it failed, if it did."""
+    widened, last = WIDENED[point.stage], point.stage + 1 == len(WIDENED)
+    found = problem.evaluate(point.x, point.states, widened, plans)
+    hits = sum(e.hits for e in found)
+    while True:
+        if point.iteration >= problem.max_iterations:
+            return point, found, f"no convergence in {point.iteration} iterations"
+        eliminated = problem.map(lambda e: e.eliminated(point.damping), found)  # noqa: B023
+        gradient, curvature, cost = _total(problem, point, eliminated, found)
+        step = -np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient)
+        promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
+        moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
+        if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
+            return point, found, None
+        x, states = _stepped(problem, point, eliminated, step)
+        try:
+            after = problem.evaluate(x, states, widened, plans)
+        except ValueError:
+            after = []
+        new = _cost(problem, replace(point, x=x), after) if after else np.inf
+        if new < cost:
+            damping = max(point.damping / 10, _LEAST_DAMPING)
+            point = replace(point, x=x, states=states, damping=damping, iteration=point.iteration + 1)
+            found = after
+            counts = {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
+            record(point, new, counts)
+        elif promised < _ROUGHNESS * hits and point.damping > 1e-3 and moved < 2 * _STILL:
+            return point, found, None
+        elif point.damping >= _MOST_DAMPING:
+            return point, found, "no step lowers the cost"
+        else:
+            point = replace(point, damping=max(point.damping, 1e-6) * 30)
+
+
+def _stepped(
+    problem: Problem, point: Point, eliminated: Sequence[Eliminated], step: Floats
+) -> tuple[Floats, tuple[Chains, ...]]:
+    """The point after a step of the coordinates, with the states that follow it."""
+    low = np.array([0.0 if p.fit_inverse else p.to_internal(p.minimum) for p in problem.free])
+    high = np.array([np.inf if p.fit_inverse else p.to_internal(p.maximum) for p in problem.free])
+    ratio = np.where(step < 0, (low - point.x) / np.minimum(step, -1e-300), (high - point.x) / np.maximum(step, 1e-300))
+    step = step * min(1.0, 0.9 * float(ratio.min()))
+    in_values = step * problem.slopes(point.x)
+    states = []
+    for state, e in zip(point.states, eliminated, strict=True):
+        move = e.newton + e.follow @ in_values
+        states.append(state.moved(state.room(move) * move))
+    return point.x + step, tuple(states)
+
+
+def _total(
+    problem: Problem, point: Point, eliminated: Sequence[Eliminated], found: Sequence[Evaluated] = ()
+) -> tuple[Floats, Floats, float]:
+    """Gradient and curvature of the parameters in the coordinates of the fit, and the cost."""
+    chain = problem.slopes(point.x)
+    gradient = sum(e.gradient for e in eliminated)
+    curvature = sum(e.curvature for e in eliminated)
+    if problem.prior is not None:
+        _, slope, more = problem.prior(problem.values(point.x))
+        gradient, curvature = gradient + slope, curvature + more
+    cost = _cost(problem, point, found) if found else 0.0
+    return gradient * chain + point.determinant, curvature * np.outer(chain, chain), cost
+
+
+def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
+    cost = sum(e.cost for e in found) + float(point.determinant @ point.x)
+    if problem.prior is not None:
+        cost += problem.prior(problem.values(point.x))[0]
+    return cost if np.isfinite(cost) else np.inf
+
+
+def determinant_gradient(
+    problem: Problem, point: Point, found: Sequence[Evaluated], plans: Sequence[Planned]
+) -> Floats:
+    """`(P,)` derivative of ln det(H_ll) / 2 to the coordinates, while the states follow."""
+    chain = problem.slopes(point.x)
+    eliminated = problem.map(lambda e: e.eliminated(), found)
+    information = _total(problem, point, eliminated)[1]
+    width = np.minimum(_STEP / np.sqrt(np.diag(information)), _WIDEST_STEP)
+
+    def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, int, float]) -> float:
+        part, at, e, plan, k, step = job
+        x = point.x.copy()
+        x[k] += step
+        moved = at.state.moved(e.follow[:, k] * chain[k] * step)
+        # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
+        there = part.at(moved, problem.values(x), problem.names, explained=at.explained, planned=plan)
+        return there.eliminated().log_det
+
+    gradient = np.zeros(len(point.x))
+    for k, step in enumerate(width):
+        jobs = [
+            (part, at, e, plan, k, side * step)
+            for side in (1.0, -1.0)
+            for part, at, e, plan in zip(problem.parts, found, eliminated, plans, strict=True)
+        ]
+        values = problem.map(log_det, jobs)
+        half = len(values) // 2
+        gradient[k] = 0.5 * (sum(values[:half]) - sum(values[half:])) / (2 * step)
+    return gradient

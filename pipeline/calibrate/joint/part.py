@@ -1,0 +1,170 @@
+"""A part of the data with tracks of its own: its log-density, its state eliminated.
+
+With H the curvature of minus the log-density of hits and state together, blocks `t` of parameters and `l` of the state,
+
+    minus log of the integral over the state = cost(l at its maximum) + ln det(H_ll) / 2 + constant   (Laplace),
+
+and a Newton step of the parameters alone has the Schur complement `H_tt - H_tl H_ll^-1 H_lt`; the state follows. H_ll is
+sparse: a hit sees the few segments around it, tracks that share no pixel do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.sparse.linalg import SuperLU, splu
+
+from ...detector import argon
+from ...detector.geometry import DetectorGeometry
+from ...detector.pixels import PixelConstants
+from ...simulate.linked import linked_probability
+from ...simulate.model import ForwardModel, ModelSettings
+from ...simulate.plan import Plan
+from ...tables import Bools, Floats, Observables, Segments
+from .beliefs import Beliefs
+from .tracks import Chains
+
+
+#: Plans hold tracks that move by this much [cm].
+_ROOM = 0.1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the `segments` that it was made for."""
+
+    segments: Segments
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Part:
+    """Data of some events, and what is known of their tracks: where they were `found`, and `beliefs`.
+
+    `ignored` `(h,)`: hits whose pixels do not count.
+    """
+
+    data: Observables
+    found: Chains
+    beliefs: Beliefs
+    geometry: DetectorGeometry
+    settings: ModelSettings
+    pixels: PixelConstants
+    ignored: Bools | None = None
+
+    def at(
+        self,
+        state: Chains,
+        values: Mapping[str, float],
+        names: tuple[str, ...],
+        *,
+        widened: float = 1.0,
+        explained: Floats | None = None,
+        planned: Planned | None = None,
+    ) -> Evaluated:
+        """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
+        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
+        plan = None if planned is None else planned.plan.moved(planned.segments, state.segments, self.geometry)
+        hits = linked_probability(
+            model, self.data, values, names, ignored=self.ignored, widened=widened, explained=explained, plan=plan
+        )
+        believed = self.beliefs.of(state, self.found)
+        moves = state.moves(steepness(state.segments.dEdx, values, self.settings.recombination))
+        local = sparse.csr_array(hits.local_rows @ moves)
+        return Evaluated(
+            state=state,
+            cost=believed.cost - hits.log,
+            gradient=-hits.score,
+            local_gradient=believed.gradient - moves.T @ hits.local_score,
+            curvature=hits.rows.T @ hits.rows,
+            mixed=np.asarray(local.T @ hits.rows),
+            local=sparse.csc_array(local.T @ local + believed.curvature),
+            hits=hits.hits,
+            outliers=hits.outliers,
+            explained=hits.explained,
+        )
+
+    def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
+        """The plan for tracks near a state."""
+        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
+        return Planned(state.segments, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
+
+
+def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:
+    """`(n,)` d ln(charge) / d ln(dE/dx) of segments of fixed length: 1 where nothing recombines."""
+    p = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+    at = torch.tensor(dedx * values["dedx_scale"], dtype=torch.float64, requires_grad=True)
+    with torch.enable_grad():
+        log = (at * argon.RECOMBINATION[recombination](at, p)).log().sum()
+        slope = torch.autograd.grad(log, at)[0]
+    return np.asarray((slope * at.detach()).numpy())
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Minus log-density at a state and parameter values, with its gradient and curvature in both."""
+
+    state: Chains
+    cost: float
+    gradient: Floats
+    local_gradient: Floats
+    curvature: Floats
+    mixed: Floats
+    local: sparse.csc_array
+    hits: int
+    outliers: int
+    explained: Floats
+
+    def eliminated(self, damping: float = 0.0, fixed: Floats | None = None) -> Eliminated:
+        """The state eliminated, its curvature raised by `damping` of its diagonal."""
+        local = self.local if not damping else self.local + damping * sparse.diags_array(self.local.diagonal())
+        factor = factorised(local)
+        solved = factor.solve(np.column_stack([self.local_gradient, self.mixed]))
+        return Eliminated(
+            gradient=self.gradient - self.mixed.T @ solved[:, 0],
+            curvature=self.curvature - self.mixed.T @ solved[:, 1:],
+            newton=-solved[:, 0],
+            follow=-solved[:, 1:],
+            log_det=log_determinant(factor),
+            promised=float(self.local_gradient @ solved[:, 0]),
+        )
+
+    def energies_eliminated(self) -> Floats:
+        """`(P, P)` information on the parameters if the places of all segments were known, and only u was not."""
+        columns = self.state.energy_columns
+        mixed = self.mixed[columns]
+        factor = factorised(sparse.csc_array(self.local[columns][:, columns]))
+        return self.curvature - mixed.T @ factor.solve(mixed)
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """What is left of a part for the parameters: `gradient` `(P,)`, Schur complement `curvature` `(P, P)`.
+
+    A step `d` of the parameters moves the state by `newton + follow d`. `promised`: twice the gain of the state's own
+    step. `log_det` of the curvature of the state.
+    """
+
+    gradient: Floats
+    curvature: Floats
+    newton: Floats
+    follow: Floats
+    log_det: float
+    promised: float
+
+
+def factorised(matrix: sparse.csc_array) -> SuperLU:
+    """Factors of a symmetric positive definite matrix."""
+    return splu(
+        sparse.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
+
+
+def log_determinant(factor: SuperLU) -> float:
+    """ln |det|; infinite where the matrix is not positive."""
+    pivots = factor.U.diagonal()
+    return float(np.log(np.abs(pivots)).sum())

@@ -1,0 +1,350 @@
+"""A fit with unknown segments: put together from segments as they were found and a configured method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...config.methods import Method
+from ...config.unknown import Hypothesis, Unknown
+from ...errors import FitError
+from ...matter.energy_prior import EnergyPrior
+from ...matter.particles import mass
+from ...matter.ranges import loss_table
+from ...parameters import Parameter, lookup, nominal_values
+from ...simulate.model import ForwardModel
+from ...tables import SPECIES, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
+from ..information import Spectrum
+from ..priors import Measurements, prior_caveats
+from ..progress import Progress, State
+from ..uncertainty import from_information
+from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
+from .marginal import Maximum, Point, Problem, maximise
+from .part import Part
+from .tracks import Chains
+
+#: Covariances of other assumptions beside that of the fit: see `FitResult.uncertainty.others`.
+SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
+KIND = "marginal information"
+
+#: Belief in u of particles that are not followed: electrons of any energy.
+_ELECTRONS = np.log(2.2), 0.5
+#: Belief in u where it is given: as good as known.
+_KNOWN = 1e-3
+#: Radiation length of liquid argon [cm].
+_RADIATION_LENGTH = 14.0
+#: Pieces shorter than this [cm] are joined to their neighbours.
+_SHORT = 0.05
+
+
+def fit_unknown(
+    model: ForwardModel,
+    data: Observables,
+    method: Method,
+    name: str,
+    *,
+    target: Mapping[str, float],
+    extra: Mapping[str, float],
+    tracks: Tracks | None = None,
+    on_iteration: Callable[[Progress], None] = lambda _: None,
+    resume: Progress | None = None,
+) -> FitResult:
+    """Fit the free parameters of a method with the segments of `model` as the place to start from.
+
+    `tracks`, if their segments were reconstructed, say what each may be. Raises `FitError` where nothing can be fitted.
+    """
+    free = [lookup(n, f"methods.{name}.free") for n in method.free]
+    fixed = {**nominal_values(), **method.fixed}
+    parts = parts_of(model, data, method.unknown, tracks)
+    initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
+    prior = _priors(method, free)
+    problem = Problem(
+        parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
+    )
+    start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), tuple(part.found for part in parts))
+    history: dict[str, list[float]] = {k: [] for k in (*method.free, *_DIAGNOSTICS)}
+    if resume is not None:
+        history = {k: list(v) for k, v in resume.history.items()}
+        start = unpacked(resume.state, start)
+
+    def record(point: Point, cost: float, counts: Mapping[str, float]) -> None:
+        values = problem.values(point.x)
+        for key, value in {
+            **values,
+            "objective": cost,
+            "damping": point.damping,
+            "unmatched_model": 0.0,
+            **counts,
+        }.items():
+            if key in history:
+                history[key].append(float(value))
+        on_iteration(Progress((), packed(point), history))
+
+    end = maximise(problem, start, record)
+    return _result(end, problem, method, name, initial, target, history, extra)
+
+
+_DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
+
+
+def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
+    """The sample in parts of whole events, with what is believed of each."""
+    segments = joined(model.segments, _SHORT) if unknown.geometry else model.segments
+    segments = segments.take((segments.length > 0) & (segments.dE > 0))
+    if not len(segments):
+        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
+    events, row = np.unique(segments.event_id, return_inverse=True)
+    length = np.bincount(row, segments.length)
+    number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
+    number = np.unique(number, return_inverse=True)[1]
+    parts = []
+    for k in range(int(number.max()) + 1):
+        chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry)
+        beliefs = beliefs_of(chains, unknown, tracks)
+        mine = data.take(np.isin(data.event, events[number == k]))
+        begun = chains if unknown.energy == "given" else _most_probable(chains, beliefs)
+        parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
+    return parts
+
+
+def joined(segments: Segments, shortest: float) -> Segments:
+    """Chains of segments without pieces that are shorter than `shortest` [cm]: each is joined to the one before it (the
+    first one to the next)."""
+    order = np.argsort(segments.track_index(), kind="stable")
+    segments = segments.take(order)
+    track, long = segments.track_index(), segments.length >= shortest
+    # The first long piece of a track takes what is before it, too.
+    group = np.cumsum(long)
+    first = np.searchsorted(track, track)
+    group = np.maximum(group, group[first] + ~long[first])
+    key = np.unique(np.stack([track, group], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    begin = np.searchsorted(key, np.arange(int(key.max(initial=-1)) + 1))
+    last = np.searchsorted(key, np.arange(len(begin)), side="right") - 1
+    kept, energy = segments.take(begin), np.bincount(key, segments.dE)
+    length = np.linalg.norm(segments.end[last] - segments.start[begin], axis=1)
+    return kept.replace(end=segments.end[last], dE=energy, dx=length, dEdx=energy / np.maximum(length, 1e-9))
+
+
+def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:
+    """What is believed of chains: see `Unknown`."""
+    kink = np.zeros(0)
+    if chains.loose:
+        kink = unknown.scattering * scattering_angle(chains, unknown.hypotheses[0])
+    more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
+    if unknown.energy == "given":
+        return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
+    first = np.searchsorted(chains.track, np.arange(chains.tracks))
+    electron = np.isin(np.abs(chains.segments.pdg_id[first]), (11, 22)) & (tracks is None)
+    energy = tuple(_where(electron, belief(h, chains, unknown)) for h in unknown.hypotheses)
+    weights = np.tile([h.probability for h in unknown.hypotheses], (chains.tracks, 1))
+    if tracks is not None:
+        weights = weights * _identified(chains, tracks, unknown.hypotheses)
+    weights = np.maximum(weights, 1e-12)
+    return Beliefs(energy, weights / weights.sum(axis=1, keepdims=True), kink, **more)
+
+
+def belief(hypothesis: Hypothesis, chains: Chains, unknown: Unknown) -> EnergyBelief:
+    """The density of u that a hypothesis means."""
+    cut = np.inf if unknown.production_cut_mev is None else unknown.production_cut_mev
+    prior = EnergyPrior(SPECIES[hypothesis.species], cut)
+    if hypothesis.kinetic_mev is None:
+        return stopping(prior)
+    kinetic = _in_the_middle(chains, prior, hypothesis.kinetic_mev)
+    if unknown.relative_width is not None:
+        mode = prior.layers(np.ones(1), kinetic[:1]).mode_and_width()[0][0]
+        return gaussian(float(mode), unknown.relative_width)
+    return straggling(prior, kinetic)
+
+
+def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats:
+    """`(tracks,)` kinetic energy [MeV] half way along each track."""
+    half = 0.5 * np.bincount(chains.track, chains.segments.length, chains.tracks)
+    residual = prior.table.range(np.array([kinetic])) - half
+    return np.asarray(prior.table.energy(np.maximum(residual, 0.5)))
+
+
+def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
+    """`(v,)` width [rad] of the change of direction at vertices, on one plane.
+
+    `13.6 MeV / (beta c p) sqrt(x / X0) (1 + 0.038 ln(x / X0))`, Review of Particle Physics (2024), Eq. 34.16, for the
+    mean length x of the segments on both sides.
+    """
+    pdg = SPECIES[hypothesis.species]
+    m = mass(pdg) if pdg != 11 else 0.511
+    length = chains.segments.length
+    at_vertex = np.zeros(len(chains.at_end))
+    np.add.at(at_vertex, chains.start_vertex, 0.5 * length)
+    np.add.at(at_vertex, chains.start_vertex + 1, 0.5 * length)
+    if hypothesis.kinetic_mev is None:
+        residual = np.zeros(len(at_vertex))
+        residual[chains.start_vertex] = chains.residual_range + 0.5 * length
+        kinetic = loss_table(m, np.inf, 0.02).energy(np.maximum(residual, 0.2))
+    else:
+        kinetic = np.full(len(at_vertex), hypothesis.kinetic_mev)
+    momentum_beta = kinetic * (kinetic + 2 * m) / (kinetic + m)
+    layers = at_vertex / _RADIATION_LENGTH
+    return np.asarray(13.6 / momentum_beta * np.sqrt(layers) * (1 + 0.038 * np.log(layers)))
+
+
+def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]) -> Floats:
+    """`(tracks, hypotheses)` probabilities of the identified particles."""
+    row = {key: i for i, key in enumerate(zip(tracks.event_id.tolist(), tracks.track_id.tolist(), strict=True))}
+    first = np.searchsorted(chains.track, np.arange(chains.tracks))
+    keys = zip(chains.segments.event_id[first].tolist(), chains.segments.traj_id[first].tolist(), strict=True)
+    column: Ints = np.array([list(SPECIES).index(h.species) for h in hypotheses])
+    return tracks.probability[[row[key] for key in keys]][:, column]
+
+
+def _where(electron: Floats, usual: EnergyBelief) -> EnergyBelief:
+    """The usual belief, but for tracks of electrons."""
+    if not electron.any():
+        return usual
+    other = gaussian(*_ELECTRONS)
+
+    def density(now: Chains) -> EnergyDensity:
+        mine = electron[now.track]
+        a, b = usual(now), other(now)
+        return EnergyDensity(*(np.where(mine, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
+
+    return density
+
+
+def _given(log_dedx: Floats) -> EnergyBelief:
+    def density(now: Chains) -> EnergyDensity:
+        z = (now.log_dedx - log_dedx) / _KNOWN
+        return EnergyDensity(-0.5 * z**2, -z / _KNOWN, np.full(len(z), -1 / _KNOWN**2))
+
+    return density
+
+
+def _most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
+    """The chains with the u that is most probable beforehand, whatever the input holds."""
+    step = np.zeros(chains.size)
+    likely = beliefs.weights.argmax(axis=1)[chains.track]
+    now = chains
+    for _ in range(30):
+        found = [density(now) for density in beliefs.energy]
+        first, second = (np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second"))
+        move = np.clip(first / np.maximum(-second, 4.0), -0.5, 0.5)
+        step[:] = 0.0
+        step[chains.energy_columns] = move
+        now = now.moved(step)
+        if np.abs(move).max() < 1e-6:
+            break
+    return now
+
+
+def _priors(method: Method, free: Sequence[Parameter]) -> Callable[..., tuple[float, Floats, Floats]] | None:
+    if not method.priors:
+        return None
+    measured, names = Measurements.of(method.priors), tuple(p.name for p in free)
+    information = measured.information(names)
+
+    def at(values: Mapping[str, float]) -> tuple[float, Floats, Floats]:
+        cost, gradient = measured.evaluate(values, names)
+        return cost, gradient, information
+
+    return at
+
+
+def packed(point: Point) -> State:
+    """A point as the state of an optimiser, which can be kept."""
+    places = [
+        np.concatenate([s.segments.start.ravel(), s.segments.end.ravel(), s.segments.dEdx])
+        for s in (*point.states, *point.planned)
+    ]
+    memory = np.concatenate([[point.rounds], point.determinant, point.planned_x, *places])
+    return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=memory)
+
+
+def unpacked(state: State, start: Point) -> Point:
+    """The point that was packed, of the same fit as `start`."""
+    assert state.memory is not None
+    p, place = len(start.x), 1 + 2 * len(start.x)
+    states = []
+    for chains in (*start.states, *start.states):
+        n = len(chains.track)
+        at = state.memory[place : place + 7 * n]
+        ends = at[: 6 * n].reshape(2, n, 3)
+        states.append(chains.placed(ends[0], ends[1], at[6 * n :]))
+        place += 7 * n
+    return Point(
+        x=state.x,
+        states=tuple(states[: len(start.states)]),
+        planned=tuple(states[len(start.states) :]),
+        planned_x=state.memory[1 + p : 1 + 2 * p],
+        damping=state.control,
+        stage=state.stage,
+        determinant=state.memory[1 : 1 + p],
+        rounds=int(state.memory[0]),
+        iteration=state.iteration,
+    )
+
+
+def _result(
+    end: Maximum,
+    problem: Problem,
+    method: Method,
+    name: str,
+    initial: Mapping[str, float],
+    target: Mapping[str, float],
+    history: Mapping[str, list[float]],
+    extra: Mapping[str, float],
+) -> FitResult:
+    free, values = problem.free, problem.values(end.point.x)
+    found = from_information(end.information, free, values, kind=KIND)
+    others = {
+        kind: from_information(information, free, values).covariance
+        for kind, information in ((GEOMETRY_KNOWN, end.energies), (SEGMENTS_KNOWN, end.known))
+    }
+    found = replace(found, others=others)
+    if method.priors:
+        slopes = np.array([p.derivative(values[p.name]) for p in free])
+        alone = Measurements.of(method.priors).information(problem.names) * np.outer(slopes, slopes)
+        found = replace(found, caveats=(*found.caveats, *prior_caveats(problem.names, end.information - alone, alone)))
+    if not end.converged:
+        text = "The fit did not converge: its uncertainty is that of the point where it stopped."
+        found = replace(found, caveats=(text, *found.caveats))
+    spectrum = Spectrum(end.information)
+    undetermined = tuple(spectrum.undetermined([p.name for p in free]))
+    sigma = dict(zip(problem.names, found.standard, strict=True))
+    rows = [
+        FittedParameter(p.name, p.unit, initial[p.name], values[p.name], True, float(sigma[p.name]), target.get(p.name))
+        for p in free
+    ]
+    table = [lookup(n, "fit") for n in ("birks_ab", "birks_kb", "electric_field", "electron_lifetime",
+                                          "longitudinal_diffusion", "transverse_diffusion") if n not in problem.names]  # fmt: skip
+    rows += [
+        FittedParameter(p.name, p.unit, values[p.name], values[p.name], False, None, target.get(p.name)) for p in table
+    ]
+    fraction = end.outliers / max(end.hits + end.outliers, 1)
+    converged, status = end.converged and not undetermined, end.status
+    if converged and fraction > method.max_unmatched_fraction:
+        converged = False
+        status = f"not to be trusted: {fraction:.1%} of the hits are explained by no track ({status})"
+    text = f"{status[0].upper()}{status[1:]}; {end.point.iteration} iterations, {end.hits:.0f} hits, {end.outliers} outliers."
+    states = sum(s.size for s in end.point.states)
+    return FitResult(
+        status=text,
+        converged=converged,
+        method=name,
+        parameters=tuple(rows),
+        iterations=end.point.iteration,
+        history={k: np.array(v) for k, v in history.items()},
+        diagnostics={
+            **extra,
+            "hits_used": float(end.hits),
+            "unmatched_model": 0.0,
+            "unmatched_data": float(end.outliers),
+            "objective": end.cost,
+            "unmatched_fraction": fraction,
+            "nuisances": float(states),
+            "parts": float(len(problem.parts)),
+            "rounds_of_determinant": float(end.point.rounds),
+            "condition_number": found.condition_number,
+        },
+        warnings=undetermined,
+        uncertainty=found,
+    )

@@ -1,0 +1,198 @@
+"""Tracks as the fit sees them: chains of straight segments whose vertices and energy losses may move.
+
+The state of a track is a vector: of each vertex its shifts [cm] along two axes across the track, at both ends also
+along it; of each segment u = ln(dE/dx [MeV/cm]). Segments whose places are known have u alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ...simulate.linked import MOVES
+from ...tables import Bools, Floats, Ints, Segments
+
+#: No segment becomes shorter than this [cm].
+_SHORTEST = 0.02
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Tracks of straight segments, end to end.
+
+    `segments` are sorted by track, each track's in order from its start to its end; `track` `(n,)` counts tracks from
+    0. `loose`: whether vertices may move. `axes` `(v, 3, 3)`: two axes across the track and one along it, at each
+    vertex; a track of n segments has n + 1.
+    """
+
+    segments: Segments
+    track: Ints
+    loose: bool
+    axes: Floats
+
+    @staticmethod
+    def of(segments: Segments, *, loose: bool) -> Chains:
+        """Segments as they come from reconstruction, or (not `loose`) any others. Zero lengths must be gone."""
+        track = segments.track_index()
+        order = np.argsort(track, kind="stable")
+        segments, track = segments.take(order), track[order]
+        made = Chains(segments, track, loose, np.zeros((0, 3, 3)))
+        return replace(made, axes=_axes(made.vertices, made.first_of_track)) if loose else made
+
+    @property
+    def tracks(self) -> int:
+        """Number of tracks."""
+        return int(self.track[-1]) + 1 if len(self.track) else 0
+
+    @cached_property
+    def start_vertex(self) -> Ints:
+        """`(n,)` number of the vertex where each segment starts; it ends at the next."""
+        return np.arange(len(self.track)) + self.track
+
+    @cached_property
+    def first_of_track(self) -> Ints:
+        """`(tracks + 1,)` first vertex of each track, and the number of vertices."""
+        counts = np.bincount(self.track, minlength=self.tracks) + 1
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def at_end(self) -> Bools:
+        """`(v,)` whether a vertex is one of the two ends of its track."""
+        ends = np.zeros(int(self.first_of_track[-1]), dtype=bool)
+        ends[self.first_of_track[:-1]] = ends[self.first_of_track[1:] - 1] = True
+        return ends
+
+    @cached_property
+    def vertices(self) -> Floats:
+        """`(v, 3)` [cm]."""
+        points = np.zeros((int(self.first_of_track[-1]), 3))
+        points[self.start_vertex] = self.segments.start
+        points[self.start_vertex + 1] = self.segments.end
+        return points
+
+    @cached_property
+    def _freedom(self) -> tuple[Ints, Ints]:
+        """First column of each vertex `(v,)`, and the column of each segment's u `(n,)`."""
+        if not self.loose:
+            return np.zeros(0, dtype=np.int64), np.arange(len(self.track))
+        wide = np.where(self.at_end, 3, 2)
+        # In the order along the track, so that what belongs together stands together.
+        has_segment = np.ones(len(wide), dtype=np.int64)
+        has_segment[self.first_of_track[1:] - 1] = 0
+        start = np.concatenate([[0], np.cumsum(wide + has_segment)])
+        return start[:-1], (start[:-1] + wide)[self.start_vertex]
+
+    @property
+    def size(self) -> int:
+        """Length of the state."""
+        first, energy = self._freedom
+        return max(int(first[-1]) + 3 if len(first) else 0, int(energy[-1]) + 1 if len(energy) else 0)
+
+    @property
+    def energy_columns(self) -> Ints:
+        """`(n,)` columns of the state that hold u."""
+        return self._freedom[1]
+
+    @property
+    def end_columns(self) -> Ints:
+        """`(tracks,)` columns of the shifts of the last vertices along their tracks."""
+        return self._freedom[0][self.first_of_track[1:] - 1] + 2
+
+    @property
+    def residual_range(self) -> Floats:
+        """`(n,)` [cm] from the centre of each segment to the end of its track."""
+        length = self.segments.length
+        after = np.cumsum(length[::-1])[::-1]
+        last = np.searchsorted(self.track, self.track, side="right") - 1
+        return np.asarray(after - after[last] + length[last] - 0.5 * length)
+
+    def vertex_columns(self) -> tuple[Ints, Ints, Floats]:
+        """All columns of vertices: their numbers, the vertex of each, and its axis `(k, 3)`."""
+        first = self._freedom[0]
+        if not self.loose:
+            return first, first, np.zeros((0, 3))
+        vertex = np.repeat(np.arange(len(first)), np.where(self.at_end, 3, 2))
+        axis = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)
+        return first[vertex] + axis, vertex, self.axes[vertex, axis]
+
+    @property
+    def log_dedx(self) -> Floats:
+        """`(n,)` u of the segments."""
+        return np.asarray(np.log(self.segments.dEdx))
+
+    def moves(self, steepness: Floats) -> sparse.csr_array:
+        """`(7 n, size)`: what each element of the state does to each segment, in `MOVES`.
+
+        `steepness` `(n,)` is d ln(charge) / d u of a segment of fixed length: a longer segment of the same dE/dx holds
+        charge in proportion.
+        """
+        n, wide = len(self.track), len(MOVES)
+        energy = wide * np.arange(n)
+        rows, columns, values = [energy], [self.energy_columns], [np.ones(n)]
+        if self.loose:
+            column, vertex, axis = self.vertex_columns()
+            segment_after = np.full(len(self.at_end), -1)
+            segment_after[self.start_vertex] = np.arange(n)
+            segment_before = np.full(len(self.at_end), -1)
+            segment_before[self.start_vertex + 1] = np.arange(n)
+            direction = (self.segments.end - self.segments.start) / self.segments.length[:, None]
+            for segments, sign, of_all in ((segment_after, -1.0, 1.0), (segment_before, 1.0, 0.0)):
+                there = segments[vertex] >= 0
+                s, w, c = segments[vertex][there], axis[there], column[there]
+                longer = sign * (w * direction[s]).sum(axis=1) / (self.segments.length[s] * steepness[s])
+                rows.append(wide * s)
+                columns.append(c)
+                values.append(longer)
+                for k in range(3):
+                    rows += [wide * s + 1 + k, wide * s + 4 + k]
+                    columns += [c, c]
+                    values += [of_all * w[:, k], sign * w[:, k]]
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        return sparse.csr_array(sparse.coo_array(entries, shape=(wide * n, self.size)))
+
+    def moved(self, step: Floats) -> Chains:
+        """The tracks after a `step` `(size,)` of their state."""
+        dedx = self.segments.dEdx * np.exp(np.clip(step[self.energy_columns], -1.0, 1.0))
+        start, end = self.segments.start, self.segments.end
+        if self.loose:
+            column, vertex, axis = self.vertex_columns()
+            points = self.vertices.copy()
+            np.add.at(points, vertex, step[column][:, None] * axis)
+            start, end = points[self.start_vertex], points[self.start_vertex + 1]
+        return self.placed(start, end, dedx)
+
+    def placed(self, start: Floats, end: Floats, dedx: Floats) -> Chains:
+        """The tracks with segments from `start` to `end` `(n, 3)` that lose `dedx` `(n,)`."""
+        dx = np.linalg.norm(end - start, axis=1) if self.loose else self.segments.dx
+        return replace(self, segments=self.segments.replace(start=start, end=end, dx=dx, dEdx=dedx, dE=dedx * dx))
+
+    def room(self, step: Floats) -> float:
+        """The part of a step, at most 1, that keeps every segment longer than `_SHORTEST`, and in its direction."""
+        if not self.loose:
+            return 1.0
+        part = 1.0
+        direction = self.segments.end - self.segments.start
+        for _ in range(20):
+            after = self.moved(part * step).segments
+            ahead = ((after.end - after.start) * direction).sum(axis=1) / np.linalg.norm(direction, axis=1)
+            if (ahead > np.minimum(_SHORTEST, 0.5 * self.segments.length)).all():
+                return part
+            part *= 0.5
+        return part
+
+
+def _axes(vertices: Floats, first: Ints) -> Floats:
+    """`(v, 3, 3)` two axes across each track and one along it, at each vertex."""
+    along = np.zeros_like(vertices)
+    along[1:-1] = vertices[2:] - vertices[:-2]
+    along[first[:-1]] = vertices[first[:-1] + 1] - vertices[first[:-1]]
+    along[first[1:] - 1] = vertices[first[1:] - 1] - vertices[first[1:] - 2]
+    along /= np.linalg.norm(along, axis=1)[:, None]
+    # One axis in the anode plane, the other as nearly along the drift as it can be.
+    helper = np.where(np.abs(along[:, 2:]) < 0.95, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    one = np.cross(along, helper)
+    one /= np.linalg.norm(one, axis=1)[:, None]
+    return np.stack([one, np.cross(along, one), along], axis=1)

@@ -1,0 +1,72 @@
+"""`gradcal reconstruct`: tracks and their segments from hits alone."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+HELP = "find tracks in hits; write their segments with charge and dE/dx"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gradcal reconstruct`."""
+    from .common import add_config_arguments, add_model_arguments
+
+    add_config_arguments(parser)
+    add_model_arguments(parser)
+    parser.add_argument("hits", metavar="HITS.h5", type=Path, help="file of hits")
+    parser.add_argument("output", metavar="OUT.h5", type=Path, help="file of reconstructed segments to write")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", nargs="+", action="extend", help="parameter values to assume; others nominal"
+    )
+    parser.add_argument(
+        "--dedx", choices=("mip", "range", "charge"), help="where dE/dx comes from (instead of reconstruct.dedx)"
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read hits, reconstruct, write."""
+    from ..config.load import config_slice
+    from ..parameters import nominal_values
+    from ..reconstruct.particles import identified
+    from ..reconstruct.reconstruct import reconstruct
+    from ..simulate.setup import model_settings
+    from ..storage.atomic import check_output
+    from ..storage.detector import load_geometry
+    from ..storage.hits import read_hits
+    from ..storage.identity import load_classifier, training_path
+    from ..storage.pixels import load_pixels
+    from ..storage.provenance import Provenance
+    from ..storage.reconstruction import write_reconstruction
+    from .common import config_files, detector_files, model_config, parse_assignments, progress_bar, say, timed
+
+    config = model_config(args)
+    if args.dedx is not None:
+        config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
+    values = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    check_output(args.output, args.hits, *config_files(args, config))
+    geometry = load_geometry(config.detector.file)
+    hits = read_hits(args.hits)
+    with timed(args.output, "reconstruct"), progress_bar(len(hits.event_t0), "reconstructing, events done") as advance:
+        found = reconstruct(
+            hits, geometry, values, config.reconstruct, model_settings(config),
+            pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
+        )  # fmt: skip
+    particles = config.reconstruct.particles
+    found = identified(found, hits, geometry, particles, load_classifier(particles))
+    settings = config_slice(config, "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
+    for name in ("threads", "memory_limit_mib"):
+        del settings["simulate"][name]
+    settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
+    inputs = {"hits": args.hits, **detector_files(config)}
+    learned = training_path(particles)
+    if learned is not None:
+        inputs["training"] = learned
+    provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
+    write_reconstruction(args.output, found, provenance, drift_axis=geometry.drift_axis)
+    used = 100 * (found.hit_track >= 0).mean()
+    say(
+        f"{args.output}: {len(found.tracks)} tracks, {found.tracks.length.sum():.0f} cm, "
+        f"{len(found.segments)} segments, {used:.0f} % of {len(hits)} hits."
+    )

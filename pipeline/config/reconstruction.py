@@ -1,0 +1,44 @@
+"""Settings of the reconstruction of tracks from hits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .finding import Finding
+from .particles import Particles
+from .section import NotNegative, Positive, Section
+
+
+class Curves(Section):
+    """How curves are laid through the hits of a track."""
+
+    vertex_cm: Positive = Field(0.5, description="distance between the vertices of a curve while it is fitted")
+    momentum_mev: Positive = Field(
+        600.0, description="momentum times velocity (p beta) [MeV] that scattering of a track begins with"
+    )
+    straight_chi2: Positive = Field(1.5, description="a line suffices up to this chi^2 per degree of freedom")
+    min_hits_bent: int = Field(8, ge=3, description="tracks with fewer hits stay straight")
+    refinements: int = Field(5, ge=0, description="steps of the fit of curve and charge to charges and times of hits")
+    charge_spread: NotNegative = Field(
+        0.12, description="spread of charge within a vertex spacing that the curve's pieces do not follow, relative"
+    )
+    piece_spread: Positive = Field(
+        0.5, description="prior width of the charge per length of a piece about that of its track, relative"
+    )
+
+
+class Reconstruct(Section):
+    """From hits to tracks, curves, segments, charge and dE/dx."""
+
+    finding: Finding = Finding()
+    curves: Curves = Curves()
+    segment_cm: Positive = Field(1.0, description="length of the segments into which tracks are cut")
+    min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")
+    dedx: Literal["mip", "range", "charge"] = Field(
+        "charge",
+        description="dE/dx of segments: that of a minimum ionising particle, from the residual range of a stopping "
+        "particle, or from the charge of each segment",
+    )
+    particles: Particles = Particles()

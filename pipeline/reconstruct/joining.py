@@ -1,0 +1,177 @@
+"""Pieces of one track put together: across gaps, and across the cathode, where the drift coordinate may jump.
+
+The drift velocity stretches the drift coordinates of either volume about its anode, so that a wrong one opens a gap
+along the drift at the cathode, or lets the halves of a track overlap there: the same for all tracks, and opposite in
+the two volumes. Two halves are joined if one such jump brings them into line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config.finding import Finding
+from ..tables import Floats, Ints
+from .lines import Line, fit_line_trimmed
+
+#: Uncertainty of the direction of the end of a piece [rad].
+_DIRECTION_ERROR = 0.02
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a piece: the last of its hits `(3,)` [cm] on the line through them, which points out of the piece."""
+
+    piece: int
+    line: Line
+    length: float
+
+
+def ends_of(points: Floats, pieces: list[Ints], settings: Finding) -> list[tuple[End, End]]:
+    """Both ends of pieces of tracks among points `(n, 3)`; their lines begin at the last hit's projection."""
+    return [tuple(_end(points[side], i, settings) for side in (rows[::-1], rows)) for i, rows in enumerate(pieces)]  # type: ignore[misc]
+
+
+def _end(points: Floats, piece: int, settings: Finding) -> End:
+    near = ((points - points[-1]) ** 2).sum(axis=1) <= settings.window_cm**2
+    near[-3:] = True
+    last = points[near]
+    line, inside = fit_line_trimmed(last, settings.road_cm)
+    along = line.along(last[inside])
+    return End(piece, Line(line.at(float(along.max())), line.direction), float(np.ptp(along)))
+
+
+def mismatch(one: End, other: End, jump: Floats) -> tuple[Floats, Floats]:
+    """How badly two ends meet, with the other moved by jumps `(k, 3)` [cm]: `(k,)` offset across and gap along.
+
+    The offset is perpendicular to the line from inside one piece to inside the other; the gap is negative if they
+    overlap.
+    """
+    axis = one.line.direction - other.line.direction
+    axis = axis / np.linalg.norm(axis)
+    apart = other.line.point + jump - one.line.point
+    along = apart @ axis
+    across = apart - along[:, None] * axis
+    return np.asarray(np.sqrt((across**2).sum(axis=1))), np.asarray(along)
+
+
+def angle_between(one: End, other: End) -> float:
+    """Angle [rad] by which a track would turn from one end to the other."""
+    return float(np.arccos(np.clip(-(one.line.direction @ other.line.direction), -1.0, 1.0)))
+
+
+def _allowed_angle(one: End, other: End, settings: Finding) -> float:
+    """Short pieces are less well known in direction."""
+    return settings.join_angle + 0.3 * (1.0 / max(one.length, 1.0) + 1.0 / max(other.length, 1.0))
+
+
+def join_gaps(points: Floats, pieces: list[Ints], settings: Finding) -> list[Ints]:
+    """Pieces of one drift volume with those in line joined, the best fit first."""
+    while True:
+        best, pair = np.inf, None
+        ends = ends_of(points, pieces, settings)
+        for i, of_one in enumerate(ends):
+            for of_other in ends[i + 1 :]:
+                for one in of_one:
+                    for other in of_other:
+                        cost = _gap_cost(one, other, settings)
+                        if cost < best:
+                            best, pair = cost, (one, other)
+        if pair is None:
+            return pieces
+        a, b = pair[0].piece, pair[1].piece
+        joined = np.concatenate([pieces[a], pieces[b]])
+        order = np.argsort(pair[0].line.along(points[joined]), kind="stable")
+        pieces = [p for k, p in enumerate(pieces) if k not in (a, b)] + [joined[order]]
+
+
+def _gap_cost(one: End, other: End, settings: Finding) -> float:
+    """Mismatch of two ends in units of what is allowed; infinite where they do not belong together."""
+    if np.linalg.norm(other.line.point - one.line.point) > settings.join_gap_cm + 2.0:
+        return np.inf
+    angle = angle_between(one, other) / _allowed_angle(one, other, settings)
+    if angle > 1:
+        return np.inf
+    across, along = (float(v[0]) for v in mismatch(one, other, np.zeros((1, 3))))
+    if not -2.0 <= along <= settings.join_gap_cm:
+        return np.inf
+    allowed = settings.road_cm + (settings.scattering + _DIRECTION_ERROR) * max(along, 0.0)
+    offset = across / allowed
+    return offset**2 + angle**2 if offset <= 1 else np.inf
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Two pieces that meet at the cathode if both are moved away from it by `jump` [cm] (negative: towards it)."""
+
+    one: int
+    other: int
+    cost: float
+    jump: float
+    weight: float
+
+
+def crossings(
+    one: list[tuple[End, End]],
+    other: list[tuple[End, End]],
+    cathodes: tuple[float, float],
+    jumps: tuple[float, float],
+    settings: Finding,
+) -> list[Crossing]:
+    """Pairs of pieces of two drift volumes that are one track across the cathode, best first, each piece once.
+
+    `one` and `other` are the ends of the pieces of either volume, `cathodes` [cm] the drift coordinates of the faces
+    of their cathode, `jumps` [cm] the smallest and largest that the drift velocity leaves open.
+    """
+    found = []
+    grid = np.linspace(*jumps, max(2, 1 + int(np.ceil((jumps[1] - jumps[0]) / 0.1))))
+    for of_one in one:
+        for of_other in other:
+            for a in of_one:
+                for b in of_other:
+                    crossing = _crossing(a, b, cathodes, grid, settings)
+                    if crossing is not None:
+                        found.append(crossing)
+    used_one: set[int] = set()
+    used_other: set[int] = set()
+    chosen = []
+    for crossing in sorted(found, key=lambda c: c.cost):
+        if crossing.one not in used_one and crossing.other not in used_other:
+            chosen.append(crossing)
+            used_one.add(crossing.one)
+            used_other.add(crossing.other)
+    return chosen
+
+
+def _crossing(one: End, other: End, cathodes: tuple[float, float], grid: Floats, settings: Finding) -> Crossing | None:
+    """The jump at which two ends meet best, if they do."""
+    angle = angle_between(one, other) / _allowed_angle(one, other, settings)
+    if angle > 1:
+        return None
+    # Away from the cathode: each volume on its own side.
+    away = np.sign(cathodes[0] - cathodes[1])
+    jump = np.zeros((len(grid), 3))
+    jump[:, 2] = -2.0 * away * grid
+    across, along = mismatch(one, other, jump)
+    # Both have to end at the cathode: as far from its face as the jump, but for the steps of the readout.
+    steep = max(abs(one.line.direction[2]), abs(other.line.direction[2]), 0.02)
+    step = 0.7 + 0.7 * steep
+    short_one = away * (one.line.point[2] - cathodes[0]) + grid
+    short_other = -away * (other.line.point[2] - cathodes[1]) + grid
+    at_cathode = (np.maximum(np.abs(short_one), np.abs(short_other)) <= step) & (
+        (along <= settings.gap_cm + abs(cathodes[0] - cathodes[1]) / steep) & (along >= -3.0)
+    )
+    allowed = settings.road_cm + (settings.scattering + _DIRECTION_ERROR) * np.maximum(along, 0.0)
+    cost = np.where(at_cathode, (across / allowed) ** 2, np.inf)
+    best = int(np.argmin(cost))
+    if cost[best] > 1:
+        return None
+    return Crossing(one.piece, other.piece, float(cost[best]) + angle**2, float(grid[best]), float(1 - steep**2))
+
+
+def weighted_median(values: Floats, weights: Floats) -> float:
+    """The weighted median of `values` `(k,)`, k >= 1."""
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])

@@ -1,0 +1,164 @@
+"""How well the dE/dx along a track suits each species: likelihood of dE/dx against residual range.
+
+A particle that stops at an end of its track has, at every distance from there, the kinetic energy that its range table
+says, and loses what the theory of straggling says. One that leaves or interacts had a further range left, which is not
+known: it is summed over. Nobody knows which end is the last either, so both are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ..detector.geometry import DetectorGeometry
+from ..matter.particles import mass
+from ..matter.ranges import range_table
+from ..matter.stopping import beta_squared, largest_transfer
+from ..matter.straggling import landau_width, most_probable_loss
+from ..tables import SPECIES, Bools, Floats, Ints, Reconstruction
+
+#: Further range [cm] that a particle may have left at the end of its track; 0: it stopped there.
+FURTHER = np.concatenate([[0.0], np.geomspace(0.25, 1000.0, 20)])
+
+#: Probability that a particle whose track ends inside the detector has stopped: the others interact, or their track was
+#: broken. They need not be exact: the number of segments soon outweighs them.
+_STOPS = {"muon": 0.95, "pion": 0.6, "proton": 0.8, "kaon": 0.7}
+
+#: Distance [cm] from a face within which a track is taken to leave.
+_FACE = 1.5
+
+#: Share of segments that are not described, such as those under another track, and the span of ln dE/dx they may have.
+_OUTLIERS, _SPAN = 0.02, 5.0
+
+#: ln of dE/dx [MeV/cm] of electrons, its width, and the share and width of segments with parts of showers beside them.
+_ELECTRON = (np.log(2.0), 0.16, 0.35, 0.45)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Per track and species (columns in the order of `SPECIES`) `(n, 5)`: `log_likelihood` over all hypotheses of
+    direction and further range; of these also `stopping` `(n, 5)`, the posterior probability that the track ends by a
+    stop, and `forward` `(n, 5)`, that it runs from its start to its end; `segments` `(n,)` how many were used.
+    """
+
+    log_likelihood: Floats
+    stopping: Floats
+    forward: Floats
+    segments: Ints
+
+
+def evidence(reconstruction: Reconstruction, geometry: DetectorGeometry, charge_resolution: float) -> Evidence:
+    """Log-likelihoods of all tracks.
+
+    `charge_resolution`: relative error of dE/dx over 1 cm that is not straggling; it falls as the root of the length.
+    Segments without dE/dx do not count.
+    """
+    tracks, segments = reconstruction.tracks, reconstruction.segments
+    owner = track_of_segments(reconstruction)
+    used = (owner >= 0) & (segments.dEdx > 0) & (segments.length > 0)
+    owner, number = owner[used], len(tracks)
+    length, log_dedx = segments.length[used], np.log(segments.dEdx[used])
+    ahead = reconstruction.residual_range[used]
+    behind = np.maximum(tracks.length[owner] - ahead, 0.0)
+    resolution = charge_resolution / np.sqrt(length)
+    inside = np.stack([_inside(tracks.end, geometry), _inside(tracks.start, geometry)])
+    columns = {"log_likelihood": [], "stopping": [], "forward": []}  # type: dict[str, list[Floats]]
+    for name in SPECIES:
+        if name == "electron":
+            total = _summed(electron_log_density(log_dedx), owner, number)
+            found = total, np.zeros(number), np.full(number, 0.5)
+        else:
+            particle = mass(SPECIES[name])
+            sums = np.empty((2, len(FURTHER), number))
+            for way, distance in enumerate((ahead, behind)):
+                for k, further in enumerate(FURTHER):
+                    density = log_density(log_dedx, distance + further, length, particle, resolution)
+                    sums[way, k] = _summed(density, owner, number)
+            found = _over_hypotheses(sums, inside, _STOPS[name])
+        for column, values in zip(columns.values(), found, strict=True):
+            column.append(values)
+    stacked = {key: np.stack(values, axis=1) for key, values in columns.items()}
+    return Evidence(**stacked, segments=np.bincount(owner, minlength=number).astype(np.int64))
+
+
+def posterior(log_likelihood: Floats, prior: Mapping[str, float], temper: float = 1.0) -> Floats:
+    """`(n, 5)` probabilities by Bayes' theorem, of log-likelihoods `(n, 5)` times `temper` and the prior by name."""
+    weight = np.array([prior[name] for name in SPECIES])
+    with np.errstate(divide="ignore"):
+        log = temper * log_likelihood + np.log(weight / weight.sum())
+    return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)))
+
+
+def log_density(
+    log_dedx: Floats, residual_range: Floats, length: Floats, particle_mass: float, resolution: Floats
+) -> Floats:
+    """Log of the density of ln dE/dx of segments `(k,)` of a particle of this mass [MeV].
+
+    `residual_range` of their centres and `length` [cm]; `resolution`: relative error of dE/dx besides straggling. Where
+    no collision dominates, Vavilov's distribution is near a Gaussian about the mean, elsewhere near Landau's about the
+    most probable loss, for which Moyal's function (Phil. Mag. 46 (1955) 263) stands, as wide at half height.
+    """
+    table = range_table(particle_mass)
+    first = table.energy(residual_range + 0.5 * length)
+    last = table.energy(np.maximum(residual_range - 0.5 * length, 0.0))
+    middle = np.maximum(0.5 * (first + last), table.lowest)
+    loss = np.maximum(first - last, 1e-6)
+    xi = landau_width(middle, length, particle_mass)
+    most = largest_transfer(middle, particle_mass)
+    kappa = xi / most
+    beta2 = beta_squared(middle, particle_mass)
+    variance = xi * most * (1 - 0.5 * beta2) / loss**2 + resolution**2
+    gauss = -0.5 * (log_dedx - np.log(loss / length)) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
+    probable = np.maximum(most_probable_loss(middle, length, particle_mass), 0.5 * loss)
+    # Widths at half height: 4.02 xi of Landau's distribution, 2.355 of a Gaussian, 3.59 of Moyal's function.
+    scale = np.sqrt((4.02 * xi / probable) ** 2 + (2.355 * resolution) ** 2) / 3.59
+    z = (log_dedx - np.log(probable / length)) / scale
+    moyal = -0.5 * (z + np.exp(-np.maximum(z, -30.0))) - np.log(scale) - 0.5 * np.log(2 * np.pi)
+    return _with_outliers(np.where(kappa > 0.1, gauss, moyal))
+
+
+def electron_log_density(log_dedx: Floats) -> Floats:
+    """Log of the density of ln dE/dx of segments `(k,)` of an electron: about the same all along, showers beside it."""
+    centre, width, share, wide = _ELECTRON
+    z, z_wide = (log_dedx - centre) / width, (log_dedx - centre - 0.3) / wide
+    density = (1 - share) * np.exp(-0.5 * z**2) / width + share * np.exp(-0.5 * z_wide**2) / wide
+    return _with_outliers(np.log(np.maximum(density, 1e-300)) - 0.5 * np.log(2 * np.pi))
+
+
+def track_of_segments(reconstruction: Reconstruction) -> Ints:
+    """`(n,)` row of the track of each segment; -1: it belongs to none."""
+    tracks, segments = reconstruction.tracks, reconstruction.segments
+    rows = {key: row for row, key in enumerate(zip(tracks.event_id.tolist(), tracks.track_id.tolist(), strict=True))}
+    keys = zip(segments.event_id.tolist(), segments.traj_id.tolist(), strict=True)
+    return np.array([rows.get(key, -1) for key in keys], dtype=np.int64)
+
+
+def _over_hypotheses(sums: Floats, inside: Bools, stops: float) -> tuple[Floats, Floats, Floats]:
+    """Log-likelihood, and posterior probabilities of a stop and of the direction, from `(2, m, n)` of all hypotheses.
+
+    `inside` `(2, n)`: whether the last end, in each direction, lies inside.
+    """
+    weight = np.empty_like(sums)
+    stop = np.where(inside, stops, 1e-9)
+    weight[:, 0] = stop
+    weight[:, 1:] = ((1 - stop) / (len(FURTHER) - 1))[:, None]
+    log = sums + np.log(0.5 * weight)
+    total = logsumexp(log, axis=(0, 1))
+    share = np.exp(log - total)
+    return np.asarray(total), np.asarray(share[:, 0].sum(axis=0)), np.asarray(share[0].sum(axis=0))
+
+
+def _summed(density: Floats, owner: Ints, number: int) -> Floats:
+    return np.asarray(np.bincount(owner, density, number), dtype=np.float64)
+
+
+def _with_outliers(log: Floats) -> Floats:
+    return np.asarray(np.logaddexp(log + np.log1p(-_OUTLIERS), np.log(_OUTLIERS / _SPAN)))
+
+
+def _inside(point: Floats, geometry: DetectorGeometry) -> Bools:
+    low, high = geometry.bounds
+    return np.asarray(((point > low + _FACE) & (point < high - _FACE)).all(axis=1))

@@ -1,0 +1,299 @@
+"""The likelihood of hits as a function of the parameters *and* of the deposits: where each segment lies and what it lost.
+
+Every packet of charge belongs to one segment. The derivatives of the charge of a pixel to the energy of a segment and
+to shifts of its nodes are those of its packets to the parameters `LOCAL`, summed over the packets of one segment alone;
+weighted with the place f of a node in its segment they are those to a shift of its end. So one look-up gives the
+derivatives to everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from torch import Tensor
+
+from ..errors import FitError
+from ..tables import Bools, Floats, Observables
+from .charge import PixelCharges, segment_sum
+from .first_passage import Chains, Charges
+from .model import ForwardModel
+from .pixel_information import Steering
+from .pixel_likelihood import Recorded, check_noise, pulled
+from .plan import Plan
+
+#: Parameters that stand for what can happen to a segment.
+LOCAL = ("dedx_scale", "shift_x", "shift_y", "shift_z")
+#: What a segment may do, in the order of columns: ln(dE/dx) of all; shifts x, y, z of all nodes; of nodes by their place.
+MOVES = ("energy", "x", "y", "z", "place_x", "place_y", "place_z")
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Log-probability of data, its derivatives, and rows whose products are the Gauss-Newton form of the information.
+
+    `log` is summed over all pixels but the ignored. `score` `(P,)` of parameters; `local_score` `(7 n,)` of `MOVES` of
+    each of n segments, segment by segment. `rows` `(r, P)` and the sparse `local_rows` `(r, 7 n)`: the information is
+    the product of each with each, summed over rows. `hits` were explained, `outliers` were not.
+    """
+
+    log: float
+    score: Floats
+    local_score: Floats
+    rows: Floats
+    local_rows: sparse.csr_array
+    hits: int
+    outliers: int
+    explained: Floats
+
+
+def linked_probability(
+    model: ForwardModel,
+    data: Observables,
+    values: Mapping[str, float],
+    names: tuple[str, ...],
+    *,
+    ignored: Bools | None = None,
+    widened: float = 1.0,
+    explained: Floats | None = None,
+    plan: Plan | None = None,
+) -> Linked:
+    """The likelihood of `probability`, with derivatives to the parameters `names` and to each segment of the model.
+
+    Rows of data that are `ignored` `(h,)` take their whole pixels out: what they saw is not of these segments. Noise is
+    `widened` times as wide as that of the model: far from the maximum that finds the way. With `explained` of a point
+    near, rows have the weights of hits there: they are smooth where a hit is about to become an outlier. A `plan` of
+    other places of the segments, moved, goes before the model's own. Raises as `probability` does, and `FitError` for data of a discriminator with noise.
+    """
+    noise = check_noise(model, data)
+    if noise.discriminator > 0:
+        raise FitError(
+            "segments are fitted to data of a discriminator without noise; set readout.noise.discriminator_electrons "
+            "to 0, or take method likelihood with known segments."
+        )
+    plan = model.plan(values) if plan is None else plan
+    recorded = Recorded(
+        model, plan, data, replace(noise, reset=widened * noise.reset, sampling=widened * noise.sampling)
+    )
+    used = _used(plan, data, ignored)
+    values = model.complete(values)
+
+    moved = (*(n for n in names if n not in LOCAL), *LOCAL)
+    columns = [moved.index(n) for n in names]
+
+    held = None if explained is None else model.tensor(explained[recorded.rows])
+
+    def run(block: tuple[int, int]) -> _Block:
+        charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
+        shares = None if held is None else held[recorded.hits_of(block)]
+        return _block(charges, recorded.chains(block), owners, used[slice(*block)], columns, shares)
+
+    parts = model.map_blocks(run, plan.blocks)
+    width = len(MOVES) * len(model.segments)
+    shares = np.ones(len(data))
+    shares[recorded.rows] = np.concatenate([np.zeros(0), *(p.explained for p in parts)])
+    outliers = sum(p.outliers for p in parts)
+    return Linked(
+        log=float(sum(p.log for p in parts)),
+        score=sum((p.score for p in parts), np.zeros(len(names))),
+        local_score=sum((p.local_score for p in parts), np.zeros(width)),
+        rows=np.concatenate([np.zeros((0, len(names))), *(p.rows for p in parts)]),
+        local_rows=sparse.vstack([sparse.csr_array((0, width)), *(p.local_rows for p in parts)], format="csr"),
+        hits=sum(p.hits for p in parts) - outliers,
+        outliers=outliers,
+        explained=shares,
+    )
+
+
+def _used(plan: Plan, data: Observables, ignored: Bools | None) -> Bools:
+    """`(p,)` which pixels of the plan count."""
+    used = np.ones(len(plan.event), dtype=bool)
+    if ignored is None or not ignored.any():
+        return used
+    gone = set(zip(data.event[ignored].tolist(), data.channel[ignored].tolist(), strict=True))
+    for i, key in enumerate(zip(plan.event.tolist(), plan.channel.tolist(), strict=True)):
+        used[i] = key not in gone
+    return used
+
+
+@dataclass(frozen=True)
+class _Owners:
+    """Whose the packets of a block are: `segment` `(n,)`, `place` `(n,)`, and per pixel `(p,)` the sign by which the
+    distance to the anode grows with z; `segments` in all."""
+
+    segment: Tensor
+    place: Tensor
+    sign: Tensor
+    segments: int
+
+    @staticmethod
+    def of(model: ForwardModel, plan: Plan, block: tuple[int, int]) -> _Owners:
+        a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
+        tpc, _, _ = model.geometry.pixel(plan.channel[slice(*block)])
+        outward = np.array([np.sign(t.z_cathode - t.z_anode) for t in model.geometry.tpcs])
+        number = {t.tpc: i for i, t in enumerate(model.geometry.tpcs)}
+        sign = outward[np.array([number[int(t)] for t in tpc], dtype=np.int64)]
+        return _Owners(
+            torch.from_numpy(plan.segment[a:b]).long(), model.tensor(plan.place[a:b]), model.tensor(sign),
+            len(model.segments),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Block:
+    log: float
+    score: Floats
+    local_score: Floats
+    rows: Floats
+    local_rows: sparse.csr_array
+    hits: int
+    outliers: int
+    explained: Floats
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Derivatives of values `(r,)` to the parameters `(r, P)`, and to moves of segments `(r, 7 n)`."""
+
+    of_parameters: Floats
+    of_segments: sparse.csr_array
+
+
+def _block(
+    charges: PixelCharges,
+    c: Chains,
+    owners: _Owners,
+    used: Bools,
+    columns: list[int],
+    explained: Tensor | None,
+) -> _Block:
+    crossing, end = c.times()
+    pixel = torch.cat([c.pixel] * (2 if c.tick else 1))
+    q, current, of_crossing = _evaluated(charges, pixel, crossing, owners, columns, second=True)
+    q_end, current_end, of_end = _evaluated(charges, pixel, end, owners, columns, second=c.tick > 0)
+    at = Charges(q, current, q_end, current_end, charges.total())
+    slopes = {
+        **dict(zip(("crossing", "current"), of_crossing, strict=True)),
+        **dict(zip(("end", "end_current"), of_end, strict=False)),
+        "total": _in_the_end(charges, owners, columns),
+    }
+    found, pulls = pulled(c, at)
+    use = torch.from_numpy(used)
+    use_hit = use[c.pixel]
+    of_values = use_hit.repeat(2 if c.tick else 1)
+    score, local = np.zeros(len(columns)), np.zeros(len(MOVES) * owners.segments)
+    for name, pull in pulls.items():
+        if name not in slopes:  # the current at the end of a hold, of which real-valued data know nothing
+            continue
+        weight = (pull * (use if name == "total" else of_values)).cpu().numpy().astype(np.float64)
+        score += weight @ slopes[name].of_parameters
+        local += slopes[name].of_segments.T @ weight
+    shares = found.explained
+    if explained is not None:
+        found = replace(found, explained=explained)
+    root = Steering.of(c, at, found, clock=c.tick)
+    rows, local_rows = _rows(c, root, slopes, use, use_hit)
+    return _Block(
+        log=float(found.hits.detach()[use_hit].sum() + found.ends.detach()[use].sum()),
+        score=score,
+        local_score=local,
+        rows=rows,
+        local_rows=local_rows,
+        hits=int(use_hit.sum()),
+        outliers=int((shares[use_hit] < 0.5).sum()),
+        explained=shares.numpy(),
+    )
+
+
+def _rows(
+    c: Chains, root: Steering, slopes: Mapping[str, _Slopes], use: Tensor, use_hit: Tensor
+) -> tuple[Floats, sparse.csr_array]:
+    """The rows of `Steering`, to parameters and to moves of segments."""
+    n, pixels = len(c.pixel), len(c.last)
+    time, charge = (root.time * use_hit).numpy(), (root.charge * use_hit).numpy()
+    known, silence = root.known.numpy(), (root.silence * use).numpy()
+    hit, pixel = np.arange(n), np.arange(pixels)
+    before, last = c.previous.numpy(), c.last.numpy()
+    later, ended = before >= 0, last >= 0
+    # Entries (row, hit, coefficient) for the charge at the crossing, and at the end of the hold.
+    to_crossing = [(hit, hit, -time), (n + hit, hit, -charge * known)]
+    to_end = [
+        (hit[later], before[later], time[later]),
+        (n + hit, hit, charge),
+        (n + hit[later], before[later], -(charge * (1 - known))[later]),
+        (2 * n + pixel[ended], last[ended], silence[ended]),
+    ]
+    to_total = [(2 * n + pixel, pixel, -silence)]
+    height = 2 * n + pixels
+    # Rows of pixels without any chance to fire tell nothing.
+    keep = np.concatenate([time > 0, charge > 0, silence > 1e-12 / c.reset])
+    parts = []
+    for name, entries in (("crossing", to_crossing), ("end", to_end), ("total", to_total)):
+        row, column, value = (np.concatenate(v) for v in zip(*entries, strict=True))
+        wide = slopes[name].of_parameters.shape[0]
+        factor = sparse.csr_array((value, (row, column)), shape=(height, wide))[keep]
+        parts.append((factor @ slopes[name].of_parameters, factor @ slopes[name].of_segments))
+    return sum(p[0] for p in parts), sparse.csr_array(sum((p[1] for p in parts[1:]), parts[0][1]))
+
+
+def _evaluated(
+    charges: PixelCharges, pixel: Tensor, time: Tensor, owners: _Owners, columns: list[int], *, second: bool
+) -> tuple[Tensor, Tensor, list[_Slopes]]:
+    """Charge and current of pixels at times, and the slopes of the charge and, with `second`, of the current."""
+    orders = 2 if second else 1
+    value, current = torch.empty_like(time), torch.empty_like(time)
+    slopes = time.new_empty(len(time), orders, len(columns))
+    parts = []
+    for part, rows, counts, values, terms in charges.terms(pixel, time, second=second):
+        value[part], current[part] = segment_sum(values, counts).unbind(1)
+        slopes[part] = segment_sum(terms[:, :, columns].flatten(1), counts).view(-1, orders, len(columns))
+        request = torch.repeat_interleave(torch.arange(part.start, part.start + len(counts)), counts)
+        parts.append(_by_segment(request, rows, terms[:, :, -len(LOCAL) :], owners, pixel))
+    if not parts:
+        nothing = _Slopes(np.zeros((0, len(columns))), sparse.csr_array((0, len(MOVES) * owners.segments)))
+        return value, current, [nothing] * orders
+    at, segment, summed = (torch.cat(v).numpy() for v in zip(*parts, strict=True))
+    return value, current, [
+        _Slopes(slopes[:, k].numpy(), _matrix(at, segment, summed[:, k], len(time), owners.segments))
+        for k in range(orders)
+    ]  # fmt: skip
+
+
+def _in_the_end(charges: PixelCharges, owners: _Owners, columns: list[int]) -> _Slopes:
+    terms = charges.terms_in_the_end()
+    counts = charges.first.diff()
+    pixel = torch.arange(len(counts))
+    request = torch.repeat_interleave(pixel, counts)
+    at, segment, summed = _by_segment(request, torch.arange(len(terms)), terms[:, None, -len(LOCAL) :], owners, pixel)
+    matrix = _matrix(at.numpy(), segment.numpy(), summed[:, 0].numpy(), len(counts), owners.segments)
+    return _Slopes(segment_sum(terms[:, columns], counts).numpy(), matrix)
+
+
+def _by_segment(
+    request: Tensor, rows: Tensor, terms: Tensor, owners: _Owners, pixel: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over the packets of one segment in one request: its number, the segment, and `(m, k, 7)` of `MOVES`.
+
+    `terms` `(rows, k, 4)`: derivatives of what each packet adds to the parameters `LOCAL`.
+    """
+    segment = owners.segment[rows]
+    new = torch.ones(len(rows), dtype=torch.bool)
+    new[1:] = (request[1:] != request[:-1]) | (segment[1:] != segment[:-1])
+    first = torch.nonzero(new).flatten()
+    counts = torch.diff(first, append=torch.tensor([len(rows)]))
+    moved = torch.cat([terms, terms[:, :, 1:] * owners.place[rows][:, None, None]], dim=2)
+    summed = segment_sum(moved.flatten(1), counts).view(len(first), terms.shape[1], len(MOVES))
+    sign = owners.sign[pixel[request[first]]][:, None]
+    summed[:, :, 3] *= sign
+    summed[:, :, 6] *= sign
+    return request[first], segment[first], summed
+
+
+def _matrix(row: Floats, segment: Floats, moves: Floats, height: int, segments: int) -> sparse.csr_array:
+    columns = (len(MOVES) * segment[:, None] + np.arange(len(MOVES))).ravel()
+    # Rows come in order, so that the compressed form is at hand.
+    start = np.searchsorted(row, np.arange(height + 1)) * len(MOVES)
+    return sparse.csr_array((moves.ravel().astype(np.float64), columns, start), shape=(height, len(MOVES) * segments))
