@@ -17,6 +17,7 @@ from ..perturb.shift_tracks import ShiftTracks
 from ..perturb.smear_dedx import SmearDedx
 from .repeated import RepeatedFits
 from .section import Name, Positive, Section
+from .unknown import Hypothesis
 
 StageName = Literal["S1", "S2", "S3", "S4"]
 #: What fits may leave open of the deposits; besides, they may free any parameter of the table.
@@ -31,7 +32,29 @@ class Campaign(Section):
     draws: int = Field(13, ge=1, description="fits at each target, each with noise and, if there are enough, tracks")
 
 
-class Ladder(RepeatedFits):
+class UnknownFits(RepeatedFits):
+    """What the two studies share: what fits believe of deposits that they do not know."""
+
+    hypotheses: tuple[Hypothesis, ...] = Field(
+        (
+            Hypothesis(kinetic_mev=1000.0, probability=0.9),
+            Hypothesis(species="pion", kinetic_mev=1000.0, probability=0.1),
+        ),
+        min_length=1,
+        description="particles that tracks may be where that is left open; otherwise all are the first of these",
+    )
+    production_cut_mev: Positive | None = Field(
+        0.273,
+        description="struck electrons above this are tracks of their own in the sample; null: all stay on their "
+        "segment, as fits of hits alone take it always",
+    )
+    hold: dict[str, Positive] = Field(
+        default_factory=lambda: {"birks_kb": 1.0},
+        description="parameters that are not fitted but held at this multiple of their true value (1: at the truth)",
+    )
+
+
+class Ladder(UnknownFits):
     """Study `ladder`: fits that know the deposits, and fits that know less and less of them."""
 
     stages: tuple[StageName, ...] = Field(
@@ -41,10 +64,6 @@ class Ladder(RepeatedFits):
         "tracks fitted, from hits alone",
     )
     campaigns: tuple[Campaign, ...] = Field((Campaign(),), min_length=1, description="lengths, and how many fits each")
-    hold: dict[str, Positive] = Field(
-        default_factory=lambda: {"birks_kb": 1.0},
-        description="parameters that are not fitted but held at this multiple of their true value (1: at the truth)",
-    )
 
     @field_validator("stages")
     @classmethod
@@ -130,16 +149,12 @@ def _standard() -> dict[str, Case]:
 STANDARD_CASES = _standard()
 
 
-class Robustness(RepeatedFits):
+class Robustness(UnknownFits):
     """Study `robustness`: what wrong beliefs about the deposits do to a fit, with and without its nuisances."""
 
     length_cm: Positive = Field(500.0, description="length of track of one fit, in whole events")
     targets: int = Field(8, ge=1, description="number of targets, drawn with the seed of `targets`")
     draws: int = Field(13, ge=1, description="fits at each target, each with noise, tracks and mistakes of its own")
-    hold: dict[str, Positive] = Field(
-        default_factory=lambda: {"birks_kb": 1.0},
-        description="parameters that are not fitted but held at this multiple of their true value (1: at the truth)",
-    )
     fits: tuple[Literal["without", "with"], ...] = Field(
         ("without", "with"), min_length=1, description="fits that are made: without the nuisances, with them"
     )

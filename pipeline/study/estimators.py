@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..calibrate.run import fit_hits
 from ..config.methods import Method
 from ..config.models import Config
-from ..errors import ConfigError
+from ..config.robustness import UnknownFits
+from ..config.unknown import Unknown
+from ..parameters import nominal_values
+from ..reconstruct.reconstruct import reconstruct
+from ..simulate.observe import PixelObservables, observables_of_hits
+from ..simulate.setup import forward_model, model_settings
+from ..storage.pixels import load_pixels
 from ..tables import FitResult
-from .experiment import Experiment
+from .experiment import Experiment, PixelExperiment
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,69 @@ class KnownDeposits:
         return trial.believed.fit(method, name, data, draw.values, draw.seed)
 
 
-def estimator(task: Task, config: Config, where: str) -> Estimator:
-    """The estimator that leaves open what `task` says, as configured; raises `ConfigError` at `where` if there is none.
+@dataclass(frozen=True)
+class UnknownDeposits:
+    """The marginal likelihood, which begins with the deposits that it is told."""
 
-    What is needed for unknown deposits is looked for here, so that studies need not know how it is done.
+    unknown: Unknown
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """See `Estimator.fit`."""
+        data = trial.truth.data(draw.values, draw.noise)
+        return trial.believed.fit(marginal(method, self.unknown), name, data, draw.values, draw.seed)
+
+
+@dataclass(frozen=True)
+class FromHits:
+    """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
+
+    Tracks are found with the values that the fit starts from, and again with the fitted ones, `rounds` times in all:
+    which hits belong to a track stays as it is during a fit.
     """
+
+    unknown: Unknown
+    config: Config
+    rounds: int = 2
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """See `Estimator.fit`."""
+        truth = trial.truth
+        if not isinstance(truth, PixelExperiment):
+            raise TypeError("only pixels have hits that tracks are found in")
+        hits, geometry = truth.hits(draw.values, draw.noise), truth.geometry
+        data = observables_of_hits(hits, geometry)
+        settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
+        values = {**nominal_values(), **method.fixed, **method.initial}
+        method = marginal(method, self.unknown)
+        for _ in range(self.rounds):
+            found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
+            model = PixelObservables(forward_model(found.segments, geometry, self.config))
+            begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
+            result = fit_hits(
+                model, data, begun, name, target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks
+            )
+            values |= {p.name: p.value for p in result.parameters if p.free}
+        return result
+
+
+def marginal(method: Method, unknown: Unknown) -> Method:
+    """A method as a fit of unknown deposits."""
+    return method.model_copy(
+        update={"objective": "marginal_likelihood", "optimiser": "fisher_scoring", "unknown": unknown}
+    )
+
+
+def estimator(task: Task, method: Method, config: Config, settings: UnknownFits) -> Estimator:
+    """The estimator that leaves open what `task` says, with what `method` and a study believe of deposits."""
     if task.known:
         return KnownDeposits()
-    raise ConfigError(f"{where}: there is no fit of unknown deposits in this version; leave it out.")
+    unknown = method.unknown.model_copy(
+        update={
+            "geometry": task.geometry,
+            "energy": "fitted" if task.dedx else "given",
+            "hypotheses": settings.hypotheses if task.particles else settings.hypotheses[:1],
+            # Electrons that are found in the hits are those that one sees; others stay on their tracks.
+            "production_cut_mev": None if task.from_hits else settings.production_cut_mev,
+        }
+    )
+    return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)

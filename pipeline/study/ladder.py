@@ -58,13 +58,12 @@ def run(
 ) -> dict[str, Any]:
     """Fit every stage, length, target and draw, and compare with the truth.
 
-    Raises `ConfigError` where the method, a target or the fit of a stage does not exist, and `SelectionError` where
-    the cuts leave nothing.
+    Raises `ConfigError` where the method or a target does not exist, and `SelectionError` where the cuts leave nothing.
     """
     settings = config.study.ladder
     method = method_of(config, settings.method, "study.ladder.method")
     processes, config = config.simulate.threads, one_thread(config)
-    estimators = {s: estimator(TASKS[s], config, f"study.ladder.stages: {s}") for s in settings.stages}
+    estimators = {s: estimator(TASKS[s], method, config, settings) for s in settings.stages}
     drawn = study_targets(config, max(c.targets for c in settings.campaigns), settings.named_targets, "study.ladder")
     targets = {name: {**_nominal(method.free), **values} for name, values in drawn.items()}
     sample = through_cuts(config, segments, geometry, "ladder")

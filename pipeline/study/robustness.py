@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..config.generator import Block, Generator, Species
+from ..config.methods import Method
 from ..config.models import Config, Sample
 from ..config.robustness import NUISANCES, Case
 from ..detector.geometry import DetectorGeometry
@@ -59,14 +60,13 @@ def run(
 ) -> dict[str, Any]:
     """Fit every case, without and with its nuisances, and compare with the truth.
 
-    Raises `ConfigError` where the method, a target or the fit of a case does not exist, and `SelectionError` where the
-    cuts leave nothing.
+    Raises `ConfigError` where the method or a target does not exist, and `SelectionError` where the cuts leave nothing.
     """
     settings = config.study.robustness
     method = method_of(config, settings.method, "study.robustness.method")
     processes, config = config.simulate.threads, one_thread(config)
     cases = {name: settings.case(name) for name in settings.cases}
-    series = list(_series(config, cases))
+    series = list(_series(config, method, cases))
     drawn = study_targets(config, settings.targets, settings.named_targets, "study.robustness")
     nominal = {name: table_of_parameters()[name].nominal for name in method.free}
     targets = {name: {**nominal, **values} for name, values in drawn.items()}
@@ -106,7 +106,7 @@ def series_name(case: str, fit: str) -> str:
     return f"{case}{_BETWEEN}{fit}"
 
 
-def _series(config: Config, cases: Mapping[str, Case]) -> list[Series]:
+def _series(config: Config, method: Method, cases: Mapping[str, Case]) -> list[Series]:
     """The fits of every case, in the order of cases and then of `fits`."""
     settings = config.study.robustness
     found = []
@@ -118,7 +118,7 @@ def _series(config: Config, cases: Mapping[str, Case]) -> list[Series]:
             found.append(
                 Series(
                     series_name(name, fit),
-                    estimator(task, config, f"study.robustness: {name}, {fit} nuisances"),
+                    estimator(task, method, config, settings),
                     settings.hold,
                     tuple(n for n in table_of_parameters() if n in open_),
                     unknown,

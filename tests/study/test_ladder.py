@@ -24,7 +24,7 @@ from pipeline.storage.kept_answers import KeptAnswers
 from pipeline.storage.provenance import Provenance
 from pipeline.study import ladder, robustness
 from pipeline.study import published_ladder as published
-from pipeline.study.estimators import KnownDeposits, Task, Trial, estimator
+from pipeline.study.estimators import FromHits, KnownDeposits, Task, Trial, estimator, marginal
 from pipeline.study.processes import work_through
 from pipeline.study.trials import Job, Series, Trials
 from tests.study.gaussian import GaussianExperiment
@@ -248,9 +248,23 @@ def test_cases_of_the_published_studies_are_there_and_mistakes_in_their_names_ar
     assert own.case("mine").pions == 0.3
 
 
-def test_known_deposits_need_nothing_else() -> None:
-    assert isinstance(estimator(Task(), Config(), "study.ladder.stages: S1"), KnownDeposits)
-    assert Task().known and not Task(dedx=True).known and not Task(from_hits=True).known
+def test_what_is_left_open_is_told_to_the_fit() -> None:
+    settings = Robustness()
+
+    def of(task: Task) -> Any:
+        return estimator(task, METHOD, Config(), settings)
+
+    assert isinstance(of(Task()), KnownDeposits)
+    energies, places, both = of(Task(dedx=True)), of(Task(geometry=True)), of(Task(dedx=True, particles=True))
+    assert (energies.unknown.geometry, energies.unknown.energy) == (False, "fitted")
+    assert (places.unknown.geometry, places.unknown.energy) == (True, "given")
+    assert [len(e.unknown.hypotheses) for e in (energies, both)] == [1, 2]
+    # Electrons are tracks of their own in the sample, but are not found one by one in the hits.
+    hits = of(ladder.TASKS["S4"])
+    assert isinstance(hits, FromHits) and hits.unknown.production_cut_mev is None
+    assert energies.unknown.production_cut_mev == settings.production_cut_mev
+    fitted = marginal(METHOD, energies.unknown)
+    assert fitted.objective == "marginal_likelihood" and fitted.free == METHOD.free
 
 
 def test_data_of_another_recombination_have_a_configuration_of_their_own() -> None:
