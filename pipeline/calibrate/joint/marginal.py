@@ -21,7 +21,8 @@ from ...tables import Floats
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
-T, R = TypeVar("T"), TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 #: Noise is taken so many times as wide while tracks and parameters find their places, then as it is.
 WIDENED = (4.0, 2.0, 1.0)
@@ -108,7 +109,7 @@ class Problem:
         values = self.values(x)
         return np.array([p.derivative(values[p.name]) for p in self.free])
 
-    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    def map(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """What `work` makes of each, in their order, in threads."""
         if self.threads < 2 or len(items) < 2:
             return [work(item) for item in items]

@@ -16,7 +16,7 @@ from ...matter.ranges import loss_table
 from ...parameters import Parameter, lookup, nominal_values
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
-from ...tables import SPECIES, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
+from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
 from ..fit import fit
 from ..information import Spectrum
 from ..methods import matched_residuals
@@ -227,7 +227,7 @@ def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]
     return tracks.probability[[row[key] for key in keys]][:, column]
 
 
-def _where(electron: Floats, usual: EnergyBelief) -> EnergyBelief:
+def _where(electron: Bools, usual: EnergyBelief) -> EnergyBelief:
     """The usual belief, but for tracks of electrons."""
     if not electron.any():
         return usual
