@@ -97,7 +97,7 @@ class PixelCharges:
     def terms(
         self, pixel: Tensor, time: Tensor, *, second: bool
     ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
-        """What single packets add to the charge (and current) of `pixel` `(r,)` at `time` `(r,)`, some requests at once.
+        """What single packets add to the charge (and current) of `pixel` at `time` `(r,)`, some requests at once.
 
         Yields the slice of the requests, the packets `(rows,)`, their number per request, `(rows, 2)` charge and
         current, and `(rows, 1 or 2, P)` the derivatives of the charge and, with `second`, of the current.
