@@ -11,10 +11,12 @@ def test_hits_are_reconstructed_for_each_target_and_the_fit_gets_that(tmp_path, 
     content = yaml.safe_load(TINY.read_text()) | {"targets": {"drawn": 2}}
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(content | {"scenarios": {"closure": {"input": "reconstructed", **scenario}}}))
-    done = Workflow(tmp_path)("--dry-run", config=config)
+    done = Workflow(tmp_path)("--dry-run", "--printshellcmds", config=config)
     assert done.returncode == 0, done.stdout
-    folder = "results/closure/generated/target_2"
-    given = f"{folder}/input.h5" if scenario else f"{folder}/reconstructed.h5"
-    fits = [text for text in done.stdout.split("\n\n") if f"output: {folder}/likelihood/fit.h5" in text]
-    assert len(fits) == 1 and f"input: {given}, {folder}/hits.h5" in fits[0]
-    assert f"output: {folder}/reconstructed.h5" in done.stdout
+    for target in ("target_1", "target_2"):
+        folder = f"results/closure/generated/{target}"
+        given = "input.h5" if scenario else "reconstructed.h5"
+        assert f" {folder}/hits.h5 {folder}/reconstructed.h5 " in done.stdout
+        assert f"--segments {folder}/{given} --hits {folder}/hits.h5 {folder}/likelihood/fit.h5" in done.stdout
+    # The page shows what was simulated.
+    assert "--segments results/closure/generated/selected.h5" in done.stdout
