@@ -39,8 +39,9 @@ _NU = 5.0
 _WIDENED = (4.0, 2.5, 1.6)
 #: Largest move of a vertex [cm] and largest factor on a charge in one step.
 _LARGEST_MOVE, _LARGEST_FACTOR = 0.15, 2.0
-#: Vertices are held in place by this width [cm] where nothing else does.
-_FREE = 3.0
+#: In a step vertices are held where they are by this width [cm]. Within a row of pixels, without charge on its
+#: neighbours, little else does so.
+_FREE = 0.2
 #: Energy loss [MeV/cm] at which the charge of a piece is turned into energy and, by the same factor, back.
 _LOSS = 2.0
 
@@ -146,6 +147,7 @@ class _System:
     ) -> None:
         self.widened = widened
         self.state = state
+        self.bounds = electronics.geometry.bounds
         self.sizes = [2 * len(v) + len(q) for v, q in zip(state.vertices, state.charge, strict=True)]
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
         self.axes = [frames(v) for v in state.vertices]
@@ -253,7 +255,7 @@ class _System:
             part = moved[self.offsets[k] : self.offsets[k + 1]]
             shift = part[: 2 * len(v)]
             shift = shift * min(1.0, _LARGEST_MOVE / max(float(np.abs(shift).max()), 1e-30))
-            vertices.append(v + (displacements(self.axes[k]) @ shift).reshape(-1, 3))
+            vertices.append(_kept_inside(v, v + (displacements(self.axes[k]) @ shift).reshape(-1, 3), self.bounds))
             low, high = q / _LARGEST_FACTOR, q * _LARGEST_FACTOR
             charge.append(np.clip(q + part[2 * len(v) :], low, high))
         return replace(self.state, vertices=tuple(vertices), charge=tuple(charge))
@@ -261,3 +263,15 @@ class _System:
     def blocks(self) -> tuple[Floats, ...]:
         """The precision matrix of each track, others known."""
         return tuple(self.matrix[a:b, a:b].toarray() for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True))
+
+
+def _kept_inside(before: Floats, after: Floats, bounds: tuple[Floats, Floats]) -> Floats:
+    """Vertices `(m + 1, 3)` after a step, those that would leave the pixel plane put back on its border.
+
+    Hits of the outermost row do not tell on which side of its middle a track runs, and beyond it there is no charge.
+    """
+    low, high = bounds[0][:2], bounds[1][:2]
+    was = ((before[:, :2] >= low) & (before[:, :2] <= high)).all(axis=1)
+    kept = after.copy()
+    kept[was, :2] = np.clip(after[was, :2], low, high)
+    return kept

@@ -1,0 +1,64 @@
+"""`gradcal reconstruct`, from hits to a file that simulation takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli.main import run
+from pipeline.parameters import nominal_values
+from pipeline.storage.hits import write_hits
+from pipeline.storage.provenance import Provenance
+from pipeline.storage.reconstruction import read_assumed_values, read_reconstruction
+
+from ..reconstruct.hits_of import hits_of, segments_of
+
+EDGE = np.linspace(0, 1, 41)[:, None]
+TRACK = segments_of(np.array([10.0, -20.0, 8.0]) + EDGE * np.array([12.0, 6.0, 9.0]))
+FAST = {"simulate": {"threads": 1}, "reconstruct": {"curves": {"refinements": 2}}}
+
+
+@pytest.fixture(scope="module")
+def hits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hits") / "hits.h5"
+    write_hits(path, hits_of(TRACK, seed=1), Provenance("simulate", {}, {}, "0"), nominal_values())
+    return path
+
+
+def reconstruct(*arguments: object) -> int:
+    return run(["reconstruct", "--config-json", json.dumps(FAST), *map(str, arguments)])
+
+
+def test_a_track_is_written_and_simulation_takes_it(hits, tmp_path, capsys):
+    out, again = tmp_path / "reconstructed.h5", tmp_path / "again.h5"
+    assert reconstruct(hits, out, "--set", "birks_ab=0.82") == 0
+    assert "too few tracks cross the cathode" in capsys.readouterr().err
+    found = read_reconstruction(out)
+    assert len(found.tracks) == 1 and found.tracks.length[0] == pytest.approx(16.2, abs=0.5)
+    assert read_assumed_values(out) == {**nominal_values(), "birks_ab": 0.82}
+    assert reconstruct(hits, again, "--set", "birks_ab=0.82", "--threads", "2") == 0
+    assert out.read_bytes() == again.read_bytes()
+    assert run(["simulate", "--config-json", "{}", "--no-noise", str(out), str(tmp_path / "hits.h5")]) == 0
+
+
+def test_what_cannot_be_is_refused_in_one_sentence(hits, tmp_path, capsys):
+    out = tmp_path / "out.h5"
+    empty = tmp_path / "empty.h5"
+    none = hits_of(TRACK)
+    none = replace(none, **{name: getattr(none, name)[:2] for name in none.COLUMNS})
+    write_hits(empty, none, Provenance("simulate", {}, {}, "0"), {})
+    for arguments, sentence in (
+        ((tmp_path / "nowhere.h5", out), "nowhere.h5 does not exist"),
+        ((hits, hits), "hits.h5"),
+        ((hits, out, "--set", "birks_a=1"), "did you mean"),
+        ((empty, out), "2 hits make no track of 4 hits inside"),
+    ):
+        capsys.readouterr()
+        assert reconstruct(*arguments) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert sentence in said and "fault in this program" not in said
+        assert not out.exists()
