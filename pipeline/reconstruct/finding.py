@@ -19,7 +19,6 @@ from .following import find_pieces
 from .hit_polyline import polyline
 from .joining import Crossing, crossings, ends_of, join_gaps, weighted_median
 from .kinks import split_kinks
-from .polyline import polyline
 
 #: With at least this many tracks across the cathode their common jump narrows down what is joined.
 _ENOUGH = 4
