@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,11 +34,11 @@ def pixelised(
             points, tpc = points[tpc >= 0], tpc[tpc >= 0]
             x = np.floor((points[:, 0] - geometry.x_range[0]) / geometry.pixel_pitch).astype(np.int64)
             y = np.floor((points[:, 1] - geometry.y_range[0]) / geometry.pixel_pitch).astype(np.int64)
-            place = np.stack([tpc, x, y], axis=1)
-            for pixel in np.unique(place, axis=0):
-                z = points[(place == pixel).all(axis=1), 2]
+            pixel, place = np.unique(np.stack([tpc, x, y], axis=1), axis=0, return_inverse=True)
+            order = np.argsort(place.reshape(-1), kind="stable")
+            for where, z in zip(pixel, np.split(points[order, 2], np.cumsum(np.bincount(place.reshape(-1)))[:-1])):
                 for part in np.array_split(z, max(1, int(np.ptp(z) / _DEAD))):
-                    rows.append((event, *pixel, part.mean() + rng.normal(0, 0.05), number))
+                    rows.append((event, *where, part.mean() + rng.normal(0, 0.05), number))
     table = np.array(rows, dtype=np.float64).reshape(-1, 6)
     table = table[np.lexsort((np.abs(table[:, 4]) * -1, table[:, 3], table[:, 2], table[:, 1], table[:, 0]))]
     event, tpc, pixel_x, pixel_y = table[:, :4].astype(np.int64).T
@@ -68,10 +69,7 @@ def pixelised(
 def _dense(path: Floats) -> Floats:
     """Points every 0.02 cm along a polygon."""
     return np.concatenate(
-        [
-            a + np.linspace(0, 1, max(2, int(np.linalg.norm(b - a) / 0.02)))[:, None] * (b - a)
-            for a, b in zip(path[:-1], path[1:], strict=True)
-        ]
+        [a + np.linspace(0, 1, max(2, int(np.linalg.norm(b - a) / 0.02)))[:, None] * (b - a) for a, b in pairwise(path)]
     )
 
 
