@@ -219,6 +219,7 @@ SECTIONS = {
     "simulate": ("checks", "detector", "readout", "simulate"),
     "hits": ("data", "detector.file", "readout.pixels"),
     "perturb": ("checks", "detector.file"),
+    "reconstruct": ("seed", "detector", "readout", "simulate", "reconstruct"),
     "fit": ("seed", "checks", "detector", "readout", "simulate"),
     "report": ("checks", "detector.file", "report"),
     "paper": ("paper",),
@@ -238,7 +239,10 @@ SAMPLE_FILES = {name: sample.file for name, sample in SOURCES.items() if sample.
 GENERATOR_FILES = {name: sample.generator.dlp_file or [] for name, sample in SOURCES.items()}
 # What the data are made from, and what a fit gets: the same deposits where the scenario puts nothing wrong.
 DATA_FILE = "segments.h5" if SCENARIO.contaminate is None else "contaminated.h5"
-INPUT_FILE = "input.h5" if SCENARIO.perturb else "selected.h5"
+# What is reconstructed is so from the hits of each target.
+BRANCH = ("{target}",) if SCENARIO.input == "reconstructed" else ()
+UNPERTURBED_FILE = "reconstructed.h5" if BRANCH else "selected.h5"
+INPUT_FILE = "input.h5" if SCENARIO.perturb else UNPERTURBED_FILE
 TARGETS = in_words(target_values, settings)
 # Hits of these were recorded elsewhere, those of the others are simulated.
 RECORDED = [MEASURED] if measured(settings) else []
@@ -246,6 +250,8 @@ SIMULATED = [target for target in TARGETS if target not in RECORDED]
 HITS_FILES = hits_files(settings)
 # Whether anything but hits tells where particles went.
 HAS_TRUTH = bool(SIMULATED) or any(sample.file is not None for sample in SAMPLES.values())
+# What is reconstructed differs by target: the page shows what the hits were simulated from, or else the first of it.
+PAGE_FILE = ("selected.h5" if HAS_TRUTH else os.path.join(next(iter(TARGETS)), INPUT_FILE)) if BRANCH else INPUT_FILE
 STUDY_NAMES = in_words(study_names, settings)
 METHODS = SCENARIO.methods or tuple(settings.methods)
 

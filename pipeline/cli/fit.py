@@ -44,6 +44,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
+    from ..storage.reconstruction import is_reconstruction
     from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
@@ -59,7 +60,9 @@ def main(args: argparse.Namespace) -> None:
     settings["method"] = {name: method.model_dump(mode="json")}
     noise = read_hits_noise(args.hits)
     settings["data"] = {"noise": noise}  # as their file tells; for the page
-    inputs = {"segments": args.segments, "hits": args.hits, **detector_files(config)}
+    # Reconstructed segments are those of one target alone: the page does not miss them among its own.
+    kind = "reconstructed" if is_reconstruction(args.segments) else "segments"
+    inputs = {kind: args.segments, "hits": args.hits, **detector_files(config)}
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)
     resume = checkpoint.load()

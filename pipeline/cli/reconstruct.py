@@ -29,6 +29,9 @@ def main(args: argparse.Namespace) -> None:
     """Read hits, reconstruct, write."""
     from ..config.load import config_slice
     from ..parameters import nominal_values
+    from ..reconstruct.cuts import cut_tracks
+    from ..reconstruct.field import with_measured_field
+    from ..reconstruct.modes import with_model_losses
     from ..reconstruct.particles import identified
     from ..reconstruct.reconstruct import reconstruct
     from ..simulate.setup import model_settings
@@ -40,31 +43,49 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.provenance import Provenance
     from ..storage.reconstruction import write_reconstruction
     from .common import config_files, detector_files, model_config, parse_assignments, progress_bar, say, timed
+    from .select import cut_flow_table
 
     config = model_config(args)
     if args.dedx is not None:
         config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
-    values = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    given = {**nominal_values(), **parse_assignments(args.set, "--set")}
+    values = given
     check_output(args.output, args.hits, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     hits = read_hits(args.hits)
+    model = model_settings(config)
+    measured = None
+    if config.reconstruct.velocity == "crossers":
+        values, measured = with_measured_field(hits, geometry, values, config.reconstruct, model)
+        say(
+            f"{args.hits}: too few tracks cross the cathode; the drift velocity is that of the assumed values."
+            if measured is None
+            else f"{args.hits}: {measured.crossers} tracks across the cathode meet at {measured.value:.5f} +- "
+            f"{measured.error:.5f} cm/us, electric_field = {values['electric_field']:.5f} kV/cm."
+        )
     with timed(args.output, "reconstruct"), progress_bar(len(hits.event_t0), "reconstructing, events done") as advance:
         found = reconstruct(
-            hits, geometry, values, config.reconstruct, model_settings(config),
+            hits, geometry, values, config.reconstruct, model,
             pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
         )  # fmt: skip
     particles = config.reconstruct.particles
     found = identified(found, hits, geometry, particles, load_classifier(particles))
-    settings = config_slice(config, "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
+    found = with_model_losses(found, config.reconstruct.dedx)
+    cut_flow = None
+    if config.reconstruct.cuts is not None:
+        found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))
+    settings = config_slice(config, "seed", "detector", "simulate", "readout.pixels", "readout.noise", "reconstruct")
     for name in ("threads", "memory_limit_mib"):
         del settings["simulate"][name]
-    settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
+    settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in given.items()}
     inputs = {"hits": args.hits, **detector_files(config)}
     learned = training_path(particles)
     if learned is not None:
         inputs["training"] = learned
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
-    write_reconstruction(args.output, found, provenance, drift_axis=geometry.drift_axis)
+    write_reconstruction(args.output, found, provenance, values, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
+    if cut_flow is not None:
+        print(cut_flow_table(cut_flow))
     used = 100 * (found.hit_track >= 0).mean()
     say(
         f"{args.output}: {len(found.tracks)} tracks, {found.tracks.length.sum():.0f} cm, "

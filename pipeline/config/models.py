@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,7 +24,9 @@ from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .reconstruction import Reconstruct
 from .repeated import Pulls, Score
+from .robustness import Ladder, Robustness
 from .section import Name, NotNegative, Positive, Section, Seed
+from .selection import Select
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
 
 #: The name under which hits that were recorded elsewhere are fitted, in the place of a target.
@@ -69,27 +71,6 @@ class Checks(Section):
     zero_length: Literal["refuse", "drop"] = Field("drop", description="start and end coincide")
     outside_volume: Literal["refuse", "drop"] = Field("drop", description="centre outside the active volume")
     mostly_outside: Literal["refuse", "drop"] = Field("refuse", description="more than half of all segments outside")
-
-
-class Select(Section):
-    """Selection cuts: those of arXiv:2309.04639 by default, and limits on delays and total length; null: off."""
-
-    species: tuple[int, ...] = Field((), description="PDG codes to keep; empty: all")
-    max_delay_us: Positive | None = Field(
-        1000.0,
-        description="keep segments deposited at most this long after the earliest of their event (decays, captures)",
-    )
-    max_abs_cos_drift: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        0.966, description="keep tracks whose |cos(angle to the drift)|, first start to last end, is below this"
-    )
-    track_anode_margin_cm: NotNegative | None = Field(
-        2.0, description="drop a track if any of its segment centres is this close to an anode (tested first)"
-    )
-    max_anode_distance_cm: Positive | None = Field(15.0, description="keep segments within this distance of an anode")
-    min_track_length_cm: NotNegative | None = Field(2.0, description="drop shorter tracks")
-    max_total_length_cm: Positive | None = Field(
-        600.0, description="keep whole tracks, in an order fixed by the seed, up to this summed length"
-    )
 
 
 class Detector(Section):
@@ -185,7 +166,9 @@ class Studies(Section):
     expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
     lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
+    ladder: Ladder = Ladder()
     pulls: Pulls = Pulls()
+    robustness: Robustness = Robustness()
     score: Score = Score()
     identity: Identity = Identity()
     bootstrap: Bootstrap = Bootstrap()

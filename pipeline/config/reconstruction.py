@@ -9,6 +9,7 @@ from pydantic import Field
 from .finding import Finding
 from .particles import Particles
 from .section import NotNegative, Positive, Section
+from .selection import Select
 
 
 class Curves(Section):
@@ -20,7 +21,7 @@ class Curves(Section):
     )
     straight_chi2: Positive = Field(1.5, description="a line suffices up to this chi^2 per degree of freedom")
     min_hits_bent: int = Field(8, ge=3, description="tracks with fewer hits stay straight")
-    refinements: int = Field(5, ge=0, description="steps of the fit of curve and charge to charges and times of hits")
+    refinements: int = Field(6, ge=0, description="steps of the fit of curve and charge to charges and times of hits")
     charge_spread: NotNegative = Field(
         0.12, description="spread of charge within a vertex spacing that the curve's pieces do not follow, relative"
     )
@@ -32,13 +33,21 @@ class Curves(Section):
 class Reconstruct(Section):
     """From hits to tracks, curves, segments, charge and dE/dx."""
 
+    velocity: Literal["crossers", "assumed"] = Field(
+        "crossers",
+        description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), "
+        "where there are such tracks; or that of the assumed parameter values",
+    )
     finding: Finding = Finding()
     curves: Curves = Curves()
     segment_cm: Positive = Field(1.0, description="length of the segments into which tracks are cut")
     min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")
     dedx: Literal["mip", "range", "charge"] = Field(
         "charge",
-        description="dE/dx of segments: that of a minimum ionising particle, from the residual range of a stopping "
-        "particle, or from the charge of each segment",
+        description="dE/dx of segments: the least that the particle can have, that at the residual range (as mip "
+        "where the track does not end inside), or from the charge of each segment",
     )
     particles: Particles = Particles()
+    cuts: Select | None = Field(
+        None, description="cuts on reconstructed tracks, as those of `select` on true ones; null: none"
+    )

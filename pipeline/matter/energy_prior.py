@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..tables import Floats
+from ..tables import Bools, Floats
 from . import vavilov
 from .particles import ELECTRON_MASS, mass
 from .ranges import RangeTable, electron_table, loss_table
@@ -29,14 +29,16 @@ _STEPS = 12
 class Layers:
     """Layers of argon that particles of one kind cross, `(n,)` each, and what they lose there.
 
-    `length`, residual range `residual` in the middle [cm], kinetic energy `kinetic` there [MeV]; `mean` loss [MeV],
-    `xi` (`landau_width`) [MeV], `most` that goes to one electron and stays [MeV]; `shape` of the density.
+    `length` [cm]; `kinetic` energy in the middle [MeV], and the `path` [cm] from there to 0 by the losses that stay;
+    `held`: whether the layer was longer than the track, and moved to its end. `mean` loss [MeV], `xi` (`landau_width`)
+    [MeV], `most` that goes to one electron and stays [MeV]; `shape` of the density.
     """
 
     prior: EnergyPrior
     length: Floats
-    residual: Floats
     kinetic: Floats
+    path: Floats
+    held: Bools
     mean: Floats
     xi: Floats
     most: Floats
@@ -54,13 +56,16 @@ class Layers:
         return found.value + np.log(ratio), first + 1, found.by_v2 * ratio**2 + first
 
     def by_range(self, u: Floats) -> Floats:
-        """Derivative [1/cm] of the logarithm of the density at `u` `(n,)` to the residual range of the layers."""
+        """Derivative [1/cm] of the logarithm of the density at `u` `(n,)` to the residual range of the layers.
+
+        That is the distance from their middle to where the particle stops, by all its losses.
+        """
         _, v = self._place(u)
         found = vavilov.log_density(v, self.shape, by_shape=True)
         mean, log_xi, log_most, b = self.prior.slopes(self)
         assert found.by_log_kappa is not None and found.by_b is not None
         slope = found.by_log_kappa * (log_xi - log_most) + found.by_b * b - log_xi
-        return np.asarray(slope - found.by_v * (mean / self.xi + v * log_xi))
+        return np.where(self.held, 0.0, slope - found.by_v * (mean / self.xi + v * log_xi))
 
     def _place(self, u: Floats) -> tuple[Floats, Floats]:
         """The loss in units of xi, from 0 and from the mean."""
@@ -112,41 +117,45 @@ class EnergyPrior:
 
     @cached_property
     def table(self) -> RangeTable:
-        """Range against energy by the losses that stay."""
-        if abs(self.pdg) == 11:
-            return electron_table(self.cut, self.least_photon)
-        return loss_table(self.mass, self.cut, self.least_photon)
+        """Path against energy by the losses that stay."""
+        return self._table(self.cut, self.least_photon)
+
+    @cached_property
+    def all_losses(self) -> RangeTable:
+        """Range against energy by all losses."""
+        return self._table(np.inf, np.inf)
+
+    def _table(self, cut: float, least_photon: float) -> RangeTable:
+        return electron_table(cut, least_photon) if abs(self.pdg) == 11 else loss_table(self.mass, cut, least_photon)
 
     def layers(self, length: Floats, kinetic: Floats) -> Layers:
-        """Pieces of `length` [cm] of a particle that has `kinetic` [MeV] in their middle, `(n,)` each, above 0."""
-        length, kinetic = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (length, kinetic)))
-        return self._layers(length, self.table.range(kinetic), kinetic)
+        """Pieces of `length` [cm] of a particle that has `kinetic` [MeV] in their middle, `(n,)` each, above 0.
 
-    def layers_at(self, length: Floats, residual: Floats) -> Layers:
-        """Pieces of `length` of a particle that has still `residual` [cm] to go in their middle, `(n,)` each, above 0.
-
-        The range is that by the losses that stay (`table`).
+        The mean is the integral of the loss over the piece. One that would go on where its particle has stopped is
+        taken as the last of the track.
         """
-        length, residual = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (length, residual)))
-        return self._layers(length, residual, self.table.energy(residual))
-
-    def _layers(self, length: Floats, residual: Floats, kinetic: Floats) -> Layers:
-        # A piece that would end beyond its particle's range is the last of the track.
-        beyond = residual < 0.5 * length
-        if beyond.any():
-            residual = np.where(beyond, 0.5 * length, residual)
-            kinetic = np.where(beyond, self.table.energy(residual), kinetic)
-        mean = self.table.energy(residual + 0.5 * length) - self.table.energy(residual - 0.5 * length)
+        length, kinetic = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (length, kinetic)))
+        path = self.table.range(kinetic)
+        held = path < 0.5 * length
+        if held.any():
+            path = np.where(held, 0.5 * length, path)
+            kinetic = np.where(held, self.table.energy(path), kinetic)
+        mean = self.table.energy(path + 0.5 * length) - self.table.energy(path - 0.5 * length)
         xi = landau_width(kinetic, length, self.mass)
         largest = self._largest(kinetic)
         most = np.minimum(largest, self.cut)
         b = most / largest * (0.0 if abs(self.pdg) == 11 else beta_squared(kinetic, self.mass))
-        return Layers(self, length, residual, kinetic, mean, xi, most, vavilov.Shape.of(np.log(xi / most), b))
+        shape = vavilov.Shape.of(np.log(xi / most), b)
+        return Layers(self, length, kinetic, path, held, mean, xi, most, shape)
+
+    def layers_at(self, length: Floats, residual: Floats) -> Layers:
+        """As `layers`, of a particle that stops `residual` [cm] behind the middle of the piece, `(n,)`, above 0."""
+        return self.layers(length, self.all_losses.energy(residual))
 
     def slopes(self, layers: Layers) -> tuple[Floats, Floats, Floats, Floats]:
         """Derivatives to residual range of the mean loss [MeV/cm], and of ln xi, ln most and b [1/cm]."""
-        half, residual, kinetic, m = 0.5 * layers.length, layers.residual, layers.kinetic, self.mass
-        by_energy = self.table.loss(residual)
+        half, path, kinetic, m = 0.5 * layers.length, layers.path, layers.kinetic, self.mass
+        by_energy = self.all_losses.loss(self.all_losses.range(kinetic))
         log_beta2 = 2 * m**2 / (kinetic * (kinetic + 2 * m) * (kinetic + m)) * by_energy
         ratio, gamma = ELECTRON_MASS / m, 1 + kinetic / m
         if abs(self.pdg) == 11:
@@ -156,7 +165,8 @@ class EnergyPrior:
             log_largest *= by_energy / m
         all_stays = self._largest(kinetic) <= self.cut
         b = layers.shape.b * (log_beta2 - np.where(all_stays, 0.0, log_largest))
-        mean = self.table.loss(residual + half) - self.table.loss(residual - half)
+        by_path = by_energy / self.table.loss(path)
+        mean = (self.table.loss(path + half) - self.table.loss(path - half)) * by_path
         return mean, -log_beta2, np.where(all_stays, log_largest, 0.0), b
 
     def _largest(self, kinetic: Floats) -> Floats:
@@ -174,5 +184,9 @@ class EnergyPrior:
 
 def species_kinetic(pdg: int, residual_range: Floats) -> Floats:
     """Kinetic energy [MeV] of a particle (PDG code) that stops after `residual_range` (any shape) [cm], all losses."""
-    table = electron_table() if abs(pdg) == 11 else loss_table(mass(abs(pdg)), np.inf, np.inf)
-    return table.energy(residual_range)
+    return EnergyPrior(pdg).all_losses.energy(residual_range)
+
+
+def cut_of_reach(reach: float) -> float:
+    """Energy [MeV] of an electron whose range is `reach` [cm]: about the `cut` if those that go further are found."""
+    return float(electron_table().energy(np.array(reach)))

@@ -68,7 +68,7 @@ def densities(kappa: float, b: Floats) -> list[tuple[Floats, Floats]]:
     highest = max(24.0, 12.0 / deviation)
     period = max(60 * wide, min(70 * deviation, 8000.0))
     damping = 16.0 / period
-    n = 1 << int(np.ceil(np.log2(2 * highest * period / np.pi)))
+    n = 1 << int(np.ceil(np.log2(1.05 * highest * period / np.pi)))
     frequency = 2 * np.pi / period * np.arange(int(highest * period / (2 * np.pi)) + 1)
     s = -damping + 1j * frequency
     first, second = log_characteristic(s / kappa)

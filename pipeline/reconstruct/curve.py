@@ -26,8 +26,6 @@ from .polyline import arc, at, cut_evenly, foot, lengths
 
 #: Highland's 13.6 MeV (Particle Data Group) and the radiation length of liquid argon [cm].
 _HIGHLAND_MEV, RADIATION_LENGTH = 13.6, 14.0
-#: Kinks of a curve that is straight [rad per sqrt(cm)].
-STRAIGHT = 1e-7
 #: Residuals beyond this many standard deviations pull no harder than at it (Huber).
 _HUBER = 2.0
 _ITERATIONS = 6
@@ -71,7 +69,14 @@ def frames(vertices: Floats) -> Floats:
 
 def displacements(axes: Floats) -> scipy.sparse.csr_array:
     """`(3 (m + 1), 2 (m + 1))`: from displacements along the axes to those of the vertices in space."""
-    return scipy.sparse.csr_array(scipy.sparse.block_diag([a.T for a in axes]))
+    return _blocks(axes.transpose(0, 2, 1))
+
+
+def _blocks(blocks: Floats) -> scipy.sparse.csr_array:
+    """The block-diagonal matrix of blocks `(n, a, b)`."""
+    n, a, b = blocks.shape
+    columns = np.broadcast_to(np.arange(n)[:, None, None] * b + np.arange(b), blocks.shape)
+    return scipy.sparse.csr_array((blocks.ravel(), columns.ravel(), np.arange(n * a + 1) * b), shape=(n * a, n * b))
 
 
 def kinks(vertices: Floats) -> tuple[scipy.sparse.csr_array, Floats]:
@@ -120,17 +125,22 @@ def fit_curve(points: Floats, charge: Floats, spread: Floats, settings: Curves) 
     along = (points - centre) @ direction
     margin = 0.5 * settings.vertex_cm
     ends = centre + np.array([[along.min() - margin], [along.max() + margin]]) * direction
-    vertices = cut_evenly(ends, settings.vertex_cm)
-    line = _bend(vertices, points, weight, spread, STRAIGHT)
+    line = _line(_bend(ends, points, weight, spread, 1.0), points, weight, settings.vertex_cm)
     free = max(2 * len(points) - 4, 1)
     if _chi2(line, points, weight, spread) <= settings.straight_chi2 * free or len(points) < settings.min_hits_bent:
         return line
-    return _bend(line.vertices, points, weight, spread, scattering_angle(settings.momentum_mev), straight=False)
+    return _bend(line.vertices, points, weight, spread, scattering_angle(settings.momentum_mev))
 
 
-def _bend(
-    vertices: Floats, points: Floats, weight: Floats, spread: Floats, theta: float, *, straight: bool = True
-) -> Curve:
+def _line(ends: Curve, points: Floats, weight: Floats, spacing: float) -> Curve:
+    """A line that was fitted by its two ends, with vertices every `spacing` [cm]."""
+    vertices = cut_evenly(ends.vertices, spacing)
+    share = np.linspace(0.0, 1.0, len(vertices))[:, None]
+    matrix = np.kron(np.concatenate([1 - share, share], axis=1), np.eye(2))
+    return _curve(vertices, matrix @ ends.covariance @ matrix.T, points, weight, straight=True)
+
+
+def _bend(vertices: Floats, points: Floats, weight: Floats, spread: Floats, theta: float) -> Curve:
     for _ in range(_ITERATIONS):
         axes = frames(vertices)
         design, pull, precision = _measurements(vertices, axes, points, weight, spread)
@@ -144,6 +154,10 @@ def _bend(
             break
         vertices = at(vertices, np.linspace(0.0, lengths(vertices).sum(), len(vertices)))
     covariance = scipy.linalg.cho_solve(factor, np.eye(2 * len(vertices)))
+    return _curve(vertices, covariance, points, weight, straight=False)
+
+
+def _curve(vertices: Floats, covariance: Floats, points: Floats, weight: Floats, *, straight: bool) -> Curve:
     where = foot(points, vertices)
     s = arc(vertices)[where.piece] + where.fraction * lengths(vertices)[where.piece]
     rms = float(np.sqrt(np.average(where.distance**2, weights=weight) / 2))
@@ -167,7 +181,7 @@ def _measurements(
         (np.concatenate([1 - share, share]), (np.tile(row, 2), np.concatenate([column, column + 2]))),
         shape=(2 * n, 2 * len(vertices)),
     )
-    return design, residual.ravel(), scipy.sparse.csr_array(scipy.sparse.block_diag(list(precision)))
+    return design, residual.ravel(), _blocks(precision)
 
 
 def _chi2(curve: Curve, points: Floats, weight: Floats, spread: Floats) -> float:

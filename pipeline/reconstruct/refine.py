@@ -35,6 +35,8 @@ from .polyline import lengths
 
 #: Degrees of freedom of Student's t.
 _NU = 5.0
+#: Standard deviations of the first steps are this much wider: far from the solution it is found from farther away.
+_WIDENED = (4.0, 2.5, 1.6)
 #: Largest move of a vertex [cm] and largest factor on a charge in one step.
 _LARGEST_MOVE, _LARGEST_FACTOR = 0.15, 2.0
 #: Vertices are held in place by this width [cm] where nothing else does.
@@ -120,9 +122,10 @@ def refine(
 
     `on_step` may change the state between steps (its ends, its scattering).
     """
-    for _ in range(settings.refinements):
+    for number in range(settings.refinements):
         collected = collect(electronics.model(state), electronics.values, hits)
-        system = _System(state, collected, hits, electronics, settings)
+        widened = _WIDENED[number] if number < len(_WIDENED) else 1.0
+        system = _System(state, collected, hits, electronics, settings, widened)
         state = on_step(system.step())
     collected = collect(electronics.model(state), electronics.values, hits)
     system = _System(state, collected, hits, electronics, settings)
@@ -133,8 +136,15 @@ class _System:
     """The linear system of one step."""
 
     def __init__(
-        self, state: State, collected: Collected, hits: Hits, electronics: Electronics, settings: Curves
+        self,
+        state: State,
+        collected: Collected,
+        hits: Hits,
+        electronics: Electronics,
+        settings: Curves,
+        widened: float = 1.0,
     ) -> None:
+        self.widened = widened
         self.state = state
         self.sizes = [2 * len(v) + len(q) for v, q in zip(state.vertices, state.charge, strict=True)]
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
@@ -197,6 +207,7 @@ class _System:
         ]
         out, square = [], np.zeros(n)
         for shares, residual, sigma in terms:
+            sigma = sigma * self.widened
             r2 = (residual / sigma) ** 2
             square += 0.5 * r2
             weight = np.where(reached, (_NU + 1) / (_NU + r2) / sigma**2, 0.0)
@@ -210,7 +221,7 @@ class _System:
         p = len(collected.event)
         noise = electronics.settings.noise
         threshold = electronics.pixels.of(collected.channel)[0]
-        sigma = np.hypot(noise.reset if noise is not None else 900.0, 0.05 * threshold)
+        sigma = np.hypot(noise.reset if noise is not None else 900.0, 0.05 * threshold) * self.widened
         u = (threshold - collected.left.total(p)) / sigma
         slope = np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(u))
         # As a residual in the tail counts less, so does a hit that is missing where much was expected.

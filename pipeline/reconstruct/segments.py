@@ -195,4 +195,5 @@ def _line(vertices: Floats, covariance: Floats, begin: float, end: float) -> tup
     whole = np.zeros((4, len(rows)))
     whole[:, rows] = matrix
     to_space = whole @ displacements(frames(vertices)).toarray()
-    return direction, np.asarray(to_space @ covariance @ to_space.T)
+    found = to_space @ covariance @ to_space.T
+    return direction, np.asarray(0.5 * (found + found.T))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config.models import Select
+from ..config.selection import Select
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..tables import Bools, CutStep, Floats, Ints, Segments

@@ -6,6 +6,7 @@ with `segments`) and `hit_track` (row by row with the file of hits) are in the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +14,8 @@ import h5py
 import numpy as np
 
 from ..errors import FileFormatError
-from ..tables import SPECIES, Reconstruction, Tracks
-from .hdf5 import check_kind, open_hdf5, read_table, write_table
+from ..tables import SPECIES, CutStep, Reconstruction, Tracks
+from .hdf5 import attribute, check_kind, open_hdf5, read_table, write_table
 from .provenance import Provenance
 from .segments import KIND, read_segment_table, write_segments
 
@@ -49,9 +50,18 @@ _SEGMENT_UNITS = {
 
 
 def write_reconstruction(
-    path: Path | str, found: Reconstruction, provenance: Provenance, *, drift_axis: Literal["x", "z"] = "x"
+    path: Path | str,
+    found: Reconstruction,
+    provenance: Provenance,
+    values: Mapping[str, float],
+    *,
+    cut_flow: Sequence[CutStep] | None = None,
+    drift_axis: Literal["x", "z"] = "x",
 ) -> None:
-    """Write reconstructed tracks; raises `FileFormatError` if the folder cannot be written."""
+    """Write tracks that were reconstructed at the parameter `values`.
+
+    `cut_flow` is that of cuts on them. Raises `FileFormatError` if the folder cannot be written.
+    """
 
     def beside(file: h5py.File) -> None:
         write_table(file, "tracks", _track_columns(found.tracks), _TRACK_TYPES, _TRACK_UNITS)
@@ -64,10 +74,29 @@ def write_reconstruction(
         }
         write_table(file, "track_segments", columns, _SEGMENT_TYPES, _SEGMENT_UNITS)
         write_table(file, "hit_track", {"track": found.hit_track}, {"track": "i8"}, {})
+        file.create_group("parameters").attrs.update({name: float(value) for name, value in values.items()})
         for name in _TABLES:
             file[name].attrs["frame"] = "simulation"
 
-    write_segments(path, found.segments, provenance, drift_axis=drift_axis, extra=beside)
+    write_segments(path, found.segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
+
+
+def is_reconstruction(path: Path | str) -> bool:
+    """Whether a file of segments holds reconstructed tracks; False for files that are not HDF5."""
+    try:
+        with open_hdf5(path) as file:
+            return attribute(file, "kind") == KIND and "tracks" in file and "track_segments" in file
+    except FileFormatError:
+        return False
+
+
+def read_assumed_values(path: Path | str) -> dict[str, float]:
+    """The parameter values at which tracks were reconstructed; raises `FileFormatError` for other files."""
+    with open_hdf5(path) as file:
+        check_kind(file, KIND)
+        if "tracks" not in file or "parameters" not in file:
+            raise FileFormatError(f"{path} holds no reconstructed tracks; it is written by `gradcal reconstruct`.")
+        return {name: float(value) for name, value in file["parameters"].attrs.items()}
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:

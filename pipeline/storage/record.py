@@ -17,7 +17,7 @@ from .atomic import atomic_output
 from .provenance import code_hash
 
 #: Commands of the workflow whose code is recorded.
-STAGES = ("produce", "convert", "contaminate", "select", "simulate", "hits", "perturb", "fit", "report")
+STAGES = ("produce", "convert", "contaminate", "select", "simulate", "hits", "reconstruct", "perturb", "fit", "report")
 
 #: Packages that numbers may depend on.
 PACKAGES = ("awkward", "geomloss", "h5py", "numpy", "pydantic", "scipy", "snakemake", "torch", "tslearn", "uproot")

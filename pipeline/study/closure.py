@@ -14,7 +14,8 @@ from ..calibrate.objective import Evaluation, Objective
 from ..calibrate.run import fit_hits
 from ..calibrate.uncertainty import Informative
 from ..config.methods import Method
-from ..config.models import Config, Select
+from ..config.models import Config
+from ..config.selection import Select
 from ..config.studies import OnData
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError, ModelRangeError

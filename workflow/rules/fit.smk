@@ -3,7 +3,7 @@
 
 rule fit:
     input:
-        segments=of_sample(INPUT_FILE),
+        segments=of_sample(*BRANCH, INPUT_FILE),
         hits=of_sample("{target}", "hits.h5"),
         detector=DETECTOR_FILE,
         pixels=PIXELS_FILE,

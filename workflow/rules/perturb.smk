@@ -34,14 +34,14 @@ rule contaminate:
 
 rule perturb:
     input:
-        segments=of_sample("selected.h5"),
+        segments=of_sample(*BRANCH, UNPERTURBED_FILE),
         detector=DETECTOR_FILE,
     output:
-        segments=of_sample("input.h5"),
+        segments=of_sample(*BRANCH, "input.h5"),
     log:
-        of_sample("logs", "perturb.log"),
+        of_sample("logs", *BRANCH, "perturb.log"),
     benchmark:
-        of_sample("benchmarks", "perturb.tsv")
+        of_sample("benchmarks", *BRANCH, "perturb.tsv")
     wildcard_constraints:
         sample=any_of(SAMPLES) if SCENARIO.perturb else NONE,
     conda:

@@ -3,10 +3,13 @@
 # Times of all jobs of a sample. Not inputs: a lost benchmark is no reason to fit again, and the page does without.
 BEFORE_FITS = ["produce", "convert", "select"]
 BEFORE_FITS += ["contaminate"] if SCENARIO.contaminate is not None else []
-BEFORE_FITS += ["perturb"] if SCENARIO.perturb else []
+BEFORE_FITS += ["perturb"] if SCENARIO.perturb and not BRANCH else []
+OF_TARGETS = ["reconstruct"] if BRANCH else []
+OF_TARGETS += ["perturb"] if SCENARIO.perturb and BRANCH else []
 TIMINGS = [
     *(of_sample("benchmarks", f"{stage}.tsv") for stage in BEFORE_FITS),
     *expand(of_sample("benchmarks", "{target}", "simulate.tsv"), target=SIMULATED, allow_missing=True),
+    *expand(of_sample("benchmarks", "{target}", "{stage}.tsv"), target=TARGETS, stage=OF_TARGETS, allow_missing=True),
     *expand(of_sample("{target}", "hits.timing.json"), target=SIMULATED, allow_missing=True),
     *expand(of_sample("benchmarks", "{target}", "hits.tsv"), target=RECORDED, allow_missing=True),
     *expand(
@@ -18,7 +21,7 @@ TIMINGS = [
 
 rule report:
     input:
-        segments=of_sample(INPUT_FILE),
+        segments=of_sample(PAGE_FILE),
         # Before the cuts, which tear tracks.
         sample=of_sample(DATA_FILE) if HAS_TRUTH else [],
         fits=expand(rules.fit.output.fit, target=TARGETS, method=METHODS, allow_missing=True),
