@@ -7,7 +7,7 @@ from pathlib import Path
 # own, and sums of linear algebra depend on the number of threads.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import pytest  # noqa: E402
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
