@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..calibrate.fit import check_method
-from ..config.methods import Method
+from ..config.methods import LIKELIHOODS, Method
 from ..config.models import Config, Sample
 from ..detector.geometry import DetectorGeometry
 from ..errors import GradcalError
@@ -200,7 +200,7 @@ def _recorded(config: Config) -> Iterator[Finding]:
 
 def _noise(config: Config, method: Method, name: str) -> Iterator[Finding]:
     """Whether a method expects the noise that simulated data have."""
-    if method.objective == "likelihood" and not config.readout.noise.enabled:
+    if method.objective in LIKELIHOODS and not config.readout.noise.enabled:
         text = f"methods.{name}: a likelihood of noise, and data without noise (readout.noise.enabled is false)."
         yield Finding("warning", "no_noise", text)
     if config.readout.noise.enabled and not method.for_noise:

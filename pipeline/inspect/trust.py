@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..config.methods import LIKELIHOODS
 from ..parameters import Parameter, table
 from ..tables import FitResult, FittedParameter, Floats, Uncertainty
 from .limits import ASSUMED
@@ -156,7 +157,7 @@ def _noise(r: FitResult, facts: Facts) -> Iterator[Reason]:
 
 def _hits(r: FitResult, facts: Facts) -> Iterator[Reason]:
     d = r.diagnostics
-    if facts.objective == "likelihood":
+    if facts.objective in LIKELIHOODS:
         outliers, hits = d.get("unmatched_data", 0.0), d.get("hits_used", 0.0)
         share = outliers / max(outliers + hits, 1.0)
         if share > OUTLIERS:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config.methods import LIKELIHOODS
 from ..storage.timings import Timing
 from ..tables import Floats
 from . import curves, words
@@ -18,6 +19,8 @@ from .outcome import Fit, distance_history, largest_error
 LOSSES: Mapping[str, str] = {
     "likelihood": "Minus the logarithm of the probability of what every pixel recorded, and of pixels that recorded "
     "nothing, with the noise of the electronics in it: the one that also tells how well the values are known.",
+    "marginal_likelihood": "The same of all that the segments may have been: their energies, and their places if "
+    "these are fitted, are not known and integrated over.",
     "matched_residuals": "Every simulated hit is compared with the recorded hit of the same event, pixel and order: "
     "differences of charge and time, squared where small and counting less where large.",
     "soft_dtw": "The charges and times of the hits of an event, ordered by place, are aligned with the recorded ones, "
@@ -57,7 +60,7 @@ def in_batches(fit: Fit) -> bool:
 def counts_hits(fit: Fit) -> bool:
     """Whether the counts in the history of a fit are those of all hits with and without a partner: one batch after the
     other says nothing about the fit, and a likelihood pairs no hits."""
-    return settings_of(fit).get("objective") != "likelihood" and not in_batches(fit)
+    return settings_of(fit).get("objective") not in LIKELIHOODS and not in_batches(fit)
 
 
 def compared(fits: Sequence[Fit]) -> list[Fit]:
@@ -144,7 +147,7 @@ def objective_by_iteration(fits: Sequence[Fit]) -> Figure | None:
     """
     lines = []
     for fit in fits:
-        if settings_of(fit).get("objective") == "likelihood":
+        if settings_of(fit).get("objective") in LIKELIHOODS:
             continue
         values = np.asarray(fit.result.history.get("objective", ()), dtype=np.float64)
         # Soft-DTW falls below zero, which has no place on a logarithmic axis.
