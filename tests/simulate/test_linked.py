@@ -89,8 +89,9 @@ def test_an_ignored_hit_takes_its_pixel_out() -> None:
 
 def test_wider_noise_is_that_of_a_model_with_wider_noise() -> None:
     data = data_of(integer=False)
+    # But for the rate of outliers, one in a million, which explain nothing here.
     wide = replace(LEVELS, reset=1800.0, sampling=1000.0)
     model = ForwardModel(SEGMENTS, MODULE0, ModelSettings(noise=wide))
     assert linked(SEGMENTS, data, widened=2.0).log == pytest.approx(
-        linked_probability(model, data, VALUES, NAMES).log, rel=1e-12
+        linked_probability(model, data, VALUES, NAMES).log, rel=1e-6
     )
