@@ -24,6 +24,7 @@ from .performance import ReconstructionPerformance
 from .precision import ExpectedUncertainty, LifetimeBaseline, NoiseInTheModel
 from .reconstruction import Reconstruct
 from .repeated import Pulls, Score
+from .robustness import Ladder, Robustness
 from .section import Name, NotNegative, Positive, Section, Seed
 from .selection import Select
 from .studies import Interdependence, Landscape, RecombinationLines, Sensitivity, Taylor
@@ -165,7 +166,9 @@ class Studies(Section):
     expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
     lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
+    ladder: Ladder = Ladder()
     pulls: Pulls = Pulls()
+    robustness: Robustness = Robustness()
     score: Score = Score()
     identity: Identity = Identity()
     bootstrap: Bootstrap = Bootstrap()

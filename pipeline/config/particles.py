@@ -34,7 +34,7 @@ class Particles(Section):
         0.04, description="relative error of the dE/dx of a segment of 1 cm that is not straggling"
     )
     likelihood_weight: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.35, description="likelihood: what a log-likelihood counts, as segments are not quite independent"
+        0.5, description="likelihood: what a log-likelihood counts, as segments are not quite independent"
     )
     examples: Generator = Generator(preset="every_species")
 

@@ -1,4 +1,4 @@
-"""Settings of the studies that repeat an experiment with other noise."""
+"""Settings of studies that repeat an experiment of known truth with other noise."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from ..parameters import lookup
 from .section import Name, Positive, Section
 
 
-class Pulls(Section):
-    """Study `pulls`: whether fits of noisy data are as far from the truth as they say, with true segments."""
+class RepeatedFits(Section):
+    """What studies share that fit the same targets again and again."""
 
     method: Name = Field("likelihood", description="method of the fits, which start from its nominal point")
-    length_cm: Positive = Field(1000.0, description="length of track of one fit")
-    targets: int = Field(8, ge=1, description="number of targets, drawn with the seed of `targets`")
-    named_targets: tuple[Name, ...] = Field((), description="targets by name, of `targets`, instead")
-    draws: int = Field(25, ge=1, description="noise draws, and so fits, at each target")
+    named_targets: tuple[Name, ...] = Field((), description="targets by name, of `targets`, instead of drawn ones")
     hold: dict[str, Positive] = Field(
         default_factory=dict,
         description="parameters that are not fitted but held at this multiple of their true value (1: at the truth)",
@@ -25,8 +22,16 @@ class Pulls(Section):
     @classmethod
     def _names(cls, hold: dict[str, float]) -> dict[str, float]:
         for name in hold:
-            lookup(name, "study.pulls.hold")
+            lookup(name, "study.*.hold")
         return hold
+
+
+class Pulls(RepeatedFits):
+    """Study `pulls`: whether fits of noisy data are as far from the truth as they say, with true segments."""
+
+    length_cm: Positive = Field(1000.0, description="length of track of one fit")
+    targets: int = Field(8, ge=1, description="number of targets, drawn with the seed of `targets`")
+    draws: int = Field(25, ge=1, description="noise draws, and so fits, at each target")
 
 
 class Score(Section):

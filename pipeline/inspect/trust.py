@@ -11,6 +11,7 @@ import numpy as np
 
 from ..parameters import Parameter, table
 from ..tables import FitResult, FittedParameter, Floats, Uncertainty
+from .limits import ASSUMED
 from .pulls import Joint, joint
 
 #: From worst to best: not to be used; with care, for a reason that is named; within the uncertainties.
@@ -213,6 +214,8 @@ def _known(r: FitResult, facts: Facts) -> Iterator[Reason]:
 def _agreement(known: Uncertainty, sigma: Floats) -> Iterator[Reason]:
     """The standard uncertainties by other means over those that are quoted."""
     for kind, covariance in known.others.items():
+        if kind in ASSUMED:
+            continue
         with np.errstate(invalid="ignore"):
             ratio = np.sqrt(np.diag(covariance)) / sigma
         off = np.abs(ratio - 1)

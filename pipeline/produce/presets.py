@@ -87,7 +87,7 @@ def _every_species() -> Generator:
         return (*(Species(pdg=pdg, kinetic_energy_mev=energy) for pdg, energy in both), electrons)
 
     return Generator(
-        events=300,
+        events=100,
         blocks={
             "inside": Block(vertices=(5, 5), species=kinds(inside), margin_cm=3.0),
             "border": Block(vertices=(5, 5), species=kinds(border), position="border", direction="isotropic"),

@@ -14,10 +14,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ..detector.geometry import DetectorGeometry
-from ..matter.particles import mass
-from ..matter.ranges import range_table
-from ..matter.stopping import beta_squared, largest_transfer
-from ..matter.straggling import landau_width, most_probable_loss
+from ..matter.energy_prior import EnergyPrior
 from ..tables import SPECIES, Bools, Floats, Ints, Reconstruction
 
 #: Further range [cm] that a particle may have left at the end of its track; 0: it stopped there.
@@ -30,8 +27,14 @@ _STOPS = {"muon": 0.95, "pion": 0.6, "proton": 0.8, "kaon": 0.7}
 #: Distance [cm] from a face within which a track is taken to leave.
 _FACE = 1.5
 
+#: Segments that are compared with all hypotheses at once: enough for arrays to be worth it, little memory.
+_AT_ONCE = 2048
+
 #: Share of segments that are not described, such as those under another track, and the span of ln dE/dx they may have.
 _OUTLIERS, _SPAN = 0.02, 5.0
+
+#: Places, in standard deviations, and weights that average cubics over a Gaussian exactly.
+_HERMITE = ((-np.sqrt(3.0), 1 / 6), (0.0, 2 / 3), (np.sqrt(3.0), 1 / 6))
 
 #: ln of dE/dx [MeV/cm] of electrons, its width, and the share and width of segments with parts of showers beside them.
 _ELECTRON = (np.log(2.0), 0.16, 0.35, 0.45)
@@ -71,12 +74,12 @@ def evidence(reconstruction: Reconstruction, geometry: DetectorGeometry, charge_
             total = _summed(electron_log_density(log_dedx), owner, number)
             found = total, np.zeros(number), np.full(number, 0.5)
         else:
-            particle = mass(SPECIES[name])
-            sums = np.empty((2, len(FURTHER), number))
+            sums = np.zeros((2, len(FURTHER), number))
             for way, distance in enumerate((ahead, behind)):
-                for k, further in enumerate(FURTHER):
-                    density = log_density(log_dedx, distance + further, length, particle, resolution)
-                    sums[way, k] = _summed(density, owner, number)
+                for k in range(0, len(owner), _AT_ONCE):
+                    some = slice(k, k + _AT_ONCE)
+                    density = _of_all_further(log_dedx[some], distance[some], length[some], resolution[some], name)
+                    sums[way] += [_summed(one, owner[some], number) for one in density]
             found = _over_hypotheses(sums, inside, _STOPS[name])
         for column, values in zip(columns.values(), found, strict=True):
             column.append(values)
@@ -92,32 +95,15 @@ def posterior(log_likelihood: Floats, prior: Mapping[str, float], temper: float 
     return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)))
 
 
-def log_density(
-    log_dedx: Floats, residual_range: Floats, length: Floats, particle_mass: float, resolution: Floats
-) -> Floats:
-    """Log of the density of ln dE/dx of segments `(k,)` of a particle of this mass [MeV].
+def log_density(log_dedx: Floats, residual_range: Floats, length: Floats, pdg: int, resolution: Floats) -> Floats:
+    """Log of the density of ln dE/dx of segments `(k,)` of a muon, pion, proton or kaon, by its PDG code.
 
-    `residual_range` of their centres and `length` [cm]; `resolution`: relative error of dE/dx besides straggling. Where
-    no collision dominates, Vavilov's distribution is near a Gaussian about the mean, elsewhere near Landau's about the
-    most probable loss, for which Moyal's function (Phil. Mag. 46 (1955) 263) stands, as wide at half height.
+    `residual_range` of their centres and `length` [cm]; `resolution`: relative error of dE/dx besides straggling, taken
+    as Gaussian: Vavilov's density (`matter.energy_prior`) is averaged over it by Gauss and Hermite's three points.
     """
-    table = range_table(particle_mass)
-    first = table.energy(residual_range + 0.5 * length)
-    last = table.energy(np.maximum(residual_range - 0.5 * length, 0.0))
-    middle = np.maximum(0.5 * (first + last), table.lowest)
-    loss = np.maximum(first - last, 1e-6)
-    xi = landau_width(middle, length, particle_mass)
-    most = largest_transfer(middle, particle_mass)
-    kappa = xi / most
-    beta2 = beta_squared(middle, particle_mass)
-    variance = xi * most * (1 - 0.5 * beta2) / loss**2 + resolution**2
-    gauss = -0.5 * (log_dedx - np.log(loss / length)) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
-    probable = np.maximum(most_probable_loss(middle, length, particle_mass), 0.5 * loss)
-    # Widths at half height: 4.02 xi of Landau's distribution, 2.355 of a Gaussian, 3.59 of Moyal's function.
-    scale = np.sqrt((4.02 * xi / probable) ** 2 + (2.355 * resolution) ** 2) / 3.59
-    z = (log_dedx - np.log(probable / length)) / scale
-    moyal = -0.5 * (z + np.exp(-np.maximum(z, -30.0))) - np.log(scale) - 0.5 * np.log(2 * np.pi)
-    return _with_outliers(np.where(kappa > 0.1, gauss, moyal))
+    layers = EnergyPrior(pdg).layers_at(length, residual_range)
+    shifted = [layers.log_density(log_dedx + place * resolution)[0] + np.log(weight) for place, weight in _HERMITE]
+    return _with_outliers(np.asarray(logsumexp(shifted, axis=0)))
 
 
 def electron_log_density(log_dedx: Floats) -> Floats:
@@ -126,6 +112,14 @@ def electron_log_density(log_dedx: Floats) -> Floats:
     z, z_wide = (log_dedx - centre) / width, (log_dedx - centre - 0.3) / wide
     density = (1 - share) * np.exp(-0.5 * z**2) / width + share * np.exp(-0.5 * z_wide**2) / wide
     return _with_outliers(np.log(np.maximum(density, 1e-300)) - 0.5 * np.log(2 * np.pi))
+
+
+def _of_all_further(log_dedx: Floats, distance: Floats, length: Floats, resolution: Floats, species: str) -> Floats:
+    """`(m, k)` log-densities of segments `(k,)`, whose distance to the end of the track is given, for all `FURTHER`."""
+    shape = len(FURTHER), len(distance)
+    residual = FURTHER[:, None] + distance
+    u, h, s = (np.broadcast_to(a, shape).ravel() for a in (log_dedx, length, resolution))
+    return log_density(u, residual.ravel(), h, SPECIES[species], s).reshape(shape)
 
 
 def track_of_segments(reconstruction: Reconstruction) -> Ints:

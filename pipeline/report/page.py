@@ -18,7 +18,7 @@ from ..parameters import Parameter, calibrated, table
 from ..storage.studies import DrawnStudy
 from ..storage.timings import Timing
 from ..tables import CutStep, Floats, Segments
-from . import cost, curves, fit_section, losses, origin, pulls, residuals, sample_section, uncertainty, words
+from . import cost, curves, fit_section, limits, losses, origin, pulls, residuals, sample_section, uncertainty, words
 from .display import choose_event, event_display, largest_deposits
 from .headline import headline
 from .outcome import Fit, has_targets, parameter_of, titled, without_targets
@@ -122,6 +122,7 @@ def render_page(
         "page.html",
         title=title,
         headline={"verdict": answer.verdict, "sentences": [words.typeset(text) for text in answer.sentences]},
+        limits=limits.section(fits),
         facts=[*_facts(fits, geometry), *_contaminated(sample), *_perturbed(sample)],
         sample=_sample(sample),
         physics=physics,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from ..inspect.limits import ASSUMED
 from ..inspect.trust import signed
 from ..parameters import Parameter
 from ..rounding import rounded
@@ -39,7 +40,7 @@ def section(fit: Fit, name: str) -> dict[str, Any] | None:
     if known is None:
         return None
     fitted = {p.name: p for p in fit.result.parameters}
-    columns = [*known.others] + (["profile interval"] if known.intervals else [])
+    columns = [*_opinions(known)] + (["profile interval"] if known.intervals else [])
     return {
         "name": name if np.isfinite(known.covariance).any() else None,
         "kind": known.kind,
@@ -53,10 +54,15 @@ def section(fit: Fit, name: str) -> dict[str, Any] | None:
     }
 
 
+def _opinions(known: Uncertainty) -> dict[str, Floats]:
+    """Covariances by other means of what the quoted one is of; those under other assumptions stand at the front."""
+    return {kind: covariance for kind, covariance in known.others.items() if kind not in ASSUMED}
+
+
 def _row(fitted: FittedParameter, known: Uncertainty, i: int) -> dict[str, Any]:
     """Ratios of other standard uncertainties of one parameter to the quoted one, and its interval."""
     parameter, sigma = parameter_of(fitted), float(_standard(known.covariance)[i])
-    ratios = [float(_standard(covariance)[i]) / sigma for covariance in known.others.values()]
+    ratios = [float(_standard(covariance)[i]) / sigma for covariance in _opinions(known).values()]
     interval = known.intervals.get(fitted.name)
     if known.intervals:
         ratios.append(math.nan if interval is None else 0.5 * (interval[1] - interval[0]) / sigma)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,12 +46,12 @@ class Plan:
     """
 
     segment: npt.NDArray[np.int32]
-    fraction: npt.NDArray[np.float32]
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.float32]
-    distance: npt.NDArray[np.float32]
-    delay: npt.NDArray[np.float32]
-    place: npt.NDArray[np.float32]
+    fraction: npt.NDArray[np.floating[Any]]
+    x: npt.NDArray[np.floating[Any]]
+    y: npt.NDArray[np.floating[Any]]
+    distance: npt.NDArray[np.floating[Any]]
+    delay: npt.NDArray[np.floating[Any]]
+    place: npt.NDArray[np.floating[Any]]
     event: Ints
     channel: Ints
     time: Floats

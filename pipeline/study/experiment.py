@@ -20,8 +20,8 @@ from ..select.cuts import apply_cuts
 from ..simulate.noise import Noise
 from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model, noise_levels
-from ..tables import FitResult, Floats, Observables, Segments
-from .noisy import data_as_recorded
+from ..tables import FitResult, Floats, Hits, Observables, Segments
+from .noisy import data_as_recorded, hits_as_recorded
 
 #: Number of the stream of random numbers that noise draws are numbered in.
 _STREAM = 11
@@ -65,6 +65,10 @@ class PixelExperiment:
     def data(self, values: Mapping[str, float], seed: int) -> Observables:
         """See `Experiment.data`."""
         return data_as_recorded(self.model.model, values, Noise(noise_levels(self.config), seed), self.config)
+
+    def hits(self, values: Mapping[str, float], seed: int) -> Hits:
+        """The same data as a table of hits: all that a fit of hits alone gets."""
+        return hits_as_recorded(self.model.model, values, Noise(noise_levels(self.config), seed), self.config)
 
     def objective(self, method: Method, data: Observables) -> Objective:
         """See `Experiment.objective`."""

@@ -15,7 +15,7 @@ from ..simulate.model import ForwardModel
 from ..simulate.noise import Noise
 from ..simulate.observe import PixelObservables, hits_table, observables_of_hits, observables_of_simulation
 from ..simulate.setup import noise_levels
-from ..tables import FitResult, Observables
+from ..tables import FitResult, Hits, Observables
 
 
 def noise_draw(config: Config, *numbers: int) -> Noise:
@@ -29,18 +29,22 @@ def noisy_data(model: ForwardModel, values: Mapping[str, float], noise: Noise) -
     return observables_of_simulation(model.hits(values, noise), model.geometry)
 
 
-def data_as_recorded(
-    model: ForwardModel, values: Mapping[str, float], noise: Noise | None, config: Config
-) -> Observables:
-    """Data at the parameter values (others nominal) as a file of hits holds them; whole numbers if so configured."""
-    hits = hits_table(
+def hits_as_recorded(model: ForwardModel, values: Mapping[str, float], noise: Noise | None, config: Config) -> Hits:
+    """The file of hits that is recorded at the parameter values (others nominal); whole numbers if so configured."""
+    return hits_table(
         model.hits(values, noise),
         model.geometry,
         drift_velocity=scaled_drift_velocity({**nominal_values(), **values}, model.geometry.temperature),
         event_t0=model.plan(values).event_t0,
         integer_adc=config.readout.integer_adc,
     )
-    return observables_of_hits(hits, model.geometry)
+
+
+def data_as_recorded(
+    model: ForwardModel, values: Mapping[str, float], noise: Noise | None, config: Config
+) -> Observables:
+    """Data at the parameter values (others nominal) as a file of hits holds them."""
+    return observables_of_hits(hits_as_recorded(model, values, noise, config), model.geometry)
 
 
 def fit_noisy(

@@ -43,19 +43,13 @@ class PullFits:
         """Fit from the nominal point; a fit that cannot be made is an answer, too."""
         name, target = list(self.targets.items())[job.target]
         told: dict[str, Any] = {"target": name, "draw": job.draw}
-        held = {n: share * target.get(n, table()[n].nominal) for n, share in self.hold.items()}
-        once = {"free": self.free, "fixed": {**self.method.fixed, **held}, "initial": {}, "starts": 1}
-        # Pulls take the expected information; differences of gradients would cost more than the fit.
-        method = self.method.model_copy(update={**once, "uncertainty": Uncertainty(observed=False)})
+        method = repeated(self.method, self.free, self.hold, target)
         data = self.experiment.data(target, noise_seed(self.seed, job.target, job.draw))
         try:
             result = self.experiment.fit(method, self.name, data, target, self.seed)
         except (FitError, ModelRangeError) as refused:
-            return {**told, "converged": False, "status": str(refused), "iterations": 0, **_NOTHING}
-        values = {p.name: p.value for p in result.parameters if p.free}
-        told |= {"converged": result.converged, "status": result.status, "iterations": result.iterations}
-        told |= {"hits": len(data), "outliers": int(result.diagnostics["unmatched_data"]), "values": values}
-        told |= _pulls(result, values, target)
+            return {**told, **nothing(str(refused))}
+        told |= {"hits": len(data), **outcome(result, target)}
         return {**told, "scores": self._scores(data, target)}
 
     def _scores(self, data: Observables, values: Mapping[str, float]) -> dict[str, list[float]]:
@@ -64,16 +58,40 @@ class PullFits:
         return {name: [len(z), float(z.sum()), float(z @ z)] for name, z in found.items()}
 
 
-#: What is left of a fit that was refused.
-_NOTHING: dict[str, Any] = {
-    "hits": 0,
-    "outliers": 0,
-    "values": {},
-    "uncertainties": {},
-    "pulls": {},
-    "distance": None,
-    "scores": {},
-}
+def repeated(method: Method, free: tuple[str, ...], hold: Mapping[str, float], target: Mapping[str, float]) -> Method:
+    """The method as it fits `free` in repeated experiments: once, from the nominal point, others of `hold` held at
+    that multiple of their true values.
+    """
+    held = {n: share * target.get(n, table()[n].nominal) for n, share in hold.items()}
+    once = {"free": free, "fixed": {**method.fixed, **held}, "initial": {}, "starts": 1}
+    # Pulls take the expected information; differences of gradients would cost more than the fit.
+    return method.model_copy(update={**once, "uncertainty": Uncertainty(observed=False)})
+
+
+def nothing(status: str) -> dict[str, Any]:
+    """What is left of a fit that was refused, which is an answer, too."""
+    return {
+        "converged": False,
+        "status": status,
+        "iterations": 0,
+        "hits": 0,
+        "outliers": 0,
+        "values": {},
+        "uncertainties": {},
+        "pulls": {},
+        "distance": None,
+        "scores": {},
+    }
+
+
+def outcome(result: FitResult, target: Mapping[str, float]) -> dict[str, Any]:
+    """What studies keep of a fit: values, uncertainties in physical units, pulls, and the square of the distance to
+    the truth in units of the covariance, in the coordinates in which fits move.
+    """
+    values = {p.name: p.value for p in result.parameters if p.free}
+    told = {"converged": result.converged, "status": result.status, "iterations": result.iterations}
+    outliers = int(result.diagnostics.get("unmatched_data", 0))
+    return {**told, "outliers": outliers, "values": values, **_pulls(result, values, target)}
 
 
 def _pulls(result: FitResult, values: Mapping[str, float], target: Mapping[str, float]) -> dict[str, Any]:

@@ -24,20 +24,11 @@ from ..tables import Floats, Segments
 from ..targets import study_targets
 from .experiment import deposits_of, experiment_of
 from .processes import Kept, work_through
+from .published_ladder import FITS
 from .pull_fits import Job, PullFits
 
 #: Share of a normal distribution within one standard deviation.
 COVERAGE = math.erf(math.sqrt(0.5))
-
-#: Published errors [%] of fits with true segments and noise, mean and standard deviation over 3 seeds: stage S1 of the
-#: campaign report of larnd-sim-jax (July-August 2026; k_B fixed).
-PUBLISHED_S1 = {
-    "birks_ab": (-0.1, 0.1),
-    "electric_field": (0.1, 0.1),
-    "electron_lifetime": (2.9, 2.5),
-    "transverse_diffusion": (0.5, 1.5),
-    "longitudinal_diffusion": (0.8, 0.8),
-}
 
 
 def run(
@@ -68,7 +59,7 @@ def run(
         "deposits": deposits_of(experiment),
         "targets": targets,
         **summary(fits, work.free, targets),
-        "published": {name: list(PUBLISHED_S1[name]) for name in work.free if name in PUBLISHED_S1},
+        "published": {name: [p.bias, p.spread] for name, p in FITS["S1"].items() if name in work.free},
         "fits": fits,
     }
 

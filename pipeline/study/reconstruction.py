@@ -23,8 +23,9 @@ from ..tables import Hits, Reconstruction, Segments
 from .matching import match
 from .noisy import noise_draw
 from .reconstruction_curves import headline, performance_curves, worst
-from .track_accuracy import Performance, performance
-from .truth_hits import hit_owners, particles_of
+from .track_accuracy import performance
+from .track_rows import Performance
+from .truth_hits import energy_held, hit_owners, particles_of
 
 #: Stream of random numbers of the noise.
 _NOISE = 22
@@ -77,11 +78,13 @@ def compare(
             owners.owner, found.hit_track, len(particles), len(found.tracks),
             least_share=settings.matched_share, least_purity=settings.matched_purity,
         )  # fmt: skip
+        held = energy_held(model, true, hits, found.hit_track, matching.best, particles)
         parts.append(
             performance(
-                found, part, particles, owners, matching, hits, geometry, window=settings.window_cm, first_group=group
+                found, part, particles, owners, matching, hits, geometry,
+                window=settings.window_cm, held=held, first_group=group,
             )
-        )
+        )  # fmt: skip
         group += len(particles)
     return Performance.concatenate(parts)
 

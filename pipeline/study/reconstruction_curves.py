@@ -1,4 +1,4 @@
-"""What the study `reconstruction` draws and prints, from the rows of `track_accuracy`."""
+"""What the study `reconstruction` draws and prints, from the rows of `track_rows`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..config.performance import ReconstructionPerformance
 from ..tables import Bools, Floats, Ints
 from .binned import Interval, in_bins, quantile, ratio, root_mean_square, wilson
-from .track_accuracy import ParticleRows, Performance, TrackRows
+from .track_rows import ParticleRows, Performance, TrackRows
 
 #: Edges of the bins of length [cm] and of numbers of hits.
 LENGTHS = (1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 200.0)
@@ -63,8 +63,9 @@ def headline(settings: ReconstructionPerformance, rows: Performance) -> list[dic
     def rms(column: Floats) -> Interval | None:
         return root_mean_square(10 * column[near], place.group[near]) if near.any() else None
 
-    some = losses & (l_.true > 0)
-    loss = (l_.measured[some], l_.true[some], l_.group[some])
+    some = losses & (l_.held > 0)
+    loss = (l_.measured[some], l_.held[some], l_.group[some])
+    whole = (l_.measured[losses], l_.true[losses], l_.group[losses])
     rows_of = [
         ("efficiency", "particles found", "", share_of(p.found, wanted) if wanted.any() else None),
         ("purity", "tracks that are the match of a particle", "", share_of(t.main, long) if long.any() else None),
@@ -82,9 +83,10 @@ def headline(settings: ReconstructionPerformance, rows: Performance) -> list[dic
         ("angle", f"median angle over {settings.window_cm:g} cm", "mrad", _median(1e3 * angles[seen])),
         ("angle_90", "90 % of these angles are below", "mrad", _median(1e3 * angles[seen], 0.9)),
         ("windows_missed", "pieces of path without a curve beside them", "", _share(~seen)),
-        ("dedx", "mean dE/dx of segments over the true one", "", ratio(*loss) if some.any() else None),
-        ("dedx_median", "median ratio of dE/dx", "", _median(loss[0] / loss[1])),
+        ("dedx", "mean dE/dx of segments over that of what is in the track's hits", "", _ratio(*loss)),
+        ("dedx_median", "median of this ratio", "", _median(loss[0] / loss[1])),
         ("dedx_width", "half of the central 68 % of this ratio", "", _width(loss[0] / loss[1])),
+        ("dedx_all", "mean dE/dx of segments over that with all that was knocked out", "", _ratio(*whole)),
         ("end_gap", "median overshoot of ends", "mm", _median(10 * gaps)),
         ("end_gap_width", "half of the central 68 % of the overshoot", "mm", _width(10 * gaps)),
         ("end_off", "median distance of ends beside the true ones", "mm", _median(10 * offs)),
@@ -94,6 +96,10 @@ def headline(settings: ReconstructionPerformance, rows: Performance) -> list[dic
         {"key": key, "name": name, "unit": unit, "value": list(value or (None, None, None))}
         for key, name, unit, value in rows_of
     ]
+
+
+def _ratio(above: Floats, below: Floats, group: Ints) -> Interval | None:
+    return ratio(above, below, group) if len(group) else None
 
 
 def _median(values: Floats, share: float = 0.5) -> Interval | None:
@@ -178,10 +184,11 @@ def _accuracy_curves(rows: Performance, wanted: Ints, found: Ints, edges: dict[s
     place, window, loss, hit = rows.places, rows.windows, rows.losses, rows.hits
     near = np.isin(place.group, found) & ~place.beyond
     seen = np.isin(window.group, found) & np.isfinite(window.angle)
-    some = np.isin(loss.group, found) & (loss.true > 0)
+    some = np.isin(loss.group, found) & (loss.held > 0)
     whose = np.isin(hit.group, wanted)
     g, one = place.group[near], np.ones(int(near.sum()))
-    measured, true, gl = loss.measured[some], loss.true[some], loss.group[some]
+    measured, true, whole = (c[some] for c in (loss.measured, loss.held, loss.true))
+    gl = loss.group[some]
     kept, gh = hit.kept[whose].astype(np.float64), hit.group[whose]
     angle = 1e3 * window.angle[seen]
     columns = {name: 10 * getattr(place, name)[near] for name in ("across", "deep", "x", "y", "away")}
@@ -194,6 +201,7 @@ def _accuracy_curves(rows: Performance, wanted: Ints, found: Ints, edges: dict[s
 
     losses: dict[str, Callable[[Bools], Interval]] = {
         "dedx": lambda r: ratio(measured[r], true[r], gl[r]),
+        "dedx_all": lambda r: ratio(measured[r], whole[r], gl[r]),
         "dedx_median": lambda r: quantile(measured[r] / true[r]),
         "dedx_width": lambda r: _width(measured[r] / true[r]) or (0.0, 0.0, 0.0),
     }

@@ -1,22 +1,16 @@
-"""Reconstructed tracks beside the true particles that they match: one row per particle, track, hit, place, window and
-piece, from which the study `reconstruction` makes its curves.
-
-Every table has `(n,)` columns. `group` numbers the particle, whose rows are not independent; `cos_drift` is the
-cosine to the drift (0 ... 1), `drift` [cm] the distance to the anode.
-"""
+"""Comparison of a reconstruction with the true particles: fills the tables of `track_rows`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TypeVar
 
 import numpy as np
 
 from ..detector.geometry import DetectorGeometry
-from ..tables import Bools, Floats, Hits, Ints, Reconstruction, Segments
+from ..tables import Floats, Hits, Ints, Reconstruction, Segments
 from .matching import Matching
 from .track_paths import StraightPieces, line_of
+from .track_rows import HitRows, LossRows, ParticleRows, Performance, PlaceRows, TrackRows, WindowRows, join
 from .truth_hits import HitOwners, Particles
 
 #: Deposits are put onto the curve in pieces of this length [cm].
@@ -25,128 +19,6 @@ _FINE = 0.1
 _LEAST_COVERED = 0.9
 #: Beyond the end of a curve by more than this [cm], a true place has no distance from it: it was missed.
 _BEYOND = 1.0
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ParticleRows:
-    """True particles. `length` [cm]; `hits`; `found`, `share` of hits, `purity` of its best track; `collected` [e] by
-    pixels, and `charge` [e] of the segments of its track; `start_gap`, `end_gap` [cm] of the curve beyond the true
-    ends (negative: too short), `start_off`, `end_off` [cm] beside them; NaN where it was not found. `track` is the row
-    of its best track among those of its events, -1: none.
-    """
-
-    group: Ints
-    event_id: Ints
-    traj_id: Ints
-    pdg_id: Ints
-    length: Floats
-    hits: Ints
-    cos_drift: Floats
-    drift: Floats
-    found: Bools
-    share: Floats
-    purity: Floats
-    track: Ints
-    collected: Floats
-    charge: Floats
-    start_gap: Floats
-    end_gap: Floats
-    start_off: Floats
-    end_off: Floats
-
-
-@dataclass(frozen=True)
-class TrackRows:
-    """Reconstructed tracks. `length` [cm]; `hits`; `purity`; `main`: whether it is the match of a particle; `pdg_id`
-    of the particle that owns most of its hits, 0: nobody.
-    """
-
-    event_id: Ints
-    track_id: Ints
-    length: Floats
-    hits: Ints
-    cos_drift: Floats
-    drift: Floats
-    purity: Floats
-    main: Bools
-    pdg_id: Ints
-
-
-@dataclass(frozen=True)
-class HitRows:
-    """Hits of true particles. `kept`: whether the hit is in the track that matches its particle."""
-
-    group: Ints
-    cos_drift: Floats
-    drift: Floats
-    kept: Bools
-
-
-@dataclass(frozen=True)
-class PlaceRows:
-    """Centres of true segments of found particles. From there to the nearest place on the curve [cm]: `x`, `y`, and
-    `away` from the anode; `across`, in the anode plane, and `deep`, in the plane of track and drift, are perpendicular
-    to the curve. `beyond`: past its ends, where the others say nothing.
-    """
-
-    group: Ints
-    cos_drift: Floats
-    drift: Floats
-    x: Floats
-    y: Floats
-    away: Floats
-    across: Floats
-    deep: Floats
-    beyond: Bools
-
-
-@dataclass(frozen=True)
-class WindowRows:
-    """Pieces of the true path of found particles, all of one length. `angle` [rad] between the straight lines through
-    piece and curve beside it; NaN where the curve has not half of it.
-    """
-
-    group: Ints
-    cos_drift: Floats
-    drift: Floats
-    angle: Floats
-
-
-@dataclass(frozen=True)
-class LossRows:
-    """Reconstructed segments of found particles that the true path covers: `measured` and `true` dE/dx [MeV/cm], that
-    of the particle with all it knocked out.
-    """
-
-    group: Ints
-    cos_drift: Floats
-    drift: Floats
-    measured: Floats
-    true: Floats
-
-
-@dataclass(frozen=True)
-class Performance:
-    """All tables."""
-
-    particles: ParticleRows
-    tracks: TrackRows
-    hits: HitRows
-    places: PlaceRows
-    windows: WindowRows
-    losses: LossRows
-
-    @staticmethod
-    def concatenate(parts: Sequence[Performance]) -> Performance:
-        """The rows of all parts."""
-        return Performance(**{f.name: _join([getattr(p, f.name) for p in parts]) for f in fields(Performance)})
-
-
-def _join(parts: Sequence[T]) -> T:
-    kind = type(parts[0])
-    return kind(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)})  # type: ignore[arg-type]
 
 
 def performance(
@@ -159,11 +31,13 @@ def performance(
     geometry: DetectorGeometry,
     *,
     window: float,
+    held: Floats,
     first_group: int = 0,
 ) -> Performance:
     """Compare a reconstruction of `hits` with the true `segments` of their events.
 
-    `window` [cm]: length over which directions are compared. Groups are numbered from `first_group` in the order of
+    `window` [cm]: length over which directions are compared; `held` `(n,)`: share of the charge of each segment that
+    the match of its particle holds. Groups are numbered from `first_group` in the order of
     `particles`.
     """
     paths = [_path_of(segments, particles, k) for k in range(len(particles))]
@@ -173,7 +47,9 @@ def performance(
     own = {k: np.flatnonzero(particles.own & (particles.of_segment == k)) for k in curves}
     all_of = {k: np.flatnonzero(particles.of_segment == k) for k in curves}
     losses = [
-        _losses(int(group[k]), reconstruction, int(matching.best[k]), curve, segments, own[k], all_of[k], geometry)
+        _losses(
+            int(group[k]), reconstruction, int(matching.best[k]), curve, segments, own[k], all_of[k], held, geometry
+        )
         for k, curve in curves.items()
     ]
     places = [
@@ -185,9 +61,9 @@ def performance(
         particles=rows,
         tracks=_track_rows(reconstruction, particles, matching, geometry),
         hits=_hit_rows(reconstruction, owners, matching, hits, rows, geometry),
-        places=_join([_places(0, None, np.zeros((0, 3)), np.zeros((0, 3)), geometry), *places]),
+        places=join([_places(0, None, np.zeros((0, 3)), np.zeros((0, 3)), geometry), *places]),
         windows=_windows(found, window, geometry),
-        losses=_join([_no_losses(), *losses]),
+        losses=join([_no_losses(), *losses]),
     )
 
 
@@ -366,7 +242,7 @@ def _windows(
 
 def _no_losses() -> LossRows:
     none = np.zeros(0)
-    return LossRows(np.zeros(0, dtype=np.int64), none, none, none, none)
+    return LossRows(np.zeros(0, dtype=np.int64), none, none, none, none, none)
 
 
 def _losses(
@@ -377,6 +253,7 @@ def _losses(
     segments: Segments,
     own: Ints,
     all_of: Ints,
+    held: Floats,
     geometry: DetectorGeometry,
 ) -> LossRows:
     """dE/dx of the segments of one track; the true deposits are put where they are nearest to the curve."""
@@ -384,6 +261,7 @@ def _losses(
     pieces = reconstruction.segments.take(rows)
     edges = np.append(0.0, np.cumsum(pieces.length))
     energy = _along(curve, edges, segments.take(all_of), segments.dE[all_of])
+    of_hits = _along(curve, edges, segments.take(all_of), (segments.dE * held)[all_of])
     covered = _along(curve, edges, segments.take(own), segments.length[own])
     kept = covered >= _LEAST_COVERED * pieces.length
     chosen = pieces.take(kept)
@@ -393,6 +271,7 @@ def _losses(
         drift=geometry.anode_distance(chosen.centre[:, 2]),
         measured=chosen.dEdx,
         true=energy[kept] / covered[kept],
+        held=of_hits[kept] / covered[kept],
     )
 
 

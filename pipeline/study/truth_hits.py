@@ -141,6 +141,29 @@ def hit_owners(model: ForwardModel, values: Mapping[str, float], hits: Hits, par
     return HitOwners(found, share, np.asarray(np.bincount(owner, charge, len(particles)), dtype=np.float64))
 
 
+def energy_held(
+    model: ForwardModel, values: Mapping[str, float], hits: Hits, hit_track: Ints, best: Ints, particles: Particles
+) -> Floats:
+    """`(n,)` share of the charge of each segment that is held by the track `best` `(p,)` of its particle.
+
+    That is all but what went to pixels that have hits, none of which is in that track (`hit_track` `(h,)`). What no
+    pixel recorded counts as held: a reconstruction adds what stays below threshold.
+    """
+    plan = model.plan(values)
+    charge, _ = _arrivals(model, values)
+    channel = model.geometry.channel(hits.tpc, hits.pixel_x, hits.pixel_y)
+    ours, theirs = common_numbers(np.stack([plan.event, plan.channel], 1), np.stack([hits.event_id, channel], 1))
+    keys = int(max(ours.max(initial=-1), theirs.max(initial=-1))) + 1
+    pixel = ours[np.repeat(np.arange(len(plan.event)), np.diff(plan.first))]
+    track = best[particles.of_segment[plan.segment]]
+    most = int(max(hit_track.max(initial=-1), best.max(initial=-1))) + 2
+    there = np.isin(pixel * most + track, theirs * most + hit_track) & (track >= 0)
+    elsewhere = (np.bincount(theirs, minlength=keys)[pixel] > 0) & ~there
+    count = len(particles.of_segment)
+    lost = np.bincount(plan.segment, charge * elsewhere, count)
+    return np.asarray(1 - lost / np.maximum(np.bincount(plan.segment, charge, count), 1e-30))
+
+
 def _previous_end(pixel: Ints, end: Floats) -> Floats:
     """`(h,)` end [us] of the integration of the hit before on the same pixel; minus infinity for the first ones."""
     order = np.lexsort((end, pixel))

@@ -15,7 +15,8 @@ from pipeline.errors import SelectionError
 from pipeline.report.study import drawing
 from pipeline.study import reconstruction as study
 from pipeline.study.matching import match
-from pipeline.study.track_accuracy import Performance, performance
+from pipeline.study.track_accuracy import performance
+from pipeline.study.track_rows import Performance
 from pipeline.study.truth_hits import HitOwners, Particles, particles_of
 from pipeline.tables import Floats, Hits, Segments
 from tests.study.toy_reconstruction import reconstruction_of
@@ -68,7 +69,9 @@ def performance_of(
         segments, particles, hit_track, np.arange(8), moved=moved, dedx=dedx, charge=np.full(8, charge * 1e6)
     )
     matching = match(owner, hit_track, 8, 8)
-    return performance(made, segments, particles, owners, matching, hits, GEOMETRY, window=20.0)
+    return performance(
+        made, segments, particles, owners, matching, hits, GEOMETRY, window=20.0, held=np.ones(len(segments))
+    )
 
 
 def hits_beside(segments: Segments, particles: Particles, owner: Any) -> Hits:

@@ -16,7 +16,7 @@ from pipeline.produce.transport import transport
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import hits_table
 from pipeline.simulate.setup import forward_model
-from pipeline.study.truth_hits import TRACK_MAKERS, hit_owners, particles_of
+from pipeline.study.truth_hits import TRACK_MAKERS, energy_held, hit_owners, particles_of
 from pipeline.tables import Hits, Segments, Trajectories
 from tests.study.tracks import GEOMETRY, study_config
 from tests.tracks import no_segments, straight_track
@@ -107,3 +107,18 @@ def test_hits_where_no_charge_comes_are_nobodys():
     elsewhere = Hits(**{**{f: getattr(hits, f) for f in hits.__dataclass_fields__}, "pixel_x": hits.pixel_x + 60})
     owners = hit_owners(model, VALUES, elsewhere, particles_of(segments))
     assert (owners.owner == -1).all() and (owners.share == 0).all()
+
+
+def test_energy_is_held_by_the_track_that_has_the_pixels():
+    """Of two separate muons one track has the first half of the one, and none has the other: what is held is half of
+    the one, all but what no pixel recorded is lost of the other.
+    """
+    near = straight_track(traj=0, start=(-6, 3.1, 20.0), segments=12)
+    other = straight_track(traj=1, start=(-6, 3.1 + 45 * GEOMETRY.pixel_pitch, 20.0), segments=12)
+    segments = Segments.concatenate([near, other])
+    hits, model = hits_of(segments, None)
+    hit_track = np.where((hits.y < 10) & (hits.x < 0), 0, -1)
+    share = energy_held(model, VALUES, hits, hit_track, np.array([0, -1]), particles_of(segments))
+    np.testing.assert_allclose(share[:5], 1)
+    np.testing.assert_allclose(share[7:12], share[19:24], atol=1e-6)
+    assert share[12:].max() < 0.2 and share[12:].mean() == pytest.approx(share[7:12].mean(), abs=0.05)

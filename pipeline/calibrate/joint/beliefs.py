@@ -13,6 +13,10 @@ from ...tables import Floats
 from .tracks import Chains
 
 
+#: Least information on u that a belief is taken to hold.
+_LEAST = 1.0
+
+
 @dataclass(frozen=True)
 class EnergyDensity:
     """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
@@ -88,10 +92,12 @@ class Beliefs:
         curvature = sparse.csr_array((now.size, now.size))
         for of_track, f in zip(share.T, found, strict=True):
             weight = of_track[now.track]
+            # In the tail of large losses the density is convex; only hits tell there.
+            information = np.maximum(-f.second, _LEAST)
             np.subtract.at(gradient, now.energy_columns, weight * f.first)
             if f.by_range is None or f.follow is None or not now.loose:
                 diagonal = np.zeros(now.size)
-                diagonal[now.energy_columns] = -weight * f.second
+                diagonal[now.energy_columns] = weight * information
                 curvature = curvature + sparse.diags_array(diagonal)
                 continue
             # The end of the track, moved along it, changes the residual range of all its segments.
@@ -101,7 +107,7 @@ class Beliefs:
             rows = np.tile(np.arange(n), 2)
             entries = np.concatenate([np.ones(n), -f.follow]), (rows, np.concatenate([now.energy_columns, end]))
             jacobian = sparse.csr_array(sparse.coo_array(entries, shape=(n, now.size)))
-            curvature = curvature + jacobian.T @ sparse.diags_array(-weight * f.second) @ jacobian
+            curvature = curvature + jacobian.T @ sparse.diags_array(weight * information) @ jacobian
         return -log, gradient, sparse.csr_array(curvature)
 
     def _kinks(self, now: Chains) -> tuple[Floats, sparse.csr_array]:
@@ -171,10 +177,10 @@ def stopping(prior: EnergyPrior) -> EnergyBelief:
 
     def density(now: Chains) -> EnergyDensity:
         length, residual = now.segments.length, now.residual_range
-        layers = prior.layers(length, prior.table.energy(residual))
+        layers = prior.layers_at(length, residual)
         value, first, second = layers.log_density(now.log_dedx)
         step = 0.02 * residual
-        modes = [prior.layers(length, prior.table.energy(residual + s)).mode_and_width()[0] for s in (step, -step)]
+        modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (step, -step)]
         follow = (modes[0] - modes[1]) / (2 * step)
         return EnergyDensity(value, first, second, layers.by_range(now.log_dedx), follow)
 

@@ -21,7 +21,8 @@ from ...tables import Floats
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
-T, R = TypeVar("T"), TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 #: Noise is taken so many times as wide while tracks and parameters find their places, then as it is.
 WIDENED = (4.0, 2.0, 1.0)
@@ -35,6 +36,8 @@ _ROUGHNESS = 5e-4
 _SETTLED = 0.03
 #: Steps of its differences: in standard deviations, and at most in units of the nominal value.
 _STEP, _WIDEST_STEP = 0.3, 0.02
+#: A part whose cost grows by more has lost its way.
+_LOST = 1.0
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 
 
@@ -43,6 +46,7 @@ class Point:
     """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
     `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far.
 
+    `dampings` `(parts,)` are those of the states of each part: a track that has lost its way holds up no other.
     Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
     """
 
@@ -50,6 +54,7 @@ class Point:
     states: tuple[Chains, ...]
     planned: tuple[Chains, ...] = ()
     planned_x: Floats = field(default_factory=lambda: np.zeros(0))
+    dampings: Floats = field(default_factory=lambda: np.zeros(0))
     damping: float = _DAMPING
     stage: int = 0
     determinant: Floats = field(default_factory=lambda: np.zeros(0))
@@ -104,7 +109,7 @@ class Problem:
         values = self.values(x)
         return np.array([p.derivative(values[p.name]) for p in self.free])
 
-    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    def map(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """What `work` makes of each, in their order, in threads."""
         if self.threads < 2 or len(items) < 2:
             return [work(item) for item in items]
@@ -133,12 +138,12 @@ def maximise(
     """Make the marginal likelihood large from `start`; `record` sees every accepted point, and a fit that starts from
     one of those goes on to the same end."""
     point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
-    point = point if point.planned else _planned_anew(point)
+    point = point if point.planned else _planned_anew(_damped(point, _DAMPING))
     while True:
         plans = problem.plans(point)
         point, found, status = _newton(problem, point, plans, record)
         if point.stage + 1 < len(WIDENED):
-            point = replace(_planned_anew(point), stage=point.stage + 1, damping=_DAMPING)
+            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
             continue
         if status is not None or not problem.determinant:
             break
@@ -146,7 +151,8 @@ def maximise(
         information = _total(problem, point, [e.eliminated() for e in found])[1]
         move = np.linalg.solve(information, gradient - point.determinant)
         settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
-        point = replace(_planned_anew(point), determinant=gradient, rounds=point.rounds + 1, damping=_LEAST_DAMPING)
+        point = _planned_anew(_damped(point, _LEAST_DAMPING))
+        point = replace(point, determinant=gradient, rounds=point.rounds + 1)
         if settled and point.rounds > 1 or point.rounds >= 6:
             status = None if settled else "the determinant of the states did not settle"
             break
@@ -167,6 +173,10 @@ def maximise(
     )
 
 
+def _damped(point: Point, damping: float) -> Point:
+    return replace(point, damping=damping, dampings=np.full(len(point.states), damping))
+
+
 def _planned_anew(point: Point) -> Point:
     return replace(point, planned=point.states, planned_x=point.x)
 
@@ -184,7 +194,7 @@ def _newton(
     while True:
         if point.iteration >= problem.max_iterations:
             return point, found, f"no convergence in {point.iteration} iterations"
-        eliminated = problem.map(lambda e: e.eliminated(point.damping), found)  # noqa: B023
+        eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         step = -np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient)
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
@@ -197,18 +207,26 @@ def _newton(
         except ValueError:
             after = []
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
+        worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
+        lost = worse > _LOST if after else np.ones(len(found), dtype=bool)
+        dampings = np.where(lost, np.maximum(point.dampings, 1e-6) * 30, np.maximum(point.dampings / 10, _LEAST_DAMPING))
         if new < cost:
             damping = max(point.damping / 10, _LEAST_DAMPING)
-            point = replace(point, x=x, states=states, damping=damping, iteration=point.iteration + 1)
+            point = replace(
+                point, x=x, states=states, damping=damping, dampings=dampings, iteration=point.iteration + 1
+            )
             found = after
             counts = {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
             record(point, new, counts)
-        elif promised < _ROUGHNESS * hits and point.damping > 1e-3 and moved < 2 * _STILL:
+        elif promised < _ROUGHNESS * hits and max(point.damping, point.dampings.max()) > 1e-3 and moved < 2 * _STILL:
             return point, found, None
-        elif point.damping >= _MOST_DAMPING:
+        elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
+        elif lost.any() and not lost.all():
+            point = replace(point, dampings=np.where(lost, dampings, point.dampings))
         else:
-            point = replace(point, damping=max(point.damping, 1e-6) * 30)
+            raised = np.maximum(point.dampings, 1e-6) * 30
+            point = replace(point, damping=max(point.damping, 1e-6) * 30, dampings=raised)
 
 
 def _stepped(

@@ -138,7 +138,7 @@ class Evaluated:
         columns = self.state.energy_columns
         mixed = self.mixed[columns]
         factor = factorised(sparse.csc_array(self.local[columns][:, columns]))
-        return self.curvature - mixed.T @ factor.solve(mixed)
+        return np.asarray(self.curvature - mixed.T @ factor.solve(mixed))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,15 @@ from ...matter.particles import mass
 from ...matter.ranges import loss_table
 from ...parameters import Parameter, lookup, nominal_values
 from ...simulate.model import ForwardModel
-from ...tables import SPECIES, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
+from ...simulate.observe import PixelObservables
+from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
+from ..fit import fit
 from ..information import Spectrum
+from ..methods import matched_residuals
 from ..priors import Measurements, prior_caveats
 from ..progress import Progress, State
 from ..uncertainty import from_information
+from .begin import with_recorded_charge
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
 from .marginal import Maximum, Point, Problem, maximise
 from .part import Part
@@ -59,11 +63,17 @@ def fit_unknown(
     fixed = {**nominal_values(), **method.fixed}
     parts = parts_of(model, data, method.unknown, tracks)
     initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
+    if not method.unknown.geometry and resume is None:
+        initial |= _approached(parts[0], method, name, data)
     prior = _priors(method, free)
     problem = Problem(
         parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
     )
-    start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), tuple(part.found for part in parts))
+    states = tuple(part.found for part in parts)
+    if method.unknown.energy == "fitted":
+        begun = {**fixed, **initial}
+        states = tuple(problem.map(lambda part: with_recorded_charge(part, part.found, begun), parts))
+    start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
     history: dict[str, list[float]] = {k: [] for k in (*method.free, *_DIAGNOSTICS)}
     if resume is not None:
         history = {k: list(v) for k, v in resume.history.items()}
@@ -87,6 +97,26 @@ def fit_unknown(
 
 
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
+
+
+def _approached(part: Part, method: Method, name: str, data: Observables) -> dict[str, float]:
+    """Drift parameters that bring the times of hits near: where segments are fixed, nothing else can.
+
+    Recorded times lie where the model has no current if the drift velocity is a few per mille off, and the likelihood
+    is flat there; residuals of matched hits are not.
+    """
+    moving = tuple(n for n in method.free if n in _DRIFT)
+    if not moving:
+        return {}
+    initial = {n: v for n, v in method.initial.items() if n in moving}
+    near = Method(free=moving, initial=initial, fixed={n: v for n, v in {**method.fixed, **method.initial}.items() if n not in moving})
+    model = PixelObservables(ForwardModel(part.found.segments, part.geometry, part.settings, part.pixels))
+    found = fit(matched_residuals(near, model, part.data), near, name, target={}, seed=0, extra={})
+    return {p.name: p.value for p in found.parameters if p.free}
+
+
+#: Parameters of the drift that hits know best.
+_DRIFT = ("electric_field", "drift_velocity_scale")
 
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
@@ -161,8 +191,8 @@ def belief(hypothesis: Hypothesis, chains: Chains, unknown: Unknown) -> EnergyBe
 def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats:
     """`(tracks,)` kinetic energy [MeV] half way along each track."""
     half = 0.5 * np.bincount(chains.track, chains.segments.length, chains.tracks)
-    residual = prior.table.range(np.array([kinetic])) - half
-    return np.asarray(prior.table.energy(np.maximum(residual, 0.5)))
+    residual = prior.all_losses.range(np.array([kinetic])) - half
+    return np.asarray(prior.all_losses.energy(np.maximum(residual, 0.5)))
 
 
 def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
@@ -197,7 +227,7 @@ def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]
     return tracks.probability[[row[key] for key in keys]][:, column]
 
 
-def _where(electron: Floats, usual: EnergyBelief) -> EnergyBelief:
+def _where(electron: Bools, usual: EnergyBelief) -> EnergyBelief:
     """The usual belief, but for tracks of electrons."""
     if not electron.any():
         return usual
@@ -255,14 +285,15 @@ def packed(point: Point) -> State:
         np.concatenate([s.segments.start.ravel(), s.segments.end.ravel(), s.segments.dEdx])
         for s in (*point.states, *point.planned)
     ]
-    memory = np.concatenate([[point.rounds], point.determinant, point.planned_x, *places])
+    memory = np.concatenate([[point.rounds], point.determinant, point.planned_x, point.dampings, *places])
     return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=memory)
 
 
 def unpacked(state: State, start: Point) -> Point:
     """The point that was packed, of the same fit as `start`."""
     assert state.memory is not None
-    p, place = len(start.x), 1 + 2 * len(start.x)
+    p, parts = len(start.x), len(start.states)
+    place = 1 + 2 * p + parts
     states = []
     for chains in (*start.states, *start.states):
         n = len(chains.track)
@@ -275,6 +306,7 @@ def unpacked(state: State, start: Point) -> Point:
         states=tuple(states[: len(start.states)]),
         planned=tuple(states[len(start.states) :]),
         planned_x=state.memory[1 + p : 1 + 2 * p],
+        dampings=state.memory[1 + 2 * p : 1 + 2 * p + parts],
         damping=state.control,
         stage=state.stage,
         determinant=state.memory[1 : 1 + p],

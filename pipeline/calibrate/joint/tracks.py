@@ -15,6 +15,8 @@ import scipy.sparse as sparse
 from ...simulate.linked import MOVES
 from ...tables import Bools, Floats, Ints, Segments
 
+#: No vertex moves by more in one step [cm].
+_FARTHEST = 0.1
 #: No segment becomes shorter than this [cm].
 _SHORTEST = 0.02
 
@@ -160,7 +162,7 @@ class Chains:
         if self.loose:
             column, vertex, axis = self.vertex_columns()
             points = self.vertices.copy()
-            np.add.at(points, vertex, step[column][:, None] * axis)
+            np.add.at(points, vertex, np.clip(step[column], -_FARTHEST, _FARTHEST)[:, None] * axis)
             start, end = points[self.start_vertex], points[self.start_vertex + 1]
         return self.placed(start, end, dedx)
 

@@ -27,7 +27,11 @@ _FOUND_HITS: _Curves = (*_FOUND, ("hits_kept", "hits in the match", GREEN))
 _RMS: _Curves = (("rms_across", "in the anode plane", BLUE), ("rms_deep", "towards the anode", ORANGE))
 _BIAS: _Curves = (("bias_x", "x", BLUE), ("bias_y", "y", GREEN), ("bias_away", "away from the anode", ORANGE))
 _ANGLE: _Curves = (("angle", "median", PURPLE),)
-_LOSS: _Curves = (("dedx", "mean", BLUE), ("dedx_median", "median", ORANGE))
+_LOSS: _Curves = (
+    ("dedx", "mean", BLUE),
+    ("dedx_median", "median", ORANGE),
+    ("dedx_all", "mean, all knocked out", PURPLE),
+)
 _CHARGE: _Curves = (("charge", "", BLUE),)
 _ENDS: _Curves = (("end_gap", "", BLUE),)
 
@@ -116,8 +120,9 @@ def _caption(result: Result) -> str:
         f"{s['min_length_cm']:g} cm and {s['min_hits']} hits (dashed lines). Distances are from the centres of true "
         "segments, perpendicular to the curve, in the anode plane and in the plane of track and drift. The shift is "
         "that of the curve. The angle is between the straight lines through true path and curve. dE/dx is that of "
-        "reconstructed segments over that of the particle with what it knocked out, in the same piece of path: mean "
-        "over mean, median, and the central 68 % (grey). The charge of a track is held against what pixels collect of "
+        "reconstructed segments over that of the particle with what it knocked out and is in the hits of the track, in "
+        "the same piece of path: mean over mean, median, and the central 68 % (grey); and over that with all it "
+        "knocked out. The charge of a track is held against what pixels collect of "
         "the particle, below the threshold too. Overshoot: how far ends lie beyond the true ones (median over tracks "
         "of the mean of both). Bars are standard errors from the scatter between particles; binomial ones for shares, "
         f"from ranks for medians.{told}"

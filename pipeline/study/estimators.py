@@ -1,0 +1,144 @@
+"""What a study of unknown deposits fits: one measurement, what the fit is told of it, and what it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..calibrate.run import fit_hits
+from ..config.methods import Method
+from ..config.models import Config
+from ..config.robustness import UnknownFits
+from ..config.unknown import Unknown
+from ..parameters import nominal_values
+from ..reconstruct.reconstruct import reconstruct
+from ..simulate.observe import PixelObservables, observables_of_hits
+from ..simulate.setup import forward_model, model_settings
+from ..storage.pixels import load_pixels
+from ..tables import FitResult
+from .experiment import Experiment, PixelExperiment
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a fit leaves open of the deposits.
+
+    `dedx`: one nuisance per segment; `geometry`: where the tracks are; `particles`: which ones they are. `from_hits`:
+    tracks are found in the hits, and nothing of the deposits that a trial believes is used.
+    """
+
+    dedx: bool = False
+    geometry: bool = False
+    particles: bool = False
+    from_hits: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the fit takes the deposits that it is told for true."""
+        return not (self.dedx or self.geometry or self.particles or self.from_hits)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement: data are made with the deposits of `truth`; a fit is told those of `believed`."""
+
+    truth: Experiment
+    believed: Experiment
+
+
+@dataclass(frozen=True)
+class Draw:
+    """True `values` of all parameters, the `noise` seed of the data, and the `seed` of the run."""
+
+    values: Mapping[str, float]
+    noise: int
+    seed: int
+
+
+class Estimator(Protocol):
+    """One way to the parameters. Its result has the covariance with everything that it leaves open, and in its
+    diagnostics `position_rms_um`, the rms distance of its tracks to the true ones, where it moves them.
+    """
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """The fit of a method, called `name`; raises `FitError` or `ModelRangeError` where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class KnownDeposits:
+    """The fit that takes the deposits that it is told for true."""
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """See `Estimator.fit`."""
+        data = trial.truth.data(draw.values, draw.noise)
+        return trial.believed.fit(method, name, data, draw.values, draw.seed)
+
+
+@dataclass(frozen=True)
+class UnknownDeposits:
+    """The marginal likelihood, which begins with the deposits that it is told."""
+
+    unknown: Unknown
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """See `Estimator.fit`."""
+        data = trial.truth.data(draw.values, draw.noise)
+        return trial.believed.fit(marginal(method, self.unknown), name, data, draw.values, draw.seed)
+
+
+@dataclass(frozen=True)
+class FromHits:
+    """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
+
+    Tracks are found with the values that the fit starts from, and again with the fitted ones, `rounds` times in all:
+    which hits belong to a track stays as it is during a fit.
+    """
+
+    unknown: Unknown
+    config: Config
+    rounds: int = 2
+
+    def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
+        """See `Estimator.fit`."""
+        truth = trial.truth
+        if not isinstance(truth, PixelExperiment):
+            raise TypeError("only pixels have hits that tracks are found in")
+        hits, geometry = truth.hits(draw.values, draw.noise), truth.geometry
+        data = observables_of_hits(hits, geometry)
+        settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
+        values = {**nominal_values(), **method.fixed, **method.initial}
+        method = marginal(method, self.unknown)
+        for _ in range(self.rounds):
+            found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
+            model = PixelObservables(forward_model(found.segments, geometry, self.config))
+            begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
+            result = fit_hits(
+                model, data, begun, name, target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks
+            )
+            values |= {p.name: p.value for p in result.parameters if p.free}
+        return result
+
+
+def marginal(method: Method, unknown: Unknown) -> Method:
+    """A method as a fit of unknown deposits."""
+    return method.model_copy(
+        update={"objective": "marginal_likelihood", "optimiser": "fisher_scoring", "unknown": unknown}
+    )
+
+
+def estimator(task: Task, method: Method, config: Config, settings: UnknownFits) -> Estimator:
+    """The estimator that leaves open what `task` says, with what `method` and a study believe of deposits."""
+    if task.known:
+        return KnownDeposits()
+    unknown = method.unknown.model_copy(
+        update={
+            "geometry": task.geometry,
+            "energy": "fitted" if task.dedx else "given",
+            "hypotheses": settings.hypotheses if task.particles else settings.hypotheses[:1],
+            # Electrons that are found in the hits are those that one sees; others stay on their tracks.
+            "production_cut_mev": None if task.from_hits else settings.production_cut_mev,
+        }
+    )
+    return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)
