@@ -61,7 +61,7 @@ def _pieces(points: Floats, rows: Ints, settings: Finding) -> list[Ints]:
     for number in range(cluster.max(initial=-1) + 1):
         inside = rows[cluster == number]
         found += [inside[piece] for piece in find_pieces(points[inside], settings)]
-    return [part for piece in join_gaps(points, found, settings) for part in split_kinks(points, piece, settings)]
+    return [part for piece in join_gaps(points, found, rows, settings) for part in split_kinks(points, piece, settings)]
 
 
 def _joined(

@@ -13,10 +13,16 @@ import numpy as np
 
 from ..config.finding import Finding
 from ..tables import Floats, Ints
-from .lines import Line, fit_line_trimmed
+from .lines import Line, covered_length, fit_line_trimmed
 
 #: Uncertainty of the direction of the end of a piece [rad].
 _DIRECTION_ERROR = 0.02
+
+#: Overlap [cm] of two pieces in line that may be one track.
+_OVERLAP = 2.0
+
+#: Longest distance [cm] over which a track may lie within another, which it crosses at a small angle.
+_LONGEST_SHARED = 40.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,11 @@ class End:
 
 def ends_of(points: Floats, pieces: list[Ints], settings: Finding) -> list[tuple[End, End]]:
     """Both ends of pieces of tracks among points `(n, 3)`; their lines begin at the last hit's projection."""
-    return [tuple(_end(points[side], i, settings) for side in (rows[::-1], rows)) for i, rows in enumerate(pieces)]  # type: ignore[misc]
+    return [_both_ends(points, rows, i, settings) for i, rows in enumerate(pieces)]
+
+
+def _both_ends(points: Floats, rows: Ints, piece: int, settings: Finding) -> tuple[End, End]:
+    return _end(points[rows[::-1]], piece, settings), _end(points[rows], piece, settings)
 
 
 def _end(points: Floats, piece: int, settings: Finding) -> End:
@@ -66,39 +76,58 @@ def _allowed_angle(one: End, other: End, settings: Finding) -> float:
     return settings.join_angle + 0.3 * (1.0 / max(one.length, 1.0) + 1.0 / max(other.length, 1.0))
 
 
-def join_gaps(points: Floats, pieces: list[Ints], settings: Finding) -> list[Ints]:
-    """Pieces of one drift volume with those in line joined, the best fit first."""
-    while True:
-        best, pair = np.inf, None
-        ends = ends_of(points, pieces, settings)
-        for i, of_one in enumerate(ends):
-            for of_other in ends[i + 1 :]:
-                for one in of_one:
-                    for other in of_other:
-                        cost = _gap_cost(one, other, settings)
-                        if cost < best:
-                            best, pair = cost, (one, other)
-        if pair is None:
-            return pieces
-        a, b = pair[0].piece, pair[1].piece
-        joined = np.concatenate([pieces[a], pieces[b]])
-        order = np.argsort(pair[0].line.along(points[joined]), kind="stable")
-        pieces = [p for k, p in enumerate(pieces) if k not in (a, b)] + [joined[order]]
+def join_gaps(points: Floats, pieces: list[Ints], volume: Ints, settings: Finding) -> list[Ints]:
+    """Pieces of one drift volume with those in line joined, the best fit first; `volume`: rows of all of its points."""
+    there = points[volume]
+    ends = ends_of(points, pieces, settings)
+    costs = {(i, j): _pair_cost(ends[i], ends[j], there, settings) for j in range(len(pieces)) for i in range(j)}
+    pieces = list(pieces)
+    while costs:
+        (i, j), (cost, direction) = min(costs.items(), key=lambda item: (item[1][0], item[0]))
+        if not np.isfinite(cost):
+            break
+        joined = np.concatenate([pieces[i], pieces[j]])
+        pieces[i] = joined[np.argsort(points[joined] @ direction, kind="stable")]
+        pieces[j] = joined[:0]
+        ends[i] = _both_ends(points, pieces[i], i, settings)
+        costs = {pair: c for pair, c in costs.items() if j not in pair}
+        for pair in costs:
+            if i in pair:
+                costs[pair] = _pair_cost(ends[pair[0]], ends[pair[1]], there, settings)
+    return [piece for piece in pieces if len(piece)]
 
 
-def _gap_cost(one: End, other: End, settings: Finding) -> float:
+def _pair_cost(one: tuple[End, End], other: tuple[End, End], points: Floats, settings: Finding) -> tuple[float, Floats]:
+    """The least mismatch of the ends of two pieces, and the direction `(3,)` of the track that they would make."""
+    pairs = [(a, b) for a in one for b in other]
+    costs = [_gap_cost(a, b, points, settings) for a, b in pairs]
+    best = int(np.argmin(costs))
+    return costs[best], pairs[best][0].line.direction
+
+
+def _gap_cost(one: End, other: End, points: Floats, settings: Finding) -> float:
     """Mismatch of two ends in units of what is allowed; infinite where they do not belong together."""
-    if np.linalg.norm(other.line.point - one.line.point) > settings.join_gap_cm + 2.0:
-        return np.inf
-    angle = angle_between(one, other) / _allowed_angle(one, other, settings)
-    if angle > 1:
+    if np.linalg.norm(other.line.point - one.line.point) > _LONGEST_SHARED:
         return np.inf
     across, along = (float(v[0]) for v in mismatch(one, other, np.zeros((1, 3))))
-    if not -2.0 <= along <= settings.join_gap_cm:
+    if along < -_OVERLAP:
         return np.inf
-    allowed = settings.road_cm + (settings.scattering + _DIRECTION_ERROR) * max(along, 0.0)
-    offset = across / allowed
-    return offset**2 + angle**2 if offset <= 1 else np.inf
+    wide = 1.0 if along <= settings.join_gap_cm else 0.5
+    angle = angle_between(one, other) / (wide * _allowed_angle(one, other, settings))
+    offset = across / (settings.road_cm + wide * (settings.scattering + _DIRECTION_ERROR) * max(along, 0.0))
+    if max(angle, offset) > 1 or (along > settings.join_gap_cm and not _shared(one, other, points, settings)):
+        return np.inf
+    return offset**2 + angle**2
+
+
+def _shared(one: End, other: End, points: Floats, settings: Finding) -> bool:
+    """Whether the gap is full of hits: of another track, which runs so close that it took them."""
+    step = other.line.point - one.line.point
+    length = float(np.linalg.norm(step))
+    line = Line(one.line.point, step / length)
+    along = line.along(points)
+    inside = (along > 0) & (along < length) & (line.distance(points) <= 2 * settings.road_cm)
+    return covered_length(along[inside], 1.0) >= 0.8 * length
 
 
 @dataclass(frozen=True)

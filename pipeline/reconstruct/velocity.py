@@ -25,8 +25,15 @@ _WINDOW = 15.0
 #: Hits that either half must have there.
 _HITS = 6
 
-#: Tracks whose halves are this much [cm] further from the common offset than most are left out.
+#: Tracks that are further off than this many times the spread of all are left out.
 _FAR = 3.0
+
+#: What [cm] of the drift length the correction of the delay leaves open in common for all tracks: measured on simulated
+#: muons, whose delay depends a little on their direction.
+_DELAY_LEFT = 0.03
+
+#: Noise [cm] that no fit of a track goes below.
+_LEAST_NOISE = 1e-3
 
 #: Error [cm] of the drift length that the last hit of a track at the cathode tells: a pixel is wide, and its charge
 #: is told in steps.
@@ -62,6 +69,7 @@ def estimate_velocity(
     stretch, error = _stretches(hits, labels, z, geometry)
     if len(stretch):
         centre, width = _combined(stretch, error)
+        width = float(np.hypot(width, _DELAY_LEFT / _shortest(geometry)))
         return VelocityEstimate(hits.drift_velocity * (1 + centre), hits.drift_velocity * width, len(stretch))
     return _from_ends(hits, labels, z, geometry)
 
@@ -117,6 +125,11 @@ def _stretch(points: Floats, second: Bools, a: int, b: int, geometry: DetectorGe
     return (float(share / (1 - share)), float(error / (1 - share) ** 2)) if abs(share) < 0.5 else None
 
 
+def _shortest(geometry: DetectorGeometry) -> float:
+    """The shortest of the drift lengths [cm]."""
+    return min(abs(t.z_anode - t.z_cathode) for t in geometry.tpcs)
+
+
 def _innermost(along: Floats, chosen: Bools, points: Floats, cathode: float) -> Floats:
     """Place along the track of the three chosen hits that are nearest to the cathode."""
     rows = np.flatnonzero(chosen)
@@ -136,24 +149,28 @@ def _least_squares(design: Floats, measured: Floats) -> tuple[Floats, Floats]:
         residual = measured - design @ value
         width = max(1.4826 * float(np.median(np.abs(residual[keep]))), 0.02)
         keep = np.abs(residual) <= 3 * width
-    noise = float((residual[keep] ** 2).sum()) / max(np.count_nonzero(keep) - design.shape[1], 1)
-    return value, np.asarray(noise * np.linalg.pinv(design[keep].T @ design[keep]))
+    noise = _LEAST_NOISE**2 + float((residual[keep] ** 2).sum()) / max(np.count_nonzero(keep) - design.shape[1], 1)
+    covariance = noise * np.linalg.pinv(design[keep].T @ design[keep])
+    return np.asarray(value, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
 
 
 def _combined(value: Floats, error: Floats) -> tuple[float, float]:
-    """Weighted mean without tracks that are far off, and its error, by the spread where that is larger."""
-    # Scattering within the window, which no fit of one track sees, is the same for all of them.
-    floor = 0.0
-    keep = np.ones(len(value), dtype=np.bool_)
-    centre = weighted_median(value, error**-2)
-    for _ in range(10):
-        weight = 1 / (error**2 + floor**2)
-        deviation = np.abs(value - centre) * np.sqrt(weight)
-        keep = deviation <= _FAR * max(1.4826 * float(np.median(deviation)), 1.0)
-        centre = float(np.average(value[keep], weights=weight[keep]))
-        excess = float(np.average((value[keep] - centre) ** 2 - error[keep] ** 2, weights=weight[keep]))
-        floor = np.sqrt(max(excess, 0.0))
-    return centre, float(np.sqrt(1 / (1 / (error[keep] ** 2 + floor**2)).sum()))
+    """Weighted mean without values that are far off, and its standard error.
+
+    The common variance that is added to those of the fits brings the chi-squared to its expectation (Paule and Mandel,
+    J. Res. NBS 87 (1982) 377): scattering and the delay of single tracks, which no fit of one track sees.
+    """
+    centre = weighted_median(value, 1 / (error**2 + np.median(error) ** 2))
+    spread = max(1.4826 * float(np.median(np.abs(value - centre))), float(np.median(error)))
+    keep = np.abs(value - centre) <= _FAR * spread
+    value, error = value[keep], error[keep]
+    low, high = 0.0, float((value.max() - value.min()) ** 2)
+    for _ in range(60):
+        added = 0.5 * (low + high)
+        weight = 1 / (error**2 + added)
+        centre = float(np.average(value, weights=weight))
+        low, high = (added, high) if (weight * (value - centre) ** 2).sum() > len(value) - 1 else (low, added)
+    return centre, float(1 / np.sqrt((1 / (error**2 + high)).sum()))
 
 
 def _from_ends(hits: Hits, labels: Ints, z: Floats, geometry: DetectorGeometry) -> VelocityEstimate:
