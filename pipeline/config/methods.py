@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ..parameters import CALIBRATED, check_values, lookup
 from .priors import Prior, check_priors
-from .unknown import Unknown
 from .section import Name, NotNegative, Positive, Section
+from .unknown import Unknown
 
 
 class Loss(Section):

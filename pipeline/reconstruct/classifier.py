@@ -21,7 +21,7 @@ Learned = Literal["logistic", "boosting"]
 
 #: Width of the Gaussian prior of the weights of the logistic regression, per width of a feature, and the limit on its
 #: iterations.
-_WIDTH, _ITERATIONS = 0.3, 500
+_WIDTH, _ITERATIONS = 0.4, 500
 
 #: Least probability that is stated.
 _LEAST = 1e-9
@@ -126,8 +126,8 @@ def learn_boosting(examples: Examples) -> Boosting:
 
     trees = HistGradientBoostingClassifier(
         learning_rate=0.06,
-        max_iter=120,
-        max_leaf_nodes=12,
+        max_iter=80,
+        max_leaf_nodes=6,
         min_samples_leaf=20,
         l2_regularization=1.0,
         early_stopping=False,

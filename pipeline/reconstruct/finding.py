@@ -91,12 +91,13 @@ def _crossings(
     ends = [(ends_of(points, a, settings), ends_of(points, b, settings)) for a, b in pieces]
     faces = one.z_cathode, other.z_cathode
     largest = settings.velocity_tolerance * abs(one.z_anode - one.z_cathode) + _DELAY_ERROR
-    found = [crossings(*event, faces, (-largest, largest), settings) for event in ends]
+    found = [crossings(*event, faces, (-largest, largest), 0.0, settings) for event in ends]
     every = [crossing for event in found for crossing in event]
     if len(every) < _ENOUGH:
         return found
     centre = weighted_median(np.array([c.jump for c in every]), np.array([c.weight for c in every]))
-    return [crossings(*event, faces, (centre - _JUMP_SPREAD, centre + _JUMP_SPREAD), settings) for event in ends]
+    narrow = centre - _JUMP_SPREAD, centre + _JUMP_SPREAD
+    return [crossings(*event, faces, narrow, settings.gap_cm, settings) for event in ends]
 
 
 def back_to_back(geometry: DetectorGeometry) -> list[tuple[int, int]]:

@@ -146,12 +146,14 @@ def crossings(
     other: list[tuple[End, End]],
     cathodes: tuple[float, float],
     jumps: tuple[float, float],
+    short: float,
     settings: Finding,
 ) -> list[Crossing]:
     """Pairs of pieces of two drift volumes that are one track across the cathode, best first, each piece once.
 
     `one` and `other` are the ends of the pieces of either volume, `cathodes` [cm] the drift coordinates of the faces
-    of their cathode, `jumps` [cm] the smallest and largest that the drift velocity leaves open.
+    of their cathode, `jumps` [cm] the smallest and largest that the drift velocity leaves open; `short` [cm] is the
+    length without hits that either piece may end before the cathode.
     """
     found = []
     grid = np.linspace(*jumps, max(2, 1 + int(np.ceil((jumps[1] - jumps[0]) / 0.1))))
@@ -159,7 +161,7 @@ def crossings(
         for of_other in other:
             for a in of_one:
                 for b in of_other:
-                    crossing = _crossing(a, b, cathodes, grid, settings)
+                    crossing = _crossing(a, b, cathodes, grid, short, settings)
                     if crossing is not None:
                         found.append(crossing)
     used_one: set[int] = set()
@@ -173,7 +175,9 @@ def crossings(
     return chosen
 
 
-def _crossing(one: End, other: End, cathodes: tuple[float, float], grid: Floats, settings: Finding) -> Crossing | None:
+def _crossing(
+    one: End, other: End, cathodes: tuple[float, float], grid: Floats, short: float, settings: Finding
+) -> Crossing | None:
     """The jump at which two ends meet best, if they do."""
     angle = angle_between(one, other) / _allowed_angle(one, other, settings)
     if angle > 1:
@@ -183,13 +187,15 @@ def _crossing(one: End, other: End, cathodes: tuple[float, float], grid: Floats,
     jump = np.zeros((len(grid), 3))
     jump[:, 2] = -2.0 * away * grid
     across, along = mismatch(one, other, jump)
-    # Both have to end at the cathode: as far from its face as the jump, but for the steps of the readout.
+    # Both have to end at the cathode, but for the steps of the readout: they may stop short of it, but not go beyond.
     steep = max(abs(one.line.direction[2]), abs(other.line.direction[2]), 0.02)
     step = 0.7 + 0.7 * steep
-    short_one = away * (one.line.point[2] - cathodes[0]) + grid
-    short_other = -away * (other.line.point[2] - cathodes[1]) + grid
-    at_cathode = (np.maximum(np.abs(short_one), np.abs(short_other)) <= step) & (
-        (along <= settings.gap_cm + abs(cathodes[0] - cathodes[1]) / steep) & (along >= -3.0)
+    left = (
+        np.stack([away * (one.line.point[2] - cathodes[0]), -away * (other.line.point[2] - cathodes[1])])[:, None]
+        + grid
+    )
+    at_cathode = ((left >= -step) & (left <= step + short * steep)).all(axis=0) & (
+        (along <= settings.gap_cm + 2 * short + abs(cathodes[0] - cathodes[1]) / steep) & (along >= -3.0)
     )
     allowed = settings.road_cm + (settings.scattering + _DIRECTION_ERROR) * np.maximum(along, 0.0)
     cost = np.where(at_cathode, (across / allowed) ** 2, np.inf)

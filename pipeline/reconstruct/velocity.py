@@ -145,7 +145,7 @@ def _least_squares(design: Floats, measured: Floats) -> tuple[Floats, Floats]:
     """Coefficients and their covariance, after the hits furthest off are left out; the noise is that of the rest."""
     keep = np.ones(len(measured), dtype=np.bool_)
     for _ in range(3):
-        value = np.linalg.lstsq(design[keep], measured[keep], rcond=None)[0]
+        value = np.asarray(np.linalg.lstsq(design[keep], measured[keep], rcond=None)[0], dtype=np.float64)
         residual = measured - design @ value
         width = max(1.4826 * float(np.median(np.abs(residual[keep]))), 0.02)
         keep = np.abs(residual) <= 3 * width

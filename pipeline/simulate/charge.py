@@ -77,27 +77,32 @@ class PixelCharges:
 
     def evaluate_with_derivatives(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, and the derivative `(r, P)` of the charge at fixed time to the parameters."""
-        summed = self._summed(pixel, time, second=False)
-        return summed[:, 0], summed[:, 1], summed[:, 2:]
+        charge, current, slopes = self._summed(pixel, time, second=False)
+        return charge, current, slopes
 
     def evaluate_to_second_order(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As `evaluate_with_derivatives`, and the derivative `(r, P)` of the current at fixed time."""
-        summed = self._summed(pixel, time, second=True)
-        count = (summed.shape[1] - 2) // 2
-        return summed[:, 0], summed[:, 1], summed[:, 2 : 2 + count], summed[:, 2 + count :]
+        charge, current, of_charge, of_current = self._summed(pixel, time, second=True)
+        return charge, current, of_charge, of_current
 
-    def _summed(self, pixel: Tensor, time: Tensor, *, second: bool) -> Tensor:
+    def _summed(self, pixel: Tensor, time: Tensor, *, second: bool) -> tuple[Tensor, ...]:
         assert self.tangents is not None
         count = self.tangents.values.shape[2]
-        summed = torch.empty(len(time), 2 + (2 if second else 1) * count, dtype=time.dtype, device=time.device)
-        for part, _, counts, values, slopes in self.terms(pixel, time, second=second):
-            summed[part] = segment_sum(torch.cat([values, slopes.flatten(1)], dim=1), counts)
-        return summed
+        orders = 2 if second else 1
+        # Arrays of their own, not views: sums over them must not depend on where they lie in memory.
+        charge, current = torch.empty_like(time), torch.empty_like(time)
+        slopes = [time.new_empty(len(time), count) for _ in range(orders)]
+        for part, _, counts, values, terms in self.terms(pixel, time, second=second):
+            summed = segment_sum(torch.cat([values, terms.flatten(1)], dim=1), counts)
+            charge[part], current[part] = summed[:, 0], summed[:, 1]
+            for k, of_order in enumerate(slopes):
+                of_order[part] = summed[:, 2 + k * count : 2 + (k + 1) * count]
+        return charge, current, *slopes
 
     def terms(
         self, pixel: Tensor, time: Tensor, *, second: bool
     ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
-        """What single packets add to the charge (and current) of `pixel` `(r,)` at `time` `(r,)`, some requests at once.
+        """What single packets add to the charge (and current) of `pixel` at `time` `(r,)`, some requests at once.
 
         Yields the slice of the requests, the packets `(rows,)`, their number per request, `(rows, 2)` charge and
         current, and `(rows, 1 or 2, P)` the derivatives of the charge and, with `second`, of the current.

@@ -1,4 +1,4 @@
-"""The likelihood of hits as a function of the parameters *and* of the deposits: where each segment lies and what it lost.
+"""The likelihood of hits as a function of parameters *and* deposits: where each segment lies and what it lost.
 
 Every packet of charge belongs to one segment. The derivatives of the charge of a pixel to the energy of a segment and
 to shifts of its nodes are those of its packets to the parameters `LOCAL`, summed over the packets of one segment alone;

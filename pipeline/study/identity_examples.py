@@ -19,7 +19,7 @@ from ..reconstruct.likelihood import evidence, track_of_segments
 from ..reconstruct.particles import CODES
 from ..simulate.observe import hits_table
 from ..simulate.setup import forward_model
-from ..tables import Bools, Hits, Ints, Reconstruction, Segments, common_numbers
+from ..tables import Bools, Floats, Hits, Ints, Reconstruction, Segments, common_numbers
 from .noisy import noise_draw
 
 #: Number of the stream of random numbers from which the seeds of examples and of their noise come.
@@ -113,14 +113,15 @@ def true_species(reconstruction: Reconstruction, segments: Segments) -> Ints:
     A segment of a track is of the particle that left the nearest deposit of its event.
     """
     owner = track_of_segments(reconstruction)
+    points, deposit = _points(segments)
     mine, theirs = common_numbers(reconstruction.segments.event_id[:, None], segments.event_id[:, None])
     reach = 10 * (
         1 + np.abs(segments.centre).max(initial=0.0) + np.abs(reconstruction.segments.centre).max(initial=0.0)
     )
     apart = np.array([reach, 0.0, 0.0])
-    distance, nearest = cKDTree(segments.centre + apart * theirs[:, None]).query(
-        reconstruction.segments.centre + apart * mine[:, None]
-    )
+    tree = cKDTree(points + apart * theirs[deposit][:, None])
+    distance, found = tree.query(reconstruction.segments.centre + apart * mine[:, None])
+    nearest = deposit[found]
     particle, code = segments.track_index(), np.abs(segments.pdg_id)
     species = np.full(len(reconstruction.tracks), -1, dtype=np.int64)
     near = (distance < _NEAR) & (owner >= 0)
@@ -133,6 +134,14 @@ def true_species(reconstruction: Reconstruction, segments: Segments) -> Ints:
         which = code[one] == CODES
         species[row] = int(np.argmax(which)) if which.any() else -1
     return species
+
+
+def _points(segments: Segments) -> tuple[Floats, Ints]:
+    """Points `(p, 3)` along deposits, which may be longer than what is near, and the deposit `(p,)` of each."""
+    number = np.ceil(segments.length / (0.5 * _NEAR)).astype(np.int64).clip(1)
+    deposit = np.repeat(np.arange(len(segments)), number)
+    place = (np.arange(len(deposit)) - np.repeat(np.cumsum(number) - number, number) + 0.5) / number[deposit]
+    return segments.start[deposit] + place[:, None] * (segments.end - segments.start)[deposit], deposit
 
 
 def _some_events(segments: Segments) -> Iterator[Bools]:

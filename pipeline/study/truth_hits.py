@@ -146,19 +146,26 @@ def energy_held(
 ) -> Floats:
     """`(n,)` share of the charge of each segment that is held by the track `best` `(p,)` of its particle.
 
-    That is all but what went to pixels that have hits, none of which is in that track (`hit_track` `(h,)`). What no
-    pixel recorded counts as held: a reconstruction adds what stays below threshold.
+    That is all but what arrives in hits that are not in that track (`hit_track` `(h,)`), and in pixels all of whose
+    hits are not. What no hit recorded of the others counts as held: a reconstruction adds what stays below threshold.
     """
     plan = model.plan(values)
-    charge, _ = _arrivals(model, values)
+    charge, arrival = _arrivals(model, values)
     channel = model.geometry.channel(hits.tpc, hits.pixel_x, hits.pixel_y)
     ours, theirs = common_numbers(np.stack([plan.event, plan.channel], 1), np.stack([hits.event_id, channel], 1))
-    keys = int(max(ours.max(initial=-1), theirs.max(initial=-1))) + 1
     pixel = ours[np.repeat(np.arange(len(plan.event)), np.diff(plan.first))]
     track = best[particles.of_segment[plan.segment]]
+    # The hit during whose integration charge arrives is the first of its pixel that ends after it.
+    end = hits.t + model.geometry.readout.hold
+    order = np.lexsort((end, theirs))
+    # Last of all stands a hit that is nobody's.
+    of_pixel, of_track = np.append(theirs[order], -1), np.append(hit_track[order], -1)
+    long = 2.0 * max(end.max(initial=1.0), arrival.max(initial=1.0))
+    hit = np.searchsorted(theirs[order] * long + end[order], pixel * long + arrival)
+    in_hit = of_pixel[hit] == pixel
     most = int(max(hit_track.max(initial=-1), best.max(initial=-1))) + 2
-    there = np.isin(pixel * most + track, theirs * most + hit_track) & (track >= 0)
-    elsewhere = (np.bincount(theirs, minlength=keys)[pixel] > 0) & ~there
+    in_pixel = np.isin(pixel * most + track, theirs * most + hit_track) & (track >= 0)
+    elsewhere = np.where(in_hit, (of_track[hit] != track) | (track < 0), np.isin(pixel, theirs) & ~in_pixel)
     count = len(particles.of_segment)
     lost = np.bincount(plan.segment, charge * elsewhere, count)
     return np.asarray(1 - lost / np.maximum(np.bincount(plan.segment, charge, count), 1e-30))

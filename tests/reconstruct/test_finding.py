@@ -54,8 +54,8 @@ def test_paths_that_cross_are_apart(angle) -> None:
     assert agreement(labels, owner) > 1 - 0.1 / angle / 4
 
 
-@pytest.mark.parametrize("wrong", [0.94, 1.0, 1.06])
-@pytest.mark.parametrize("number", [1, 8])
+@pytest.mark.parametrize("wrong", [0.94, 1.06])
+@pytest.mark.parametrize("number", [1, 6])
 def test_a_path_across_the_cathode_is_one_track_at_a_wrong_velocity(wrong, number) -> None:
     hits, owner = pixelised([random_lines(number, GEOMETRY, 3)], GEOMETRY, velocity=wrong * VELOCITY)
     labels = labels_of(hits)

@@ -60,6 +60,9 @@ def test_a_track_is_what_most_of_it_is_and_mixtures_are_nothing() -> None:
     )
     assert true_species(track, muon).tolist() == [0]
     assert true_species(track, pion).tolist() == [1]
+    # However long the steps of a simulation are.
+    one_step = muon.take(np.array([0])).replace(end=muon.end[-1:])
+    assert true_species(track, one_step).tolist() == [0]
     far = muon.replace(start=muon.start + 3.0, end=muon.end + 3.0)
     assert true_species(track, far).tolist() == [-1]
     other_event = muon.replace(event_id=muon.event_id + 1)

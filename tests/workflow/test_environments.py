@@ -98,6 +98,8 @@ def test_every_rule_is_seen():
         "produce",
         "convert",
         "contaminate",
+        "hits",
+        "reconstruct",
         "select",
         "simulate",
         "perturb",

@@ -12,7 +12,8 @@ from ...matter.energy_prior import EnergyPrior
 from ...tables import Floats
 from .tracks import Chains
 
-
+#: Relative steps of differences to length and residual range.
+_LENGTH_STEP = 1e-3
 #: Least information on u that a belief is taken to hold.
 _LEAST = 1.0
 
@@ -22,7 +23,8 @@ class EnergyDensity:
     """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
 
     Of particles that stop also the derivative to the residual range [1/cm] at fixed u (`by_range`), and by how much the
-    most probable u follows it (`follow`); None where the end of the track means nothing.
+    most probable u follows it (`follow`); None where the end of the track means nothing. `by_length` [1/cm]: derivative
+    to the length of a segment that grows at one end, at fixed u; None: 0.
     """
 
     value: Floats
@@ -30,6 +32,7 @@ class EnergyDensity:
     second: Floats
     by_range: Floats | None = None
     follow: Floats | None = None
+    by_length: Floats | None = None
 
 
 #: What a hypothesis on the particles says of the segments of tracks.
@@ -95,6 +98,11 @@ class Beliefs:
             # In the tail of large losses the density is convex; only hits tell there.
             information = np.maximum(-f.second, _LEAST)
             np.subtract.at(gradient, now.energy_columns, weight * f.first)
+            if now.loose and f.by_length is not None:
+                # Only at its ends does a track grow to first order.
+                grown = weight * f.by_length
+                np.subtract.at(gradient, now.end_columns, grown[now.last])
+                np.add.at(gradient, now.start_columns, grown[now.first])
             if f.by_range is None or f.follow is None or not now.loose:
                 diagonal = np.zeros(now.size)
                 diagonal[now.energy_columns] = weight * information
@@ -102,7 +110,9 @@ class Beliefs:
                 continue
             # The end of the track, moved along it, changes the residual range of all its segments.
             end = now.end_columns[now.track]
-            np.subtract.at(gradient, end, weight * f.by_range)
+            inner = np.ones(len(now.track), dtype=bool)
+            inner[now.last] = False  # its own range is in `by_length`
+            np.subtract.at(gradient, end, weight * f.by_range * inner)
             n = len(now.track)
             rows = np.tile(np.arange(n), 2)
             entries = np.concatenate([np.ones(n), -f.follow]), (rows, np.concatenate([now.energy_columns, end]))
@@ -122,19 +132,22 @@ class Beliefs:
         column, of, axis = now.vertex_columns()
         start = np.searchsorted(of, np.arange(len(points) + 1))
         residuals, rows, columns, values = [], [], [], []
+        sides = [(into / length_in[:, None], length_in), (out / length_out[:, None], length_out)]
         for k in range(2):
             across = now.axes[vertex, k]
             residuals.append((turn * across).sum(axis=1) / width)
-            for moved, weight in (
-                (before, 1 / length_in), (vertex, -1 / length_in - 1 / length_out), (after, 1 / length_out)
-            ):  # fmt: skip
+            # A direction v / |v| changes by what is across it alone.
+            slopes = [
+                (across - (across * d).sum(axis=1)[:, None] * d) / (length * width)[:, None] for d, length in sides
+            ]
+            for moved, slope in ((before, slopes[0]), (vertex, -slopes[0] - slopes[1]), (after, slopes[1])):
                 for j in range(3):
                     index = start[moved] + j
                     there = index < start[moved + 1]
                     i = index[there]
                     rows.append(k * len(vertex) + np.flatnonzero(there))
                     columns.append(column[i])
-                    values.append((axis[i] * across[there]).sum(axis=1) * (weight / width)[there])
+                    values.append((axis[i] * slope[there]).sum(axis=1))
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
         return np.concatenate(residuals), sparse.csr_array(sparse.coo_array(entries, shape=(2 * len(vertex), now.size)))
 
@@ -166,8 +179,11 @@ def straggling(prior: EnergyPrior, kinetic: Floats) -> EnergyBelief:
     """
 
     def density(now: Chains) -> EnergyDensity:
-        layers = prior.layers(now.segments.length, kinetic[now.track])
-        return EnergyDensity(*layers.log_density(now.log_dedx))
+        length, energy, u = now.segments.length, kinetic[now.track], now.log_dedx
+        step = _LENGTH_STEP * length
+        longer, shorter = (prior.layers(length + s, energy).log_density(u)[0] for s in (step, -step))
+        found = prior.layers(length, energy).log_density(u)
+        return EnergyDensity(*found, by_length=(longer - shorter) / (2 * step))
 
     return density
 
@@ -176,12 +192,21 @@ def stopping(prior: EnergyPrior) -> EnergyBelief:
     """Energy losses of particles that stop where their track ends."""
 
     def density(now: Chains) -> EnergyDensity:
-        length, residual = now.segments.length, now.residual_range
+        length, residual, u = now.segments.length, now.residual_range, now.log_dedx
         layers = prior.layers_at(length, residual)
-        value, first, second = layers.log_density(now.log_dedx)
-        step = 0.02 * residual
-        modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (step, -step)]
-        follow = (modes[0] - modes[1]) / (2 * step)
-        return EnergyDensity(value, first, second, layers.by_range(now.log_dedx), follow)
+        value, first, second = layers.log_density(u)
+        step = _LENGTH_STEP * length
+        # The centre of a segment that grows moves by half as much.
+        longer, shorter = (prior.layers_at(length + s, residual + 0.5 * s).log_density(u)[0] for s in (step, -step))
+        away = _LENGTH_STEP * residual
+        modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (away, -away)]
+        return EnergyDensity(
+            value,
+            first,
+            second,
+            by_range=layers.by_range(u),
+            follow=(modes[0] - modes[1]) / (2 * away),
+            by_length=(longer - shorter) / (2 * step),
+        )
 
     return density

@@ -153,7 +153,7 @@ def maximise(
         settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
         point = _planned_anew(_damped(point, _LEAST_DAMPING))
         point = replace(point, determinant=gradient, rounds=point.rounds + 1)
-        if settled and point.rounds > 1 or point.rounds >= 6:
+        if (settled and point.rounds > 1) or point.rounds >= 6:
             status = None if settled else "the determinant of the states did not settle"
             break
     eliminated = problem.map(lambda e: e.eliminated(), found)
@@ -191,12 +191,14 @@ def _newton(
     widened, last = WIDENED[point.stage], point.stage + 1 == len(WIDENED)
     found = problem.evaluate(point.x, point.states, widened, plans)
     hits = sum(e.hits for e in found)
+    if point.iteration == 0 and point.stage == 0:
+        record(point, _cost(problem, point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:
             return point, found, f"no convergence in {point.iteration} iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
-        step = -np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient)
+        step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
         if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
@@ -209,15 +211,16 @@ def _newton(
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
         worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
         lost = worse > _LOST if after else np.ones(len(found), dtype=bool)
-        dampings = np.where(lost, np.maximum(point.dampings, 1e-6) * 30, np.maximum(point.dampings / 10, _LEAST_DAMPING))
+        dampings = np.where(
+            lost, np.maximum(point.dampings, 1e-6) * 30, np.maximum(point.dampings / 10, _LEAST_DAMPING)
+        )
         if new < cost:
             damping = max(point.damping / 10, _LEAST_DAMPING)
             point = replace(
                 point, x=x, states=states, damping=damping, dampings=dampings, iteration=point.iteration + 1
             )
             found = after
-            counts = {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
-            record(point, new, counts)
+            record(point, new, _counts(found))
         elif promised < _ROUGHNESS * hits and max(point.damping, point.dampings.max()) > 1e-3 and moved < 2 * _STILL:
             return point, found, None
         elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
@@ -227,6 +230,10 @@ def _newton(
         else:
             raised = np.maximum(point.dampings, 1e-6) * 30
             point = replace(point, damping=max(point.damping, 1e-6) * 30, dampings=raised)
+
+
+def _counts(found: Sequence[Evaluated]) -> dict[str, float]:
+    return {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
 
 
 def _stepped(

@@ -4,8 +4,8 @@ With H the curvature of minus the log-density of hits and state together, blocks
 
     minus log of the integral over the state = cost(l at its maximum) + ln det(H_ll) / 2 + constant   (Laplace),
 
-and a Newton step of the parameters alone has the Schur complement `H_tt - H_tl H_ll^-1 H_lt`; the state follows. H_ll is
-sparse: a hit sees the few segments around it, tracks that share no pixel do not see each other.
+and a Newton step of the parameters alone has the Schur complement `H_tt - H_tl H_ll^-1 H_lt`; the state follows. H_ll
+is sparse: a hit sees the few segments around it, tracks that share no pixel do not see each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from ...simulate.plan import Plan
 from ...tables import Bools, Floats, Observables, Segments
 from .beliefs import Beliefs
 from .tracks import Chains
-
 
 #: Plans hold tracks that move by this much [cm].
 _ROOM = 0.1

@@ -13,7 +13,7 @@ from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
-from ...parameters import Parameter, lookup, nominal_values
+from ...parameters import Parameter, calibrated, lookup, nominal_values
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
 from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
@@ -76,10 +76,12 @@ def fit_unknown(
     start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
     history: dict[str, list[float]] = {k: [] for k in (*method.free, *_DIAGNOSTICS)}
     if resume is not None:
-        history = {k: list(v) for k, v in resume.history.items()}
+        history = {k: list(v)[: resume.state.iteration + 1] for k, v in resume.history.items()}
         start = unpacked(resume.state, start)
 
     def record(point: Point, cost: float, counts: Mapping[str, float]) -> None:
+        if len(history["objective"]) > point.iteration:  # a fit that is resumed from its first row
+            return
         values = problem.values(point.x)
         for key, value in {
             **values,
@@ -109,7 +111,11 @@ def _approached(part: Part, method: Method, name: str, data: Observables) -> dic
     if not moving:
         return {}
     initial = {n: v for n, v in method.initial.items() if n in moving}
-    near = Method(free=moving, initial=initial, fixed={n: v for n, v in {**method.fixed, **method.initial}.items() if n not in moving})
+    near = Method(
+        free=moving,
+        initial=initial,
+        fixed={n: v for n, v in {**method.fixed, **method.initial}.items() if n not in moving},
+    )
     model = PixelObservables(ForwardModel(part.found.segments, part.geometry, part.settings, part.pixels))
     found = fit(matched_residuals(near, model, part.data), near, name, target={}, seed=0, extra={})
     return {p.name: p.value for p in found.parameters if p.free}
@@ -134,7 +140,7 @@ def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: T
         chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry)
         beliefs = beliefs_of(chains, unknown, tracks)
         mine = data.take(np.isin(data.event, events[number == k]))
-        begun = chains if unknown.energy == "given" else _most_probable(chains, beliefs)
+        begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
 
@@ -249,7 +255,7 @@ def _given(log_dedx: Floats) -> EnergyBelief:
     return density
 
 
-def _most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
+def most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
     """The chains with the u that is most probable beforehand, whatever the input holds."""
     step = np.zeros(chains.size)
     likely = beliefs.weights.argmax(axis=1)[chains.track]
@@ -346,8 +352,7 @@ def _result(
         FittedParameter(p.name, p.unit, initial[p.name], values[p.name], True, float(sigma[p.name]), target.get(p.name))
         for p in free
     ]
-    table = [lookup(n, "fit") for n in ("birks_ab", "birks_kb", "electric_field", "electron_lifetime",
-                                          "longitudinal_diffusion", "transverse_diffusion") if n not in problem.names]  # fmt: skip
+    table = [p for p in calibrated() if p.name not in problem.names]
     rows += [
         FittedParameter(p.name, p.unit, values[p.name], values[p.name], False, None, target.get(p.name)) for p in table
     ]
@@ -356,7 +361,8 @@ def _result(
     if converged and fraction > method.max_unmatched_fraction:
         converged = False
         status = f"not to be trusted: {fraction:.1%} of the hits are explained by no track ({status})"
-    text = f"{status[0].upper()}{status[1:]}; {end.point.iteration} iterations, {end.hits:.0f} hits, {end.outliers} outliers."
+    text = f"{status[0].upper()}{status[1:]}; {end.point.iteration} iterations, {end.hits} hits, "
+    text += f"{end.outliers} outliers."
     states = sum(s.size for s in end.point.states)
     return FitResult(
         status=text,

@@ -104,11 +104,26 @@ class Chains:
         return self._freedom[0][self.first_of_track[1:] - 1] + 2
 
     @property
+    def start_columns(self) -> Ints:
+        """`(tracks,)` the same of the first vertices."""
+        return self._freedom[0][self.first_of_track[:-1]] + 2
+
+    @property
+    def first(self) -> Ints:
+        """`(tracks,)` first segment of each track."""
+        return np.searchsorted(self.track, np.arange(self.tracks))
+
+    @property
+    def last(self) -> Ints:
+        """`(tracks,)` last segment of each track."""
+        return np.searchsorted(self.track, np.arange(self.tracks), side="right") - 1
+
+    @property
     def residual_range(self) -> Floats:
         """`(n,)` [cm] from the centre of each segment to the end of its track."""
         length = self.segments.length
         after = np.cumsum(length[::-1])[::-1]
-        last = np.searchsorted(self.track, self.track, side="right") - 1
+        last = self.last[self.track]
         return np.asarray(after - after[last] + length[last] - 0.5 * length)
 
     def vertex_columns(self) -> tuple[Ints, Ints, Floats]:

@@ -1,0 +1,202 @@
+"""Fits with unknown segments: states and what moves them, beliefs, elimination, and small closures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+
+from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
+from pipeline.calibrate.joint.part import Evaluated
+from pipeline.calibrate.joint.run import KIND, fit_unknown, joined, most_probable, scattering_angle
+from pipeline.calibrate.joint.tracks import Chains
+from pipeline.calibrate.progress import Progress
+from pipeline.config.methods import STANDARD_METHODS, Method
+from pipeline.config.unknown import Hypothesis, Unknown
+from pipeline.matter.energy_prior import EnergyPrior
+from pipeline.parameters import nominal_values
+from pipeline.simulate.linked import MOVES
+from pipeline.simulate.model import ForwardModel, ModelSettings
+from pipeline.simulate.noise import Noise, NoiseLevels
+from pipeline.simulate.observe import observables_of_simulation
+from pipeline.tables import FitResult, Observables, Segments
+
+from ...simulate.deposits import MODULE0
+
+LEVELS = NoiseLevels(reset=900.0, sampling=500.0)
+SETTINGS = ModelSettings(noise=LEVELS, threads=1)
+TRUTH = {**nominal_values(), "birks_ab": 0.82, "transverse_diffusion": 8e-6}
+WIDTH, MEAN = 0.1, np.log(2.1)
+
+
+def tracks(count: int, pieces: int = 12, bend: float = 0.003, seed: int = 5) -> Segments:
+    """Tracks of pieces of 1 cm, each in an event of its own, with a Gaussian spread of ln(dE/dx)."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for event in range(count):
+        direction = np.array([0.7, 0.4, 0.5]) + 0.2 * rng.normal(size=3)
+        direction /= np.linalg.norm(direction)
+        points = [np.array([-10.0 + 3 * event, -20.0, 8.0 + 2 * event])]
+        for _ in range(pieces):
+            points.append(points[-1] + direction)
+            direction = direction + bend * rng.normal(size=3)
+            direction /= np.linalg.norm(direction)
+        v = np.array(points)
+        dedx = np.exp(MEAN + WIDTH * rng.normal(size=pieces))
+        number, zero = np.arange(pieces), np.zeros(pieces)
+        event_id = np.full(pieces, event)
+        parts.append(
+            Segments(event_id, 0 * number, number, 0 * number, 0 * number + 13, v[:-1], v[1:], zero, zero, zero,
+                     dedx, np.ones(pieces), dedx)
+        )  # fmt: skip
+    return Segments.concatenate(parts)
+
+
+def data_of(segments: Segments, seed: int) -> Observables:
+    model = ForwardModel(segments, MODULE0, SETTINGS)
+    return observables_of_simulation(model.hits(TRUTH, Noise(LEVELS, seed)), MODULE0)
+
+
+def test_moves_are_the_derivatives_of_places_and_charges() -> None:
+    chains = Chains.of(tracks(2), loose=True)
+    # Two shifts of inner vertices, three of ends, and u.
+    assert chains.size == 2 * (2 * 11 + 2 * 3 + 12)
+    steepness = np.full(len(chains.track), 0.8)
+    moves = chains.moves(steepness)
+    rng = np.random.default_rng(1)
+    step = 1e-6 * rng.normal(size=chains.size)
+    after, before = chains.moved(step).segments, chains.segments
+    local = (moves @ step).reshape(-1, len(MOVES))
+    assert after.start - before.start == pytest.approx(local[:, 1:4], abs=1e-10)
+    assert after.end - before.end == pytest.approx(local[:, 1:4] + local[:, 4:7], abs=1e-10)
+    # ln(charge) = steepness u + ln(length), which is what the energy of the move stands for.
+    grown = 0.8 * np.log(after.dEdx / before.dEdx) + np.log(after.length / before.length)
+    assert grown == pytest.approx(0.8 * local[:, 0], abs=1e-10)
+    assert after.start[1:12] == pytest.approx(after.end[:11], abs=1e-15)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_the_gradient_of_beliefs_is_the_derivative_of_their_cost(stops: bool) -> None:
+    found = Chains.of(tracks(2), loose=True)
+    kink = scattering_angle(found, Hypothesis(kinetic_mev=1000.0))
+    energy = (stopping(EnergyPrior(2212)),) if stops else (gaussian(MEAN, WIDTH), gaussian(MEAN + 0.2, 2 * WIDTH))
+    weights = np.ones((2, len(energy))) / len(energy)
+    beliefs = Beliefs(energy, weights, kink)
+    # Where losses are not far out in their tails, as those of the tracks of a fit.
+    found = most_probable(found, beliefs)
+    rng = np.random.default_rng(2)
+    now = found.moved(0.01 * rng.normal(size=found.size))
+    here = beliefs.of(now, found)
+    for column in (0, 3, 10, found.size - 1, *found.end_columns):
+        step = np.zeros(found.size)
+        step[column] = 1e-5
+        up, down = (beliefs.of(now.moved(s * step), found).cost for s in (1, -1))
+        tolerance = 1e-5 * np.abs(here.gradient).max()
+        assert (up - down) / 2e-5 == pytest.approx(here.gradient[column], rel=2e-4, abs=tolerance)
+    assert np.linalg.eigvalsh(here.curvature.toarray()).min() > 0
+    assert beliefs.responsibilities(now).sum(axis=1) == pytest.approx(1.0)
+
+
+def test_a_straight_track_has_no_kinks_and_scattering_falls_with_energy() -> None:
+    straight = Chains.of(tracks(1, bend=0.0), loose=True)
+    flat = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e-3)).of(straight, straight)
+    u_only = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e3)).of(straight, straight)
+    assert flat.cost == pytest.approx(u_only.cost, rel=1e-9)
+    fast, slow = (scattering_angle(straight, Hypothesis(kinetic_mev=t))[5] for t in (1000.0, 200.0))
+    # 13.6 MeV / (p beta) sqrt(x / X0) with its logarithm, 1 GeV muon, 1 cm: 3.1 mrad (PDG).
+    assert fast == pytest.approx(0.0031, rel=0.05)
+    assert slow == pytest.approx(fast * 1095.6 / 269.1, rel=1e-3)
+
+
+def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
+    rng = np.random.default_rng(3)
+    chains = Chains.of(tracks(1), loose=True)
+    n, p = chains.size, 3
+    root = rng.normal(size=(2 * n, n + p))
+    whole = root.T @ root
+    gradient = rng.normal(size=n + p)
+    at = Evaluated(
+        chains, 0.0, gradient[:p], gradient[p:], whole[:p, :p], whole[p:, :p], sparse.csc_array(whole[p:, p:]), 1, 0,
+        np.ones(1),
+    )  # fmt: skip
+    found = at.eliminated()
+    covariance = np.linalg.inv(whole)
+    assert found.curvature == pytest.approx(np.linalg.inv(covariance[:p, :p]), rel=1e-9)
+    step = -np.linalg.solve(whole, gradient)
+    assert -np.linalg.solve(found.curvature, found.gradient) == pytest.approx(step[:p], rel=1e-8)
+    assert found.newton + found.follow @ step[:p] == pytest.approx(step[p:], rel=1e-8)
+    assert found.log_det == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
+    u = p + chains.energy_columns
+    kept = np.concatenate([np.arange(p), u])
+    expected = np.linalg.inv(np.linalg.inv(whole[np.ix_(kept, kept)])[:p, :p])
+    assert at.energies_eliminated() == pytest.approx(expected, rel=1e-8)
+
+
+def test_short_pieces_are_joined_to_their_neighbours() -> None:
+    segments = tracks(1, bend=0.0)
+    middle = segments.start + 0.01 * (segments.end - segments.start)
+    short = segments.replace(end=middle, dx=0.01 * segments.dx, dE=0.01 * segments.dE)
+    rest = segments.replace(start=middle, dx=0.99 * segments.dx, dE=0.99 * segments.dE)
+    order = np.argsort(np.tile(np.arange(12), 2), kind="stable")
+    found = joined(Segments.concatenate([short, rest]).take(order), 0.05)
+    assert found.length.min() > 0.9
+    assert found.dE.sum() == pytest.approx(segments.dE.sum())
+    assert found.start[0] == pytest.approx(segments.start[0])
+    assert found.end[-1] == pytest.approx(segments.end[-1])
+
+
+METHOD = STANDARD_METHODS["unknown_segments"].model_copy(
+    update={
+        "free": ("birks_ab", "electric_field", "transverse_diffusion"),
+        "unknown": Unknown(part_length_cm=20, relative_width=WIDTH),
+    }
+)
+
+
+def fitted(segments: Segments, data: Observables, method: Method, **more: object) -> FitResult:
+    return fit_unknown(
+        ForwardModel(segments, MODULE0, SETTINGS), data, method, "m", target=TRUTH, extra={}, **more  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def displaced(segments: Segments, width: float) -> Segments:
+    chains = Chains.of(segments, loose=True)
+    step = np.zeros(chains.size)
+    columns = chains.vertex_columns()[0]
+    step[columns] = width * np.random.default_rng(9).normal(size=len(columns))
+    return chains.moved(step).segments
+
+
+def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_broken_off() -> None:
+    segments = tracks(3)
+    kept: list[Progress] = []
+    data, begun = data_of(segments, 1), displaced(segments, 0.02)
+    found = fitted(begun, data, METHOD, on_iteration=kept.append)
+    assert found.converged and found.uncertainty is not None and found.uncertainty.kind == KIND
+    by_name = {p.name: p for p in found.parameters if p.free}
+    for name in ("electric_field", "transverse_diffusion"):
+        p = by_name[name]
+        assert p.uncertainty is not None
+        assert abs(p.value - TRUTH[name]) < 4 * p.uncertainty
+    # Not knowing the segments costs, and knowing less costs more.
+    known, places = (np.diag(found.uncertainty.others[k]) for k in ("segments known", "geometry known"))
+    assert (known < places).all() and (places < np.diag(found.uncertainty.covariance)).all()
+    resumed = fitted(begun, data, METHOD, resume=kept[len(kept) // 2])
+    assert [p.value for p in resumed.parameters] == [p.value for p in found.parameters]
+    assert resumed.history["objective"].tolist() == found.history["objective"].tolist()
+
+
+def test_the_energies_of_the_input_do_not_matter() -> None:
+    segments = tracks(2)
+    data = data_of(segments, 2)
+    method = METHOD.model_copy(update={"unknown": replace_geometry(METHOD.unknown)})
+    one = fitted(segments, data, method)
+    rng = np.random.default_rng(4)
+    scale = np.exp(0.5 * rng.normal(size=len(segments)))
+    other = fitted(segments.replace(dE=segments.dE * scale, dEdx=segments.dEdx * scale), data, method)
+    a, b = (np.array([p.value / p.uncertainty for p in r.parameters if p.free and p.uncertainty]) for r in (one, other))
+    assert a == pytest.approx(b, abs=0.05)
+
+
+def replace_geometry(unknown: Unknown) -> Unknown:
+    return unknown.model_copy(update={"geometry": False})
