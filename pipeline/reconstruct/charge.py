@@ -11,6 +11,9 @@ from ..detector.geometry import DetectorGeometry
 from ..tables import Floats, Hits, Ints
 from .collected import Collected
 
+#: Charge that was not recorded is scaled with that which was, up to this factor: more comes of knock-on electrons.
+_LARGEST_RATIO = 2.0
+
 
 def survival(z: Floats, geometry: DetectorGeometry, values: Mapping[str, float]) -> Floats:
     """`(n,)` fraction of the electrons freed at drift coordinates `z` `(n,)` [cm] that arrive: `exp(-t / tau)`."""
@@ -26,8 +29,9 @@ def shared_out(
 
     Each hit is shared among pieces in proportion to what the model gives them of it: the recorded charge q_n of a hit
     of a track (`owner` `(h,)` its number, else -1), the model's own of other hits. Charge after the last hit of a
-    pixel, and in pixels without any, was not recorded and is the model's. Hits of tracks that no piece of theirs
-    reaches (knock-on electrons left them there) go to the piece that `nearest` gives for their rows.
+    pixel, and in pixels without any, was not recorded: it is the model's, in proportion to what was recorded of the
+    piece. Hits of tracks that no piece of theirs reaches (knock-on electrons left them there) go to the piece that
+    `nearest` gives for their rows.
     """
     row = np.concatenate([collected.rising.row, collected.held.row])
     piece = np.concatenate([collected.rising.piece, collected.held.piece])
@@ -41,7 +45,11 @@ def shared_out(
     stray = of_track & (own < 0.05 * hits.charge)
     factor = np.where(of_track, hits.charge / np.maximum(total, 1e-30), 1.0)
     factor[stray] = 0.0
-    found = np.bincount(piece, charge * factor[row], minlength=count) + left
+    recorded = np.bincount(piece, charge * factor[row], minlength=count)
+    # A piece that left more in its hits than the model has of it left as much more beside them.
+    modelled = np.bincount(piece, charge * (factor[row] > 0), minlength=count)
+    ratio = np.where(modelled > left, recorded / np.maximum(modelled, 1e-30), 1.0)
+    found = recorded + left * np.clip(ratio, 0.5, _LARGEST_RATIO)
     rows = np.flatnonzero(stray)
     return np.asarray(found + np.bincount(nearest(rows), hits.charge[rows], minlength=count))
 

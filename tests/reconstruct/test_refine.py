@@ -71,21 +71,25 @@ def test_a_displaced_line_finds_the_bent_track_and_its_charge(hits):
     assert np.sqrt(np.mean(found.distance**2)) < 0.012
     assert np.nanmedian(refined.chi2) < 0.2
     # Charge per length is that of the deposits, up to the ends.
-    v = e.values
-    escape = v["birks_ab"] / (1 + v["birks_kb"] * 2.1 / (v["electric_field"] * v["density"]))
     density = refined.state.charge[0] / lengths(refined.state.vertices[0])
-    assert np.median(density[2:-2]) == pytest.approx(2.1 * 1e6 / 23.6 * escape, rel=0.02)
+    assert np.median(density[2:-2]) == pytest.approx(2.1 * 1e6 / 23.6 * _escape(e), rel=0.02)
 
 
-def test_recorded_charge_is_shared_out_whole(hits):
+def test_recorded_charge_is_shared_out_whole_whatever_charge_was_assumed(hits):
     e = electronics()
-    state = State((BENT[::2],), (4e4 * lengths(BENT[::2]),), np.array([0]), np.array([0.004]))
-    found = collect(e.model(state), e.values, hits)
-    pieces = e.deposits(state)
+    h = lengths(BENT[::2])
     owner = np.zeros(len(hits), dtype=np.int64)
-    charge = shared_out(found, hits, owner, pieces.traj_id, lambda rows: np.zeros(len(rows), dtype=np.int64))
-    left = np.maximum(found.left.charge, 0).sum()
-    assert charge.sum() == pytest.approx(hits.charge.sum() + left, rel=1e-9)
+    charges = []
+    for density in (5e4, 6e4):
+        state = State((BENT[::2],), (density * h,), np.array([0]), np.array([0.004]))
+        found = collect(e.model(state), e.values, hits)
+        pieces = e.deposits(state)
+        charges.append(shared_out(found, hits, owner, pieces.traj_id, lambda rows: np.zeros(len(rows), dtype=np.int64)))
+    # The assumed charge cancels: what was recorded says how much was not.
+    assert charges[1] == pytest.approx(charges[0], rel=1e-3)
+    true = PIECES.dE.sum() * 1e6 / 23.6 * _escape(e) * np.exp(-(30.431 - 16.0 - 0.5) / 0.15965 / 2200)
+    assert charges[0].sum() == pytest.approx(true, rel=0.01)
+    assert charges[0].sum() > hits.charge.sum()
     # A hit far away, which the model does not reach, goes where it is told to.
     far = replace(hits, pixel_x=np.where(np.arange(len(hits)) == 0, 3, hits.pixel_x))
     order = np.lexsort((far.hit, far.pixel_y, far.pixel_x, far.tpc))
@@ -95,3 +99,9 @@ def test_recorded_charge_is_shared_out_whole(hits):
     without = shared_out(found, far, np.where(far.pixel_x == 3, -1, owner), pieces.traj_id, lambda rows: rows)
     assert (told - without)[5] == pytest.approx(far.charge[far.pixel_x == 3][0], rel=1e-9)
     assert np.delete(told - without, 5) == pytest.approx(0, abs=1e-6)
+
+
+def _escape(e):
+    """Fraction of the electrons of the deposits that escapes recombination."""
+    v = e.values
+    return v["birks_ab"] / (1 + v["birks_kb"] * 2.1 / (v["electric_field"] * v["density"]))

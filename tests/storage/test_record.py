@@ -24,9 +24,18 @@ def test_the_record_is_the_same_twice_and_holds_the_whole_configuration(tmp_path
 
 def test_every_stage_and_the_packages_that_numbers_depend_on_are_named():
     record = run_record(Config())
-    assert {"produce", "convert", "contaminate", "select", "simulate", "hits", "perturb", "fit", "report"} == set(
-        record["code"]
-    )
+    assert {
+        "produce",
+        "convert",
+        "contaminate",
+        "select",
+        "simulate",
+        "hits",
+        "reconstruct",
+        "perturb",
+        "fit",
+        "report",
+    } == set(record["code"])
     assert all(record["versions"][name] for name in ("gradcal", "python", "numpy", "torch"))
 
 
