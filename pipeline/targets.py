@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from .config.models import MEASURED, Config, Targets
 from .errors import ConfigError
 from .names import nearest
-from .parameters import calibrated
+from .parameters import calibrated, nominal_values
 
 
 def target_values(config: Config) -> dict[str, dict[str, float]]:
@@ -51,6 +52,15 @@ def study_targets(config: Config, drawn: int, names: tuple[str, ...], where: str
     if names:
         return _chosen(_known(config.targets, config.targets.drawn), names, f"{where}.named_targets")
     return _known(config.targets.model_copy(update={"named": {}}), drawn)
+
+
+def fitted_targets(
+    config: Config, drawn: int, names: tuple[str, ...], free: Sequence[str], where: str
+) -> dict[str, dict[str, float]]:
+    """As `study_targets`, with the nominal values of those of the parameters `free` that a target does not name."""
+    values = nominal_values()
+    nominal = {name: values[name] for name in free}
+    return {name: {**nominal, **own} for name, own in study_targets(config, drawn, names, where).items()}
 
 
 def _known(targets: Targets, drawn: int) -> dict[str, dict[str, float]]:

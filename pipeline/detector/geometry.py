@@ -155,8 +155,11 @@ class DetectorGeometry(_Part):
     def drift_coordinate(self, tpc: Ints, time: Floats, velocity: float) -> Floats:
         """z [cm] of charge that crosses the threshold on arrival, `time` [us] after its deposit; `velocity` [cm/us]."""
         anode = np.array([t.z_anode for t in self.tpcs])[tpc]
-        cathode = np.array([t.z_cathode for t in self.tpcs])[tpc]
-        return np.asarray(anode + np.sign(cathode - anode) * (velocity * time + self.response_start))
+        return np.asarray(anode + self.outward(tpc) * (velocity * time + self.response_start))
+
+    def outward(self, tpc: Ints) -> Floats:
+        """The sign by which z grows away from the anode of each drift volume."""
+        return np.array([np.sign(t.z_cathode - t.z_anode) for t in self.tpcs])[tpc]
 
     def channel(self, tpc: Ints, pixel_x: Ints, pixel_y: Ints) -> Ints:
         """One number per pixel, increasing in (tpc, pixel_x, pixel_y)."""

@@ -133,7 +133,7 @@ def _of_block(
 
 def _drift_sign(geometry: DetectorGeometry, channel: Ints) -> Floats:
     """`(p, 3)`: derivatives to `shift_x`, `shift_y`, `shift_z` times this are those to x, y, z."""
-    away = np.array([np.sign(t.z_cathode - t.z_anode) for t in geometry.tpcs])[geometry.pixel(channel)[0]]
+    away = geometry.outward(geometry.pixel(channel)[0])
     return np.stack([np.ones(len(channel)), np.ones(len(channel)), away], axis=1)
 
 

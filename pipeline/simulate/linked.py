@@ -90,7 +90,7 @@ def linked_probability(
 
     held = None if explained is None else model.tensor(explained[recorded.rows])
 
-    def run(block: tuple[int, int]) -> _Block:
+    def run(block: tuple[int, int]) -> Linked:
         charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
         shares = None if held is None else held[recorded.hits_of(block)]
         chains = recorded.chains(block)
@@ -102,15 +102,14 @@ def linked_probability(
     width = len(MOVES) * len(model.segments)
     shares = np.ones(len(data))
     shares[recorded.rows] = np.concatenate([np.zeros(0), *(p.explained for p in parts)])
-    outliers = sum(p.outliers for p in parts)
     return Linked(
         log=float(sum(p.log for p in parts)),
         score=sum((p.score for p in parts), np.zeros(len(names))),
         local_score=sum((p.local_score for p in parts), np.zeros(width)),
         rows=np.concatenate([np.zeros((0, len(names))), *(p.rows for p in parts)]),
         local_rows=sparse.vstack([sparse.csr_array((0, width)), *(p.local_rows for p in parts)], format="csr"),
-        hits=sum(p.hits for p in parts) - outliers,
-        outliers=outliers,
+        hits=sum(p.hits for p in parts),
+        outliers=sum(p.outliers for p in parts),
         explained=shares,
     )
 
@@ -139,26 +138,11 @@ class _Owners:
     @staticmethod
     def of(model: ForwardModel, plan: Plan, block: tuple[int, int]) -> _Owners:
         a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
-        tpc, _, _ = model.geometry.pixel(plan.channel[slice(*block)])
-        outward = np.array([np.sign(t.z_cathode - t.z_anode) for t in model.geometry.tpcs])
-        number = {t.tpc: i for i, t in enumerate(model.geometry.tpcs)}
-        sign = outward[np.array([number[int(t)] for t in tpc], dtype=np.int64)]
+        sign = model.geometry.outward(model.geometry.pixel(plan.channel[slice(*block)])[0])
         return _Owners(
             torch.from_numpy(plan.segment[a:b]).long(), model.tensor(plan.place[a:b]), model.tensor(sign),
             len(model.segments),
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Block:
-    log: float
-    score: Floats
-    local_score: Floats
-    rows: Floats
-    local_rows: sparse.csr_array
-    hits: int
-    outliers: int
-    explained: Floats
 
 
 @dataclass(frozen=True)
@@ -176,7 +160,8 @@ def _block(
     used: Bools,
     columns: list[int],
     explained: Tensor | None,
-) -> _Block:
+) -> Linked:
+    """The likelihood of a block of pixels; `explained` is that of its hits, in their order."""
     crossing, end = c.times()
     pixel = torch.cat([c.pixel] * (2 if c.tick else 1))
     q, current, of_crossing = _evaluated(charges, pixel, crossing, owners, columns, second=True)
@@ -203,14 +188,15 @@ def _block(
         found = replace(found, explained=explained)
     root = Steering.of(c, at, found, clock=c.tick)
     rows, local_rows = _rows(c, root, slopes, use, use_hit)
-    return _Block(
+    outliers = int((shares[use_hit] < 0.5).sum())
+    return Linked(
         log=float(found.hits.detach()[use_hit].sum() + found.ends.detach()[use].sum()),
         score=score,
         local_score=local,
         rows=rows,
         local_rows=local_rows,
-        hits=int(use_hit.sum()),
-        outliers=int((shares[use_hit] < 0.5).sum()),
+        hits=int(use_hit.sum()) - outliers,
+        outliers=outliers,
         explained=shares.numpy(),
     )
 

@@ -74,10 +74,7 @@ class Plan:
         row, f = self.segment, self.place.astype(np.float64)[:, None]
         start, end = after.start - before.start, after.end - before.end
         step = (1 - f) * start[row] + f * end[row]
-        outward = np.array([np.sign(t.z_cathode - t.z_anode) for t in geometry.tpcs])
-        number = {t.tpc: i for i, t in enumerate(geometry.tpcs)}
-        tpc = np.array([number[int(t)] for t in geometry.pixel(self.channel)[0]], dtype=np.int64)
-        sign = np.repeat(outward[tpc], np.diff(self.first))
+        sign = np.repeat(geometry.outward(geometry.pixel(self.channel)[0]), np.diff(self.first))
         return replace(self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2])
 
 

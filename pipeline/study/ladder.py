@@ -16,11 +16,10 @@ from ..config.models import Config
 from ..config.robustness import Campaign, StageName
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
-from ..parameters import table as table_of_parameters
 from ..perturb.base import Perturbation
 from ..perturb.chord import Chord
 from ..tables import Segments
-from ..targets import study_targets
+from ..targets import fitted_targets
 from . import published_ladder as published
 from .estimators import Task, estimator
 from .processes import Kept, work_through
@@ -64,8 +63,8 @@ def run(
     method = method_of(config, settings.method, "study.ladder.method")
     processes, config = config.simulate.threads, one_thread(config)
     estimators = {s: estimator(TASKS[s], method, config, settings) for s in settings.stages}
-    drawn = study_targets(config, max(c.targets for c in settings.campaigns), settings.named_targets, "study.ladder")
-    targets = {name: {**_nominal(method.free), **values} for name, values in drawn.items()}
+    most = max(c.targets for c in settings.campaigns)
+    targets = fitted_targets(config, most, settings.named_targets, method.free, "study.ladder")
     sample = through_cuts(config, segments, geometry, "ladder")
     series: list[Series] = []
     told: list[Told] = []
@@ -92,10 +91,6 @@ def run(
         **compared(fits, settings.campaigns, settings.stages, free, targets, deposits),
         "fits": fits,
     }
-
-
-def _nominal(names: Sequence[str]) -> dict[str, float]:
-    return {name: table_of_parameters()[name].nominal for name in names}
 
 
 def _key(stage: str, campaign: Campaign) -> str:

@@ -19,9 +19,8 @@ from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import ConfigError
 from ..names import nearest
-from ..parameters import table as table_of_parameters
 from ..tables import Floats, Segments
-from ..targets import study_targets
+from ..targets import fitted_targets
 from .experiment import deposits_of, experiment_of
 from .processes import Kept, work_through
 from .published_ladder import FITS
@@ -45,9 +44,7 @@ def run(
     """
     settings = config.study.pulls
     method = method_of(config, settings.method, "study.pulls.method")
-    drawn = study_targets(config, settings.targets, settings.named_targets, "study.pulls")
-    nominal = {name: table_of_parameters()[name].nominal for name in method.free}
-    targets = {name: {**nominal, **values} for name, values in drawn.items()}
+    targets = fitted_targets(config, settings.targets, settings.named_targets, method.free, "study.pulls")
     experiment = experiment_of(config, segments, geometry, settings.length_cm)
     work = PullFits(experiment, method, settings.method, targets, settings.hold, config.seed)
     if not work.free:

@@ -24,7 +24,7 @@ from ..perturb.contamination import Contamination, contaminate
 from ..perturb.tracks import tracks_of
 from ..produce.sample import Recipe, produce
 from ..tables import Segments
-from ..targets import study_targets
+from ..targets import fitted_targets
 from .estimators import Task, estimator
 from .processes import Kept, work_through
 from .pulls import method_of, pull_statistics
@@ -67,9 +67,7 @@ def run(
     processes, config = config.simulate.threads, one_thread(config)
     cases = {name: settings.case(name) for name in settings.cases}
     series = list(_series(config, method, cases))
-    drawn = study_targets(config, settings.targets, settings.named_targets, "study.robustness")
-    nominal = {name: table_of_parameters()[name].nominal for name in method.free}
-    targets = {name: {**nominal, **values} for name, values in drawn.items()}
+    targets = fitted_targets(config, settings.targets, settings.named_targets, method.free, "study.robustness")
     sample = through_cuts(config, segments, geometry, "robustness")
     # Cases share the events of their parts: those with other tracks in them, too.
     events = parts_of(sample, settings.length_cm, config.seed, len(targets) * settings.draws)

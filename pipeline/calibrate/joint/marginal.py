@@ -83,8 +83,8 @@ class Maximum:
 class Problem:
     """Parts of data, the `free` parameters and the values of all others.
 
-    `determinant`: whether Laplace's determinant is in the cost; without it the result is biased. `prior` gives the
-    gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values, and their cost.
+    `determinant`: whether Laplace's determinant is in the cost; without it the result is biased. `prior` gives
+    the cost, gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values.
     """
 
     parts: Sequence[Part]
@@ -145,10 +145,11 @@ def maximise(
         if point.stage + 1 < len(WIDENED):
             point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
             continue
+        eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
-        gradient = determinant_gradient(problem, point, found, plans)
-        information = _total(problem, point, [e.eliminated() for e in found])[1]
+        information = _total(problem, point, eliminated)[1]
+        gradient = determinant_gradient(problem, point, found, eliminated, information, plans)
         move = np.linalg.solve(information, gradient - point.determinant)
         settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
         point = _planned_anew(_damped(point, _LEAST_DAMPING))
@@ -156,7 +157,6 @@ def maximise(
         if (settled and point.rounds > 1) or point.rounds >= 6:
             status = None if settled else "the determinant of the states did not settle"
             break
-    eliminated = problem.map(lambda e: e.eliminated(), found)
     chain = problem.slopes(point.x)
     _, information, cost = _total(problem, point, eliminated, found)
     scaled = np.outer(chain, chain)
@@ -274,12 +274,18 @@ def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
 
 
 def determinant_gradient(
-    problem: Problem, point: Point, found: Sequence[Evaluated], plans: Sequence[Planned]
+    problem: Problem,
+    point: Point,
+    found: Sequence[Evaluated],
+    eliminated: Sequence[Eliminated],
+    information: Floats,
+    plans: Sequence[Planned],
 ) -> Floats:
-    """`(P,)` derivative of ln det(H_ll) / 2 to the coordinates, while the states follow."""
+    """`(P,)` derivative of ln det(H_ll) / 2 to the coordinates, while the states follow.
+
+    `information` `(P, P)` in the coordinates sets the steps of the differences.
+    """
     chain = problem.slopes(point.x)
-    eliminated = problem.map(lambda e: e.eliminated(), found)
-    information = _total(problem, point, eliminated)[1]
     width = np.minimum(_STEP / np.sqrt(np.diag(information)), _WIDEST_STEP)
 
     def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, int, float]) -> float:

@@ -118,7 +118,7 @@ class Evaluated:
     outliers: int
     explained: Floats
 
-    def eliminated(self, damping: float = 0.0, fixed: Floats | None = None) -> Eliminated:
+    def eliminated(self, damping: float = 0.0) -> Eliminated:
         """The state eliminated, its curvature raised by `damping` of its diagonal."""
         local = self.local if not damping else self.local + damping * sparse.diags_array(self.local.diagonal())
         factor = factorised(local)

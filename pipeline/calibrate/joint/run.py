@@ -33,6 +33,10 @@ from .tracks import Chains
 SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
 KIND = "marginal information"
 
+#: What the history holds besides the free parameters.
+_DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
+#: Parameters of the drift that hits know best.
+_DRIFT = ("electric_field", "drift_velocity_scale")
 #: Belief in u of particles that are not followed: electrons of any energy.
 _ELECTRONS = np.log(2.2), 0.5
 #: Belief in u where it is given: as good as known.
@@ -64,7 +68,7 @@ def fit_unknown(
     parts = parts_of(model, data, method.unknown, tracks)
     initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
     if not method.unknown.geometry and resume is None:
-        initial |= _approached(parts[0], method, name, data)
+        initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
     problem = Problem(
         parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
@@ -98,10 +102,7 @@ def fit_unknown(
     return _result(end, problem, method, name, initial, target, history, extra)
 
 
-_DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
-
-
-def _approached(part: Part, method: Method, name: str, data: Observables) -> dict[str, float]:
+def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
     """Drift parameters that bring the times of hits near: where segments are fixed, nothing else can.
 
     Recorded times lie where the model has no current if the drift velocity is a few per mille off, and the likelihood
@@ -119,10 +120,6 @@ def _approached(part: Part, method: Method, name: str, data: Observables) -> dic
     model = PixelObservables(ForwardModel(part.found.segments, part.geometry, part.settings, part.pixels))
     found = fit(matched_residuals(near, model, part.data), near, name, target={}, seed=0, extra={})
     return {p.name: p.value for p in found.parameters if p.free}
-
-
-#: Parameters of the drift that hits know best.
-_DRIFT = ("electric_field", "drift_velocity_scale")
 
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
@@ -171,8 +168,7 @@ def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Belie
     more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
     if unknown.energy == "given":
         return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
-    first = np.searchsorted(chains.track, np.arange(chains.tracks))
-    electron = np.isin(np.abs(chains.segments.pdg_id[first]), (11, 22)) & (tracks is None)
+    electron = np.isin(np.abs(chains.segments.pdg_id[chains.first]), (11, 22)) & (tracks is None)
     energy = tuple(_where(electron, belief(h, chains, unknown)) for h in unknown.hypotheses)
     weights = np.tile([h.probability for h in unknown.hypotheses], (chains.tracks, 1))
     if tracks is not None:
@@ -227,8 +223,8 @@ def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
 def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]) -> Floats:
     """`(tracks, hypotheses)` probabilities of the identified particles."""
     row = {key: i for i, key in enumerate(zip(tracks.event_id.tolist(), tracks.track_id.tolist(), strict=True))}
-    first = np.searchsorted(chains.track, np.arange(chains.tracks))
-    keys = zip(chains.segments.event_id[first].tolist(), chains.segments.traj_id[first].tolist(), strict=True)
+    segments, first = chains.segments, chains.first
+    keys = zip(segments.event_id[first].tolist(), segments.traj_id[first].tolist(), strict=True)
     column: Ints = np.array([list(SPECIES).index(h.species) for h in hypotheses])
     return tracks.probability[[row[key] for key in keys]][:, column]
 
@@ -257,14 +253,13 @@ def _given(log_dedx: Floats) -> EnergyBelief:
 
 def most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
     """The chains with the u that is most probable beforehand, whatever the input holds."""
-    step = np.zeros(chains.size)
     likely = beliefs.weights.argmax(axis=1)[chains.track]
     now = chains
     for _ in range(30):
         found = [density(now) for density in beliefs.energy]
         first, second = (np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second"))
         move = np.clip(first / np.maximum(-second, 4.0), -0.5, 0.5)
-        step[:] = 0.0
+        step = np.zeros(chains.size)
         step[chains.energy_columns] = move
         now = now.moved(step)
         if np.abs(move).max() < 1e-6:
