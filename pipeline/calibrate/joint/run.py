@@ -14,9 +14,10 @@ from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
 from ...parameters import Parameter, calibrated, lookup, nominal_values
+from ...simulate.linked import StrayClasses
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
-from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
+from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Tracks
 from ..fit import fit
 from ..information import Spectrum
 from ..methods import matched_residuals
@@ -25,8 +26,10 @@ from ..progress import Progress, State
 from ..uncertainty import from_information
 from .begin import with_recorded_charge
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
+from .cutting import cut_at_pixels
 from .marginal import Maximum, Point, Problem, maximise
 from .part import Part
+from .structure import structure_of, with_structure
 from .tracks import Chains
 
 #: Covariances of other assumptions beside that of the fit: see `FitResult.uncertainty.others`.
@@ -37,14 +40,12 @@ KIND = "marginal information"
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
 #: Parameters of the drift that hits know best.
 _DRIFT = ("electric_field", "drift_velocity_scale")
-#: Belief in u of particles that are not followed: electrons of any energy.
-_ELECTRONS = np.log(2.2), 0.5
+#: Belief in u of electrons of any energy, and of segments of uncertain length.
+_ANYTHING = 1.3, 1.0
 #: Belief in u where it is given: as good as known.
 _KNOWN = 1e-3
 #: Radiation length of liquid argon [cm].
 _RADIATION_LENGTH = 14.0
-#: Pieces shorter than this [cm] are joined to their neighbours.
-_SHORT = 0.05
 
 
 def fit_unknown(
@@ -70,8 +71,17 @@ def fit_unknown(
     if not method.unknown.geometry and resume is None:
         initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
+    structure = structure_of(model, [part.found for part in parts], method.unknown, {**fixed, **initial})
+    parts = [with_structure(part, structure, {**fixed, **initial}) for part in parts]
     problem = Problem(
-        parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
+        parts,
+        free,
+        fixed,
+        threads=model.settings.threads,
+        determinant=method.unknown.determinant,
+        max_iterations=method.max_iterations,
+        stray=structure.stray,
+        prior=prior,
     )
     states = tuple(part.found for part in parts)
     if method.unknown.energy == "fitted":
@@ -81,7 +91,7 @@ def fit_unknown(
     history: dict[str, list[float]] = {k: [] for k in (*method.free, *_DIAGNOSTICS)}
     if resume is not None:
         history = {k: list(v)[: resume.state.iteration + 1] for k, v in resume.history.items()}
-        start = unpacked(resume.state, start)
+        start = unpacked(resume.state, start, problem)
 
     def record(point: Point, cost: float, counts: Mapping[str, float]) -> None:
         if len(history["objective"]) > point.iteration:  # a fit that is resumed from its first row
@@ -124,40 +134,25 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
-    segments = joined(model.segments, _SHORT) if unknown.geometry else model.segments
-    segments = segments.take((segments.length > 0) & (segments.dE > 0))
+    segments = model.segments.take((model.segments.length > 0) & (model.segments.dE > 0))
+    if unknown.geometry and unknown.relative_width is None:  # such a width is that of the segments as they are
+        segments = cut_at_pixels(segments, model.geometry)
     if not len(segments):
         raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
     number = np.unique(number, return_inverse=True)[1]
+    # Where a particle stopped tells its energy; where another one left is known from the border, or tells nothing.
+    sliding = any(h.kinetic_mev is None for h in unknown.hypotheses)
     parts = []
     for k in range(int(number.max()) + 1):
-        chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry)
+        chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry, sliding=sliding)
         beliefs = beliefs_of(chains, unknown, tracks)
         mine = data.take(np.isin(data.event, events[number == k]))
         begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
-
-
-def joined(segments: Segments, shortest: float) -> Segments:
-    """Chains of segments without pieces that are shorter than `shortest` [cm]: each is joined to the one before it (the
-    first one to the next)."""
-    order = np.argsort(segments.track_index(), kind="stable")
-    segments = segments.take(order)
-    track, long = segments.track_index(), segments.length >= shortest
-    # The first long piece of a track takes what is before it, too.
-    group = np.cumsum(long)
-    first = np.searchsorted(track, track)
-    group = np.maximum(group, group[first] + ~long[first])
-    key = np.unique(np.stack([track, group], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-    begin = np.searchsorted(key, np.arange(int(key.max(initial=-1)) + 1))
-    last = np.searchsorted(key, np.arange(len(begin)), side="right") - 1
-    kept, energy = segments.take(begin), np.bincount(key, segments.dE)
-    length = np.linalg.norm(segments.end[last] - segments.start[begin], axis=1)
-    return kept.replace(end=segments.end[last], dE=energy, dx=length, dEdx=energy / np.maximum(length, 1e-9))
 
 
 def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:
@@ -168,8 +163,11 @@ def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Belie
     more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
     if unknown.energy == "given":
         return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
-    electron = np.isin(np.abs(chains.segments.pdg_id[chains.first]), (11, 22)) & (tracks is None)
-    energy = tuple(_where(electron, belief(h, chains, unknown)) for h in unknown.hypotheses)
+    anything = np.isin(np.abs(chains.segments.pdg_id), (11, 22)) & (tracks is None)
+    if chains.loose and not chains.sliding:
+        # Ends that stay where they were found make lengths of the last segments, and so their u, uncertain.
+        anything[chains.first] = anything[chains.last] = True
+    energy = tuple(_where(anything, belief(h, chains, unknown)) for h in unknown.hypotheses)
     weights = np.tile([h.probability for h in unknown.hypotheses], (chains.tracks, 1))
     if tracks is not None:
         weights = weights * _identified(chains, tracks, unknown.hypotheses)
@@ -229,16 +227,15 @@ def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]
     return tracks.probability[[row[key] for key in keys]][:, column]
 
 
-def _where(electron: Bools, usual: EnergyBelief) -> EnergyBelief:
-    """The usual belief, but for tracks of electrons."""
-    if not electron.any():
+def _where(anything: Bools, usual: EnergyBelief) -> EnergyBelief:
+    """The usual belief, but for segments `(n,)` that may have lost `anything`."""
+    if not anything.any():
         return usual
-    other = gaussian(*_ELECTRONS)
+    other = gaussian(*_ANYTHING)
 
     def density(now: Chains) -> EnergyDensity:
-        mine = electron[now.track]
         a, b = usual(now), other(now)
-        return EnergyDensity(*(np.where(mine, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
+        return EnergyDensity(*(np.where(anything, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
 
     return density
 
@@ -286,32 +283,44 @@ def packed(point: Point) -> State:
         np.concatenate([s.segments.start.ravel(), s.segments.end.ravel(), s.segments.dEdx])
         for s in (*point.states, *point.planned)
     ]
-    memory = np.concatenate([[point.rounds], point.determinant, point.planned_x, point.dampings, *places])
-    return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=memory)
+    classes = [np.concatenate([c.early.ravel(), c.held.ravel()]) for c in point.classes]
+    memory = [np.array([float(point.rounds)]), point.determinant, point.planned_x, point.dampings, *places, *classes]
+    return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=np.concatenate(memory))
 
 
-def unpacked(state: State, start: Point) -> Point:
+def unpacked(state: State, start: Point, problem: Problem) -> Point:
     """The point that was packed, of the same fit as `start`."""
     assert state.memory is not None
+    left = [state.memory]
+
+    def taken(*shape: int) -> Floats:
+        count = int(np.prod(shape))
+        values, left[0] = left[0][:count], left[0][count:]
+        return np.asarray(values.reshape(shape))
+
     p, parts = len(start.x), len(start.states)
-    place = 1 + 2 * p + parts
+    rounds, determinant, planned_x, dampings = int(taken(1)[0]), taken(p), taken(p), taken(parts)
     states = []
     for chains in (*start.states, *start.states):
         n = len(chains.track)
-        at = state.memory[place : place + 7 * n]
-        ends = at[: 6 * n].reshape(2, n, 3)
-        states.append(chains.placed(ends[0], ends[1], at[6 * n :]))
-        place += 7 * n
+        ends = taken(2, n, 3)
+        states.append(chains.placed(ends[0], ends[1], taken(n)))
+    early, held = 1 + len(problem.stray.early_means), 1 + len(problem.stray.held_means)
+    classes = []
+    if len(left[0]):
+        hits = [len(part.data) for part in problem.parts]
+        classes = [StrayClasses(taken(h, early), taken(h, held)) for h in hits]
     return Point(
         x=state.x,
-        states=tuple(states[: len(start.states)]),
-        planned=tuple(states[len(start.states) :]),
-        planned_x=state.memory[1 + p : 1 + 2 * p],
-        dampings=state.memory[1 + 2 * p : 1 + 2 * p + parts],
+        states=tuple(states[:parts]),
+        planned=tuple(states[parts:]),
+        planned_x=planned_x,
+        dampings=dampings,
         damping=state.control,
         stage=state.stage,
-        determinant=state.memory[1 : 1 + p],
-        rounds=int(state.memory[0]),
+        classes=tuple(classes),
+        determinant=determinant,
+        rounds=rounds,
         iteration=state.iteration,
     )
 
