@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
         )  # fmt: skip
     particles = config.reconstruct.particles
     found = identified(found, hits, geometry, particles, load_classifier(particles))
-    found = with_model_losses(found, config.reconstruct.dedx)
+    found = with_model_losses(found, config.reconstruct)
     cut_flow = None
     if config.reconstruct.cuts is not None:
         found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))

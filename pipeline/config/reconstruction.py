@@ -44,8 +44,11 @@ class Reconstruct(Section):
     min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")
     dedx: Literal["mip", "range", "charge"] = Field(
         "charge",
-        description="dE/dx of segments: the least that the particle can have, that at the residual range (as mip "
-        "where the track does not end inside), or from the charge of each segment",
+        description="dE/dx of segments: most probable for the particle at a momentum, mean at the residual range (as "
+        "mip where the track does not end inside), or from the charge of each segment",
+    )
+    mip_momentum_mev: Positive | None = Field(
+        None, description="mip: momentum of all particles [MeV/c]; null: that at which they lose least (3.5 masses)"
     )
     particles: Particles = Particles()
     cuts: Select | None = Field(

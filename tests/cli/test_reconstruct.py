@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.parameters import nominal_values
+from pipeline.storage.fit import read_fit
 from pipeline.storage.hits import write_hits
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.reconstruction import read_assumed_values, read_reconstruction
@@ -43,6 +44,24 @@ def test_a_track_is_written_and_simulation_takes_it(hits, tmp_path, capsys):
     assert reconstruct(hits, again, "--set", "birks_ab=0.82", "--threads", "2") == 0
     assert out.read_bytes() == again.read_bytes()
     assert run(["simulate", "--config-json", "{}", "--no-noise", str(out), str(tmp_path / "hits.h5")]) == 0
+
+
+@pytest.mark.parametrize("mode", ["charge", "mip"])
+def test_a_fit_with_known_segments_takes_the_dedx_of_the_mode(hits, tmp_path, mode):
+    """Charge is that of 2.1 MeV/cm: `A_B dE/dx / (1 + k_B dE/dx / (E rho))` stays, whatever dE/dx is told."""
+    segments, fit = tmp_path / "reconstructed.h5", tmp_path / "fit.h5"
+    assert reconstruct(hits, segments, "--dedx", mode) == 0
+    dedx = read_reconstruction(segments).segments.dEdx
+    assert np.median(dedx) == pytest.approx({"charge": 2.1, "mip": 1.72}[mode], rel=0.02)
+    arguments = ["--segments", segments, "--hits", hits, fit, "--free", "birks_ab"]
+    assert run(["fit", "--config-json", "{}", *map(str, arguments)]) == 0
+
+    def escaping(loss):
+        return loss / (1 + 0.0486 / (0.5 * 1.396) * loss)
+
+    (fitted,) = (p for p in read_fit(fit).parameters if p.free)
+    expected = 0.8 * escaping(2.1) / escaping(np.median(dedx))
+    assert fitted.value == pytest.approx(expected, abs=4 * fitted.uncertainty) and fitted.uncertainty < 0.006
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(hits, tmp_path, capsys):

@@ -11,6 +11,9 @@ from pipeline.config.reconstruction import Reconstruct
 from pipeline.config.selection import Select
 from pipeline.detector.argon import drift_velocity
 from pipeline.errors import ReconstructionError, SelectionError
+from pipeline.matter.particles import mass
+from pipeline.matter.ranges import range_table
+from pipeline.matter.straggling import most_probable_loss
 from pipeline.reconstruct.cuts import cut_tracks
 from pipeline.reconstruct.drift_correction import corrected, delays
 from pipeline.reconstruct.field import field_of_velocity, with_measured_field
@@ -166,15 +169,34 @@ def test_cuts_take_tracks_and_their_hits(found):
         cut_tracks(found, Select(**off, min_track_length_cm=400.0), MODULE0, 1, "hits.h5")
 
 
-def test_modes_of_energy_loss(found):
-    mip = with_model_losses(found, "mip").segments
-    assert mip.dEdx == pytest.approx(2.1, rel=0.02)  # of muons in argon of 1.396 g/cm3: 1.508 MeV cm2/g
-    by_range = with_model_losses(found, "range")
+def test_mip_is_the_most_probable_loss_at_the_momentum(found):
+    """Of Landau, Vavilov and Bichsel, in a segment of its length; dE belongs to it."""
+    for momentum in (None, 1500.0):
+        segments = with_model_losses(found, Reconstruct(dedx="mip", mip_momentum_mev=momentum)).segments
+        kinetic = np.hypot(momentum or 3.5 * mass(13), mass(13)) - mass(13)
+        expected = most_probable_loss(kinetic, segments.length, mass(13)) / segments.length
+        np.testing.assert_allclose(segments.dEdx, expected, rtol=0.01)
+        np.testing.assert_allclose(segments.dE, segments.dEdx * segments.length)
+
+
+def test_range_is_the_loss_of_a_particle_that_stops(found):
+    """The energies of a track that ends inside add up to that of its range; of others the range is not known."""
+    by_range = with_model_losses(found, Reconstruct(dedx="range"))
     stops = by_range.segments.traj_id == 1
-    assert np.array_equal(by_range.segments.dEdx[~stops], mip.dEdx[~stops])
-    # Towards its end a particle loses more.
-    assert (np.diff(by_range.segments.dEdx[stops]) > -1e-3).all() and by_range.segments.dEdx[stops][-1] > 5
-    assert with_model_losses(found, "charge") is found
+    mip = with_model_losses(found, Reconstruct(dedx="mip"))
+    assert np.array_equal(by_range.segments.dEdx[~stops], mip.segments.dEdx[~stops])
+    energy = float(range_table(mass(13)).energy(found.tracks.length[1:])[0])
+    assert by_range.segments.dE[stops].sum() == pytest.approx(energy, rel=1e-3)
+    # Groom, Mokhov, Striganov (2001): 2.340 MeV cm2/g where 10.58 g/cm2 are left.
+    at = np.interp(-10.58 / 1.396, -by_range.residual_range[stops], by_range.segments.dEdx[stops])
+    assert at == pytest.approx(2.340 * 1.396, rel=0.01)
+
+
+def test_charge_is_the_loss_that_was_recorded_and_electrons_have_no_other(found):
+    assert with_model_losses(found, Reconstruct(dedx="charge")) is found
+    electrons = replace(found, segments=found.segments.replace(pdg_id=np.full(len(found.segments), 11)))
+    for mode in ("mip", "range"):
+        assert np.array_equal(with_model_losses(electrons, Reconstruct(dedx=mode)).segments.dEdx, found.segments.dEdx)
 
 
 def test_files_hold_everything(found, tmp_path):
