@@ -13,6 +13,8 @@ from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
+from ...matter.scattering import highland
+from ...matter.stopping import beta_squared
 from ...parameters import Parameter, calibrated, lookup, nominal_values
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
@@ -41,8 +43,6 @@ _DRIFT = ("electric_field", "drift_velocity_scale")
 _ELECTRONS = np.log(2.2), 0.5
 #: Belief in u where it is given: as good as known.
 _KNOWN = 1e-3
-#: Radiation length of liquid argon [cm].
-_RADIATION_LENGTH = 14.0
 #: Pieces shorter than this [cm] are joined to their neighbours.
 _SHORT = 0.05
 
@@ -198,10 +198,8 @@ def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats
 
 
 def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
-    """`(v,)` width [rad] of the change of direction at vertices, on one plane.
-
-    `13.6 MeV / (beta c p) sqrt(x / X0) (1 + 0.038 ln(x / X0))`, Review of Particle Physics (2024), Eq. 34.16, for the
-    mean length x of the segments on both sides.
+    """`(v,)` width [rad] of the change of direction at vertices, on one plane: Highland's (`matter.scattering`), for
+    the mean length of the segments on both sides.
     """
     pdg = SPECIES[hypothesis.species]
     m = mass(pdg) if pdg != 11 else 0.511
@@ -215,9 +213,8 @@ def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
         kinetic = loss_table(m, np.inf, 0.02).energy(np.maximum(residual, 0.2))
     else:
         kinetic = np.full(len(at_vertex), hypothesis.kinetic_mev)
-    momentum_beta = kinetic * (kinetic + 2 * m) / (kinetic + m)
-    layers = at_vertex / _RADIATION_LENGTH
-    return np.asarray(13.6 / momentum_beta * np.sqrt(layers) * (1 + 0.038 * np.log(layers)))
+    beta2 = beta_squared(kinetic, m)
+    return highland(beta2 * (kinetic + m), at_vertex, beta2)
 
 
 def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]) -> Floats:
