@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of segments")
     parser.add_argument("--hits", metavar="HITS.h5", type=Path, required=True, help="file of hits to fit")
+    parser.add_argument(
+        "--truth", metavar="SEGMENTS.h5", type=Path, help="true segments, to tell how far fitted tracks are from them"
+    )
     parser.add_argument("output", metavar="OUT.h5", type=Path, help="file to write; OUT.json is written beside it")
     parser.add_argument("--method", metavar="NAME", help="a configured or standard method (default: first configured)")
     parser.add_argument("--free", metavar="A,B,...", help="parameters to fit, instead of the method's")
@@ -37,6 +40,7 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
     from ..calibrate.run import fit_hits
+    from ..errors import ConfigError
     from ..simulate.conditions import different_conditions
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
@@ -50,11 +54,17 @@ def main(args: argparse.Namespace) -> None:
     config = model_config(args)
     name, method = _method(args, config)
     check_method(method, name)
+    if args.truth is not None and method.objective != "marginal_likelihood":
+        raise ConfigError(
+            f"--truth: the method {name!r} takes the segments for the true ones, so there is no distance to tell; "
+            "leave it out, or take unknown_segments."
+        )
     _check_outputs(args, config)
     hits = read_hits(args.hits)
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_with_detector(args.segments, config)
+    truth = None if args.truth is None else read_with_detector(args.truth, config)[0]
 
     settings = model_slice(config, "seed", "readout")
     settings["method"] = {name: method.model_dump(mode="json")}
@@ -63,6 +73,8 @@ def main(args: argparse.Namespace) -> None:
     # Reconstructed segments are those of one target alone: the page does not miss them among its own.
     kind = "reconstructed" if is_reconstruction(args.segments) else "segments"
     inputs = {kind: args.segments, "hits": args.hits, **detector_files(config)}
+    if args.truth is not None:
+        inputs["truth"] = args.truth
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)
     resume = checkpoint.load()
@@ -89,6 +101,7 @@ def main(args: argparse.Namespace) -> None:
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             on_iteration=on_iteration,
             resume=resume,
+            truth=truth,
         )
     assumed = model.model.settings.noise if method.for_noise else None
     notes = different_conditions(hits.recording, model.model.pixels, assumed)
@@ -143,7 +156,8 @@ def _check_outputs(args: argparse.Namespace, config: Config) -> None:
     if args.output.suffix == ".json":
         raise FileFormatError(f"{args.output} must end in .h5; the JSON is written beside it.")
     for path in (args.output, args.output.with_suffix(".json")):
-        check_output(path, args.segments, args.hits, *config_files(args, config))
+        known = [] if args.truth is None else [args.truth]
+        check_output(path, args.segments, args.hits, *known, *config_files(args, config))
 
 
 def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:

@@ -44,6 +44,7 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
     diagnostics = dict(result.diagnostics)
     hits = diagnostics.pop("hits_used", None)
     length = diagnostics.pop("length_cm", None)
+    places = _places(diagnostics.pop("position_rms_um", None), diagnostics.pop("position_missed_fraction", None))
     return {
         "title": fit.title,
         "target": fit.target,
@@ -60,6 +61,7 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
         "length": f"{words.count(length)} cm" if length is not None else "–",
         "largest": _largest(*largest) if largest else None,
         "largest_name": Markup(words.symbol(parameter_of(largest[0]))) if largest else None,
+        "places": places,
         "parameters": [_row(p, _missing(result)) for p in result.parameters],
         "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
         "files": list(fit.files.items()),
@@ -69,6 +71,16 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
         "uncertainty": uncertainty.section(fit, figure),
         "open": many <= _OPEN_FITS or fit.trust.verdict == "bad",
     }
+
+
+def _places(rms: float | None, missed: float | None) -> str | None:
+    """How far fitted tracks are from the true ones, where that is known."""
+    if missed is None:
+        return None
+    if rms is None:
+        return "None of the fitted tracks is within 1 cm of a true one."
+    text = f"The fitted tracks are {words.number(rms, 3)} μm from the true ones (rms, across them)"
+    return f"{text}; {words.percent(missed)} of the true path has no track within 1 cm."
 
 
 def _largest(fitted: FittedParameter, error: float) -> str:

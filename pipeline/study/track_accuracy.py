@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..detector.geometry import DetectorGeometry
+from ..reconstruct.track_paths import StraightPieces, line_of
 from ..tables import Floats, Hits, Ints, Reconstruction, Segments
 from .matching import Matching
-from .track_paths import StraightPieces, line_of
 from .track_rows import HitRows, LossRows, ParticleRows, Performance, PlaceRows, TrackRows, WindowRows, join
 from .truth_hits import HitOwners, Particles
 

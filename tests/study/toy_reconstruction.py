@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.study.track_paths import StraightPieces, line_of
+from pipeline.reconstruct.track_paths import StraightPieces, line_of
 from pipeline.study.truth_hits import Particles
 from pipeline.tables import SPECIES, Floats, Ints, Reconstruction, Segments, Tracks
 

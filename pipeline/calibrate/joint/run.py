@@ -16,6 +16,7 @@ from ...matter.ranges import loss_table
 from ...matter.scattering import highland
 from ...matter.stopping import beta_squared
 from ...parameters import Parameter, calibrated, lookup, nominal_values
+from ...reconstruct.distance import distance_to_truth
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
 from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
@@ -56,12 +57,14 @@ def fit_unknown(
     target: Mapping[str, float],
     extra: Mapping[str, float],
     tracks: Tracks | None = None,
+    truth: Segments | None = None,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
     """Fit the free parameters of a method with the segments of `model` as the place to start from.
 
-    `tracks`, if their segments were reconstructed, say what each may be. Raises `FitError` where nothing can be fitted.
+    `tracks`, if their segments were reconstructed, say what each may be; `truth`, true segments where they are known,
+    how far the fitted tracks are from them. Raises `FitError` where nothing can be fitted.
     """
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
@@ -99,7 +102,16 @@ def fit_unknown(
         on_iteration(Progress((), packed(point), history))
 
     end = maximise(problem, start, record)
+    if truth is not None:
+        extra = {**extra, **_distances(end.point, truth)}
     return _result(end, problem, method, name, initial, target, history, extra)
+
+
+def _distances(point: Point, truth: Segments) -> dict[str, float]:
+    """Diagnostics of the places of tracks; the rms only where any track is near the truth."""
+    found = distance_to_truth(Segments.concatenate([state.segments for state in point.states]), truth)
+    rms = {"position_rms_um": 1e4 * found.rms} if np.isfinite(found.rms) else {}
+    return {**rms, "position_missed_fraction": found.missed}
 
 
 def _approached(part: Part, method: Method, name: str) -> dict[str, float]:

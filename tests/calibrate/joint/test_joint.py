@@ -15,6 +15,7 @@ from pipeline.config.methods import STANDARD_METHODS, Method
 from pipeline.config.unknown import Hypothesis, Unknown
 from pipeline.matter.energy_prior import EnergyPrior
 from pipeline.parameters import nominal_values
+from pipeline.reconstruct.distance import distance_to_truth
 from pipeline.simulate.linked import MOVES
 from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.simulate.noise import Noise, NoiseLevels
@@ -173,7 +174,10 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     segments = tracks(3)
     kept: list[Progress] = []
     data, begun = data_of(segments, 1), displaced(segments, 0.02)
-    found = fitted(begun, data, METHOD, on_iteration=kept.append)
+    found = fitted(begun, data, METHOD, on_iteration=kept.append, truth=segments)
+    # It began 200 um off on either axis across the tracks.
+    assert 0.02 < distance_to_truth(begun, segments).rms < 0.04
+    assert found.diagnostics["position_rms_um"] < 150 and found.diagnostics["position_missed_fraction"] == 0
     assert found.converged and found.uncertainty is not None and found.uncertainty.kind == KIND
     by_name = {p.name: p for p in found.parameters if p.free}
     for name in ("electric_field", "transverse_diffusion"):
