@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...errors import FitError
 from ...parameters import Parameter
 from ...tables import Floats
 from .part import Eliminated, Evaluated, Part, Planned
@@ -198,7 +199,13 @@ def _newton(
             return point, found, f"no convergence in {point.iteration} iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
-        step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+        try:
+            step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+        except np.linalg.LinAlgError:
+            raise FitError(
+                f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is free: "
+                f"{', '.join(problem.names)}; are these segments near the particles that left the hits?"
+            ) from None
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
         if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
+from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.run import KIND, fit_unknown, joined, most_probable, scattering_angle
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
 from pipeline.config.methods import STANDARD_METHODS, Method
 from pipeline.config.unknown import Hypothesis, Unknown
+from pipeline.errors import FitError
 from pipeline.matter.energy_prior import EnergyPrior
-from pipeline.parameters import nominal_values
+from pipeline.parameters import lookup, nominal_values
 from pipeline.reconstruct.distance import distance_to_truth
 from pipeline.simulate.linked import MOVES
 from pipeline.simulate.model import ForwardModel, ModelSettings
@@ -206,3 +210,17 @@ def test_the_energies_of_the_input_do_not_matter() -> None:
 
 def replace_geometry(unknown: Unknown) -> Unknown:
     return unknown.model_copy(update={"geometry": False})
+
+
+def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
+    """No hit is explained, so that the curvature is that of beliefs alone."""
+    chains = Chains.of(tracks(1), loose=True)
+    n, free = chains.size, [lookup("birks_ab", "test"), lookup("electric_field", "test")]
+    nothing = Evaluated(
+        chains, 1.0, np.zeros(2), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 0, 40,
+        np.zeros(40),
+    )  # fmt: skip
+    part = SimpleNamespace(planned=lambda state, values: None, at=lambda *given, **more: nothing)
+    start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))
+    with pytest.raises(FitError, match="0 of 40 hits are explained"):
+        maximise(Problem([part], free, nominal_values()), start)  # type: ignore[list-item]
