@@ -280,6 +280,16 @@ class Hits:
 
 
 @dataclass(frozen=True)
+class TimeOffset:
+    """How much later [us] the times of an event's hits are than the drift of their charge, and how many `ends` of
+    tracks agree on it.
+    """
+
+    value: float
+    ends: int
+
+
+@dataclass(frozen=True)
 class Observables:
     """What a fit compares: the same for a simulation and for data.
 

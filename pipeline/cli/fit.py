@@ -41,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.progress import Progress
     from ..calibrate.run import fit_hits
     from ..errors import ConfigError
+    from ..reconstruct.t0 import retimed
     from ..simulate.conditions import different_conditions
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from ..storage.reconstruction import is_reconstruction
+    from ..storage.reconstruction import is_reconstruction, read_offsets
     from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
@@ -64,6 +65,10 @@ def main(args: argparse.Namespace) -> None:
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_with_detector(args.segments, config)
+    found_times = read_offsets(args.segments)
+    if found_times is not None:
+        hits = retimed(hits, {event: offset.value for event, offset in found_times.items()}, geometry)
+        say(f"{args.hits}: times of {len(found_times)} events are those that were found with {args.segments}.")
     truth = None if args.truth is None else read_with_detector(args.truth, config)[0]
 
     settings = model_slice(config, "seed", "readout")

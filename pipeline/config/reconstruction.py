@@ -33,6 +33,11 @@ class Curves(Section):
 class Reconstruct(Section):
     """From hits to tracks, curves, segments, charge and dE/dx."""
 
+    t0: Literal["given", "found"] = Field(
+        "given",
+        description="time of events: that in the file; or not known, and found where tracks end at an anode or at the "
+        "cathode, events without two such ends that agree being left out",
+    )
     velocity: Literal["crossers", "assumed"] = Field(
         "crossers",
         description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), "

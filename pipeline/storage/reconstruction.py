@@ -14,12 +14,16 @@ import h5py
 import numpy as np
 
 from ..errors import FileFormatError
-from ..tables import SPECIES, CutStep, Reconstruction, Tracks
+from ..tables import SPECIES, CutStep, Reconstruction, TimeOffset, Tracks
 from .hdf5 import attribute, check_kind, open_hdf5, read_table, write_table
 from .provenance import Provenance
 from .segments import KIND, read_segment_table, write_segments
 
 _TABLES = ("tracks", "track_segments", "hit_track")
+#: Table of the times of events, where they were found.
+_OFFSETS = "event_offsets"
+_OFFSET_TYPES = {"event_id": "i8", "offset": "f8", "ends": "i8"}
+_OFFSET_UNITS = {"offset": "us"}
 _WHOLE = ("event_id", "track_id", "hits", "cathode", "anode", "contained")
 _POINTS = ("start", "end", "direction")
 #: The upper triangle of the covariance of a track's line: offsets 0 and 1 [cm], slopes 2 and 3.
@@ -55,12 +59,14 @@ def write_reconstruction(
     provenance: Provenance,
     values: Mapping[str, float],
     *,
+    times: Mapping[int, TimeOffset] | None = None,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
     """Write tracks that were reconstructed at the parameter `values`.
 
-    `cut_flow` is that of cuts on them. Raises `FileFormatError` if the folder cannot be written.
+    `times` by event are those that were found in place of the file's; `cut_flow` is that of cuts on the tracks. Raises
+    `FileFormatError` if the folder cannot be written.
     """
 
     def beside(file: h5py.File) -> None:
@@ -77,6 +83,8 @@ def write_reconstruction(
         file.create_group("parameters").attrs.update({name: float(value) for name, value in values.items()})
         for name in _TABLES:
             file[name].attrs["frame"] = "simulation"
+        if times is not None:
+            write_offsets(file, times)
 
     write_segments(path, found.segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
 
@@ -97,6 +105,34 @@ def read_assumed_values(path: Path | str) -> dict[str, float]:
         if "tracks" not in file or "parameters" not in file:
             raise FileFormatError(f"{path} holds no reconstructed tracks; it is written by `gradcal reconstruct`.")
         return {name: float(value) for name, value in file["parameters"].attrs.items()}
+
+
+def write_offsets(file: h5py.File, times: Mapping[int, TimeOffset]) -> None:
+    """Write times of events as a table of an open file of segments."""
+    events = sorted(times)
+    columns = {
+        "event_id": np.array(events, dtype=np.int64),
+        "offset": np.array([times[event].value for event in events]),
+        "ends": np.array([times[event].ends for event in events], dtype=np.int64),
+    }
+    write_table(file, _OFFSETS, columns, _OFFSET_TYPES, _OFFSET_UNITS)
+
+
+def read_offsets(path: Path | str) -> dict[int, TimeOffset] | None:
+    """Times of events that were found with the segments of a file, by event; None where they were given, and for files
+    that are not HDF5. Raises `FileFormatError` for a damaged table.
+    """
+    try:
+        with open_hdf5(path) as file:
+            found = _OFFSETS in file
+    except FileFormatError:  # a ROOT file
+        return None
+    if not found:
+        return None
+    with open_hdf5(path) as file:
+        read = read_table(file, _OFFSETS, _OFFSET_TYPES, _OFFSET_UNITS)
+    rows = zip(read["event_id"].tolist(), read["offset"].tolist(), read["ends"].tolist(), strict=True)
+    return {event: TimeOffset(value, ends) for event, value, ends in rows}
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:

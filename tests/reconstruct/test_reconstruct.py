@@ -20,7 +20,7 @@ from pipeline.reconstruct.field import field_of_velocity, with_measured_field
 from pipeline.reconstruct.modes import with_model_losses
 from pipeline.reconstruct.polyline import foot
 from pipeline.reconstruct.reconstruct import reconstruct
-from pipeline.reconstruct.t0 import infer_t0
+from pipeline.reconstruct.t0 import infer_t0, retimed
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.reconstruction import (
     is_reconstruction,
@@ -153,7 +153,23 @@ def test_the_time_of_an_event_is_found_from_its_ends(hits, labels, delay, offset
     late = replace(hits, t=hits.t + offset)
     found = infer_t0(late, labels, MODULE0, hits.drift_velocity, delay.of(hits))
     assert found[0].ends >= 2
-    assert found[0].value == pytest.approx(offset, abs=3.0)
+    assert found[0].value == pytest.approx(offset, abs=1.0)
+
+
+def test_a_time_that_puts_tracks_outside_the_drift_is_not_taken(delay):
+    """Two tracks begin at an anode and stop at different depths: at the cathode both would lie beyond it."""
+    ends = [straight([-10.0, -70.0 + 50 * k, 30.431], [8.0, -55.0 + 50 * k, z], traj=k) for k, z in enumerate((14, 6))]
+    short = hits_of(Segments.concatenate(ends), seed=6)
+    short = replace(short, t=short.t + 12.0)
+    found = infer_t0(short, (short.y > -50).astype(int), MODULE0, short.drift_velocity, delay.of(short))
+    assert found[0].value == pytest.approx(12.0, abs=1.0)
+
+
+def test_times_are_taken_off_and_drift_coordinates_belong_to_them(hits):
+    back = retimed(replace(hits, t=hits.t + 7.0), {0: 7.0}, MODULE0)
+    assert back.t == pytest.approx(hits.t, abs=1e-9) and back.z == pytest.approx(hits.z, abs=1e-9)
+    assert back.event_t0[0] == hits.event_t0[0] + 7.0
+    assert np.array_equal(retimed(hits, {}, MODULE0).z, hits.z)
 
 
 def test_cuts_take_tracks_and_their_hits(found):
