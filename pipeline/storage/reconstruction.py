@@ -47,9 +47,11 @@ _SEGMENT_TYPES = {
     "position_error_1": "f8",
     "position_error_2": "f8",
     "charge": "f8",
+    "knocked_out": "f8",
 }
 _SEGMENT_UNITS = {
     "residual_range": "cm", "position_error_1": "cm", "position_error_2": "cm", "charge": "electrons",
+    "knocked_out": "MeV",
 }  # fmt: skip
 
 
@@ -77,6 +79,7 @@ def write_reconstruction(
             "position_error_1": found.position_error[:, 0],
             "position_error_2": found.position_error[:, 1],
             "charge": found.charge,
+            "knocked_out": found.knocked_out,
         }
         write_table(file, "track_segments", columns, _SEGMENT_TYPES, _SEGMENT_UNITS)
         write_table(file, "hit_track", {"track": found.hit_track}, {"track": "i8"}, {})
@@ -166,7 +169,9 @@ def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -
         **{point: np.stack([tracks[f"{point}_{axis}"] for axis in "xyz"], axis=1) for point in _POINTS},
     )
     error = np.stack([beside["position_error_1"], beside["position_error_2"]], axis=1)
-    return Reconstruction(table, segments, beside["residual_range"], error, beside["charge"], hit_track)
+    return Reconstruction(
+        table, segments, beside["residual_range"], error, beside["charge"], beside["knocked_out"], hit_track
+    )
 
 
 def _track_columns(tracks: Tracks) -> dict[str, np.ndarray]:

@@ -224,7 +224,7 @@ def test_files_hold_everything(found, tmp_path):
         one, other = getattr(back, table), getattr(found, table)
         for name in one.__dataclass_fields__:
             assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    for name in ("residual_range", "position_error", "charge", "hit_track"):
+    for name in ("residual_range", "position_error", "charge", "knocked_out", "hit_track"):
         assert np.array_equal(getattr(back, name), getattr(found, name)), name
     assert read_assumed_values(path) == {"birks_ab": 0.83, "electron_lifetime": np.inf}
     write_segments(plain, found.segments, provenance)
