@@ -293,6 +293,16 @@ class TimeOffset:
 
 
 @dataclass(frozen=True)
+class Assumed:
+    """What places and energies of reconstructed segments rest on: `values` of the parameters, and `times` of events by
+    number where these were found with the segments (None: given).
+    """
+
+    values: Mapping[str, float]
+    times: Mapping[int, TimeOffset] | None = None
+
+
+@dataclass(frozen=True)
 class Observables:
     """What a fit compares: the same for a simulation and for data.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config.methods import Method
     from ..config.models import Config
-    from ..tables import FitResult, FittedParameter
+    from ..tables import Assumed, FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"
 
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from ..storage.reconstruction import is_reconstruction, read_offsets
+    from ..storage.reconstruction import read_assumed
     from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
@@ -65,10 +65,12 @@ def main(args: argparse.Namespace) -> None:
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_with_detector(args.segments, config)
-    found_times = read_offsets(args.segments)
-    if found_times is not None:
-        hits = retimed(hits, {event: offset.value for event, offset in found_times.items()}, geometry)
-        say(f"{args.hits}: times of {len(found_times)} events are those that were found with {args.segments}.")
+    assumed = read_assumed(args.segments)
+    if assumed is not None:
+        method = _begun_at(assumed, method)
+        if assumed.times is not None:
+            hits = retimed(hits, {event: offset.value for event, offset in assumed.times.items()}, geometry)
+            say(f"{args.hits}: times of {len(assumed.times)} events are those that were found with {args.segments}.")
     truth = None if args.truth is None else read_with_detector(args.truth, config)[0]
 
     settings = model_slice(config, "seed", "readout")
@@ -76,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
     noise = read_hits_noise(args.hits)
     settings["data"] = {"noise": noise}  # as their file tells; for the page
     # Reconstructed segments are those of one target alone: the page does not miss them among its own.
-    kind = "reconstructed" if is_reconstruction(args.segments) else "segments"
+    kind = "segments" if assumed is None else "reconstructed"
     inputs = {kind: args.segments, "hits": args.hits, **detector_files(config)}
     if args.truth is not None:
         inputs["truth"] = args.truth
@@ -108,8 +110,8 @@ def main(args: argparse.Namespace) -> None:
             resume=resume,
             truth=truth,
         )
-    assumed = model.model.settings.noise if method.for_noise else None
-    notes = different_conditions(hits.recording, model.model.pixels, assumed)
+    noise_assumed = model.model.settings.noise if method.for_noise else None
+    notes = different_conditions(hits.recording, model.model.pixels, noise_assumed)
     result = replace(result, warnings=(*notes, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
@@ -118,6 +120,14 @@ def main(args: argparse.Namespace) -> None:
     for sentence in (*result.warnings, *(c for c in caveats if c not in result.warnings)):
         say(sentence)
     print(table(result))
+
+
+def _begun_at(assumed: Assumed, method: Method) -> Method:
+    """A method that starts from the values at which its segments were reconstructed, unless it names others: only there
+    are hits and segments in the same place.
+    """
+    values = {name: assumed.values[name] for name in method.free if math.isfinite(assumed.values.get(name, math.inf))}
+    return method.model_copy(update={"initial": {**values, **method.initial}})
 
 
 def table(result: FitResult) -> str:

@@ -80,9 +80,8 @@ def main(args: argparse.Namespace) -> None:
         inputs["training"] = learned
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
     write_reconstruction(
-        args.output, found, provenance, made.values,
-        times=made.times, cut_flow=cut_flow, drift_axis=geometry.drift_axis,
-    )  # fmt: skip
+        args.output, found, provenance, made.assumed, cut_flow=cut_flow, drift_axis=geometry.drift_axis
+    )
     if cut_flow is not None:
         print(cut_flow_table(cut_flow))
     used = 100 * (found.hit_track >= 0).mean()
@@ -94,14 +93,14 @@ def main(args: argparse.Namespace) -> None:
 
 def _told(made: FromHits, settings: Reconstruct, events: int) -> Iterator[str]:
     """Sentences on the times and the drift velocity that the hits tell of `events`."""
-    if made.times is not None:
-        offsets = [offset.value for offset in made.times.values()]
-        ends = sum(offset.ends for offset in made.times.values())
+    if made.assumed.times is not None:
+        offsets = [offset.value for offset in made.assumed.times.values()]
+        ends = sum(offset.ends for offset in made.assumed.times.values())
         text = f"the time of {len(offsets)} of {events} events is that on which {ends} ends of tracks agree, "
         text += f"{min(offsets):.2f} to {max(offsets):.2f} us later than in the file"
         yield text + ("." if len(offsets) == events else "; the others are left out.")
     if made.velocity is not None:
-        v, field = made.velocity, made.values["electric_field"]
+        v, field = made.velocity, made.assumed.values["electric_field"]
         yield (
             f"{v.crossers} tracks across the cathode meet at {v.value:.5f} +- {v.error:.5f} cm/us, "
             f"electric_field = {field:.5f} kV/cm."

@@ -12,7 +12,7 @@ from ..detector.geometry import DetectorGeometry
 from ..detector.pixels import PixelConstants
 from ..parameters import nominal_values
 from ..simulate.model import ModelSettings
-from ..tables import Hits, Reconstruction, TimeOffset
+from ..tables import Assumed, Hits, Reconstruction
 from .classifier import Classifier
 from .field import with_measured_field
 from .modes import with_model_losses
@@ -24,15 +24,13 @@ from .velocity import VelocityEstimate
 
 @dataclass(frozen=True)
 class FromHits:
-    """What hits alone tell: the `reconstruction` at parameter `values`.
-
-    `velocity` is None where it was assumed, or no tracks told it; `times` by event are None where they were given.
+    """What hits alone tell: the `reconstruction`, and what it rests on; `velocity` is None where it was assumed, or no
+    tracks told it.
     """
 
     reconstruction: Reconstruction
-    values: Mapping[str, float]
+    assumed: Assumed
     velocity: VelocityEstimate | None
-    times: Mapping[int, TimeOffset] | None
 
 
 def from_hits(
@@ -65,4 +63,4 @@ def from_hits(
     found = with_model_losses(identified(found, used, geometry, settings.particles, classifier), settings)
     hit_track = np.full(len(hits), -1)
     hit_track[np.isin(hits.event_id, list(used.event_t0))] = found.hit_track
-    return FromHits(replace(found, hit_track=hit_track), values, velocity, times)
+    return FromHits(replace(found, hit_track=hit_track), Assumed(values, times), velocity)

@@ -6,7 +6,7 @@ with `segments`) and `hit_track` (row by row with the file of hits) are in the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +14,14 @@ import h5py
 import numpy as np
 
 from ..errors import FileFormatError
-from ..tables import SPECIES, CutStep, Reconstruction, TimeOffset, Tracks
+from ..tables import SPECIES, Assumed, CutStep, Reconstruction, TimeOffset, Tracks
 from .hdf5 import attribute, check_kind, open_hdf5, read_table, write_table
 from .provenance import Provenance
 from .segments import KIND, read_segment_table, write_segments
 
 _TABLES = ("tracks", "track_segments", "hit_track")
-#: Table of the times of events, where they were found.
+#: Group of the assumed parameter values, and table of the times of events, where they were found.
+_VALUES = "parameters"
 _OFFSETS = "event_offsets"
 _OFFSET_TYPES = {"event_id": "i8", "offset": "f8", "ends": "i8"}
 _OFFSET_UNITS = {"offset": "us"}
@@ -59,16 +60,14 @@ def write_reconstruction(
     path: Path | str,
     found: Reconstruction,
     provenance: Provenance,
-    values: Mapping[str, float],
+    assumed: Assumed,
     *,
-    times: Mapping[int, TimeOffset] | None = None,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
-    """Write tracks that were reconstructed at the parameter `values`.
+    """Write tracks, and what they rest on; `cut_flow` is that of cuts on them.
 
-    `times` by event are those that were found in place of the file's; `cut_flow` is that of cuts on the tracks. Raises
-    `FileFormatError` if the folder cannot be written.
+    Raises `FileFormatError` if the folder cannot be written.
     """
 
     def beside(file: h5py.File) -> None:
@@ -83,59 +82,46 @@ def write_reconstruction(
         }
         write_table(file, "track_segments", columns, _SEGMENT_TYPES, _SEGMENT_UNITS)
         write_table(file, "hit_track", {"track": found.hit_track}, {"track": "i8"}, {})
-        file.create_group("parameters").attrs.update({name: float(value) for name, value in values.items()})
         for name in _TABLES:
             file[name].attrs["frame"] = "simulation"
-        if times is not None:
-            write_offsets(file, times)
+        write_assumed(file, assumed)
 
     write_segments(path, found.segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
 
 
-def is_reconstruction(path: Path | str) -> bool:
-    """Whether a file of segments holds reconstructed tracks; False for files that are not HDF5."""
-    try:
-        with open_hdf5(path) as file:
-            return attribute(file, "kind") == KIND and "tracks" in file and "track_segments" in file
-    except FileFormatError:
-        return False
+def write_assumed(file: h5py.File, assumed: Assumed) -> None:
+    """Write what reconstructed segments rest on into their file, which is open."""
+    values = {name: float(value) for name, value in assumed.values.items()}
+    file.create_group(_VALUES).attrs.update(values)
+    if assumed.times is not None:
+        events = sorted(assumed.times)
+        columns = {
+            "event_id": np.array(events, dtype=np.int64),
+            "offset": np.array([assumed.times[event].value for event in events]),
+            "ends": np.array([assumed.times[event].ends for event in events], dtype=np.int64),
+        }
+        write_table(file, _OFFSETS, columns, _OFFSET_TYPES, _OFFSET_UNITS)
 
 
-def read_assumed_values(path: Path | str) -> dict[str, float]:
-    """The parameter values at which tracks were reconstructed; raises `FileFormatError` for other files."""
-    with open_hdf5(path) as file:
-        check_kind(file, KIND)
-        if "tracks" not in file or "parameters" not in file:
-            raise FileFormatError(f"{path} holds no reconstructed tracks; it is written by `gradcal reconstruct`.")
-        return {name: float(value) for name, value in file["parameters"].attrs.items()}
+def read_assumed(path: Path | str) -> Assumed | None:
+    """What the segments of a file rest on, if they were reconstructed, perturbed since or not; None for other files.
 
-
-def write_offsets(file: h5py.File, times: Mapping[int, TimeOffset]) -> None:
-    """Write times of events as a table of an open file of segments."""
-    events = sorted(times)
-    columns = {
-        "event_id": np.array(events, dtype=np.int64),
-        "offset": np.array([times[event].value for event in events]),
-        "ends": np.array([times[event].ends for event in events], dtype=np.int64),
-    }
-    write_table(file, _OFFSETS, columns, _OFFSET_TYPES, _OFFSET_UNITS)
-
-
-def read_offsets(path: Path | str) -> dict[int, TimeOffset] | None:
-    """Times of events that were found with the segments of a file, by event; None where they were given, and for files
-    that are not HDF5. Raises `FileFormatError` for a damaged table.
+    Raises `FileFormatError` for a damaged table.
     """
     try:
         with open_hdf5(path) as file:
-            found = _OFFSETS in file
+            if attribute(file, "kind") != KIND or _VALUES not in file:
+                return None
+            values = {name: float(value) for name, value in file[_VALUES].attrs.items()}
+            there = _OFFSETS in file
     except FileFormatError:  # a ROOT file
         return None
-    if not found:
-        return None
+    if not there:
+        return Assumed(values)
     with open_hdf5(path) as file:
         read = read_table(file, _OFFSETS, _OFFSET_TYPES, _OFFSET_UNITS)
     rows = zip(read["event_id"].tolist(), read["offset"].tolist(), read["ends"].tolist(), strict=True)
-    return {event: TimeOffset(value, ends) for event, value, ends in rows}
+    return Assumed(values, {event: TimeOffset(value, ends) for event, value, ends in rows})
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:

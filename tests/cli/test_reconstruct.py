@@ -16,8 +16,8 @@ from pipeline.reconstruct.t0 import retimed
 from pipeline.storage.fit import read_fit
 from pipeline.storage.hits import write_hits
 from pipeline.storage.provenance import Provenance
-from pipeline.storage.reconstruction import read_assumed_values, read_offsets, read_reconstruction
-from pipeline.tables import Segments
+from pipeline.storage.reconstruction import read_assumed, read_reconstruction
+from pipeline.tables import Assumed, Segments
 
 from ..reconstruct.hits_of import MODULE0, hits_of, segments_of
 
@@ -43,7 +43,7 @@ def test_a_track_is_written_and_simulation_takes_it(hits, tmp_path, capsys):
     assert "too few tracks cross the cathode" in capsys.readouterr().err
     found = read_reconstruction(out)
     assert len(found.tracks) == 1 and found.tracks.length[0] == pytest.approx(16.2, abs=0.5)
-    assert read_assumed_values(out) == {**nominal_values(), "birks_ab": 0.82}
+    assert read_assumed(out) == Assumed({**nominal_values(), "birks_ab": 0.82})
     assert reconstruct(hits, again, "--set", "birks_ab=0.82", "--threads", "2") == 0
     assert out.read_bytes() == again.read_bytes()
     assert run(["simulate", "--config-json", "{}", "--no-noise", str(out), str(tmp_path / "hits.h5")]) == 0
@@ -93,7 +93,7 @@ def test_times_that_are_not_given_are_found_and_the_fit_takes_them(untimed, tmp_
     config = {**FAST, "reconstruct": {**FAST["reconstruct"], "t0": "found", "velocity": "assumed"}}
     assert run(["reconstruct", "--config-json", json.dumps(config), str(untimed), str(out)]) == 0
     assert "the time of 2 of 2 events is that on which" in capsys.readouterr().err
-    found = read_offsets(out)
+    found = read_assumed(out).times
     assert {event: offset.value for event, offset in found.items()} == pytest.approx(LATE, abs=1.0)
     made = read_reconstruction(out)
     # 1 us is 1.6 mm; as given, tracks would be off by centimetres.
@@ -106,13 +106,23 @@ def test_times_that_are_not_given_are_found_and_the_fit_takes_them(untimed, tmp_
     assert result.converged and result.parameters[0].value == pytest.approx(0.8, rel=0.02)
 
 
+def test_a_fit_begins_where_its_segments_were_reconstructed(hits, tmp_path):
+    """At other values hits and segments are not in the same place, so that the first steps would lead astray."""
+    segments, fit = tmp_path / "reconstructed.h5", tmp_path / "fit.h5"
+    assert reconstruct(hits, segments, "--set", "electric_field=0.49", "electron_lifetime=inf") == 0
+    arguments = ["--segments", segments, "--hits", hits, fit, "--free", "electric_field,electron_lifetime,birks_ab"]
+    assert run(["fit", "--config-json", "{}", *map(str, arguments), "--initial", "birks_ab=0.79"]) == 0
+    begun = {p.name: p.initial for p in read_fit(fit).parameters if p.free}
+    assert begun == {"electric_field": 0.49, "electron_lifetime": 2200.0, "birks_ab": 0.79}
+
+
 def test_perturbed_segments_keep_the_times_that_were_found(untimed, tmp_path):
     out, wrong = tmp_path / "reconstructed.h5", tmp_path / "input.h5"
     config = {**FAST, "reconstruct": {**FAST["reconstruct"], "t0": "found", "velocity": "assumed"}}
     assert run(["reconstruct", "--config-json", json.dumps(config), str(untimed), str(out)]) == 0
     scenario = {"scenarios": {"closure": {"perturb": [{"kind": "smear_dedx", "sigma": 0.1}]}}}
     assert run(["perturb", "--config-json", json.dumps(scenario), str(out), str(wrong)]) == 0
-    assert read_offsets(wrong) == read_offsets(out)
+    assert read_assumed(wrong) == read_assumed(out)
 
 
 def test_times_that_no_tracks_tell_are_refused(hits, tmp_path, capsys):

@@ -23,13 +23,12 @@ from pipeline.reconstruct.reconstruct import reconstruct
 from pipeline.reconstruct.t0 import infer_t0, retimed
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.reconstruction import (
-    is_reconstruction,
-    read_assumed_values,
+    read_assumed,
     read_reconstruction,
     write_reconstruction,
 )
 from pipeline.storage.segments import write_segments
-from pipeline.tables import Segments
+from pipeline.tables import Assumed, Segments, TimeOffset
 
 from .hits_of import MODULE0, SETTINGS, electronics, hits_of, segments_of
 
@@ -218,7 +217,8 @@ def test_charge_is_the_loss_that_was_recorded_and_electrons_have_no_other(found)
 def test_files_hold_everything(found, tmp_path):
     path, plain = tmp_path / "reconstructed.h5", tmp_path / "plain.h5"
     provenance = Provenance("reconstruct", {}, {}, "0")
-    write_reconstruction(path, found, provenance, {"birks_ab": 0.83, "electron_lifetime": np.inf})
+    assumed = Assumed({"birks_ab": 0.83, "electron_lifetime": np.inf}, {0: TimeOffset(-3.25, 4)})
+    write_reconstruction(path, found, provenance, assumed)
     back = read_reconstruction(path)
     for table in ("tracks", "segments"):
         one, other = getattr(back, table), getattr(found, table)
@@ -226,7 +226,6 @@ def test_files_hold_everything(found, tmp_path):
             assert np.array_equal(getattr(one, name), getattr(other, name)), name
     for name in ("residual_range", "position_error", "charge", "knocked_out", "hit_track"):
         assert np.array_equal(getattr(back, name), getattr(found, name)), name
-    assert read_assumed_values(path) == {"birks_ab": 0.83, "electron_lifetime": np.inf}
+    assert read_assumed(path) == assumed
     write_segments(plain, found.segments, provenance)
-    assert is_reconstruction(path) and not is_reconstruction(plain)
-    assert not is_reconstruction(tmp_path / "nothing.h5")
+    assert read_assumed(plain) is None

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...errors import FitError
+from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
 from ...tables import Floats
 from .part import Eliminated, Evaluated, Part, Planned
@@ -213,7 +213,7 @@ def _newton(
         x, states = _stepped(problem, point, eliminated, step)
         try:
             after = problem.evaluate(x, states, widened, plans)
-        except ValueError:
+        except (ValueError, ModelRangeError):
             after = []
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
         worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
