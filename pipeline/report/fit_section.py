@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ..inspect.pulls import joint, pull
-from ..inspect.trust import Verdict, percent
+from ..inspect.trust import Verdict, probable
 from ..tables import FitResult, FittedParameter
 from . import curves, uncertainty, words
 from .outcome import Fit, largest_error, parameter_of, relative_error, remarks
@@ -92,7 +92,10 @@ def _largest(fitted: FittedParameter, error: float) -> str:
 def _pulls(result: FitResult) -> str | None:
     """The pulls of a fit in a cell; None where they are not known."""
     pulls = joint(result)
-    return None if pulls is None else f"{pulls.chi2:.3g} / {pulls.freedom} ({percent(pulls.probability)})"
+    if pulls is None:
+        return None
+    probability = probable(pulls.probability).replace("below", "<")
+    return f"{words.number(pulls.chi2, 3)} / {pulls.freedom} ({probability})"
 
 
 def _unmatched(fit: Fit) -> str:

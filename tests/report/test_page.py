@@ -340,3 +340,18 @@ def test_the_page_tells_how_far_fitted_tracks_are_from_the_true_ones() -> None:
     assert "182 μm from the true ones (rms, across them); 3.4 % of the true path has no track within 1 cm" in text
     lost = replace(fit, result=replace(fit.result, diagnostics={"position_missed_fraction": 1.0}))
     assert "None of the fitted tracks is within 1 cm" in Reader(page([lost])).text
+
+
+def test_the_page_tells_when_fits_got_reconstructed_segments() -> None:
+    fits = some_fits(2)
+    made = [replace(f, provenance={**f.provenance, "inputs": {"reconstructed": "ab" * 32}}) for f in fits]
+
+    def text(fits: Sequence[Fit], shown: str) -> str:
+        sample = Sample(straight_tracks(), CUT_FLOW, (), {}, content_hash=shown)
+        return " ".join(Reader(render_page("t", sample, fits, GEOMETRY)).text.split())
+
+    told = text(made, "cd" * 32)
+    assert "The hits were simulated from" in told and "The fits got none of these deposits" in told
+    assert f"{made[0].target} got none of these deposits" in text([made[0], fits[1]], "cd" * 32)
+    # What the page shows is what they got.
+    assert "The fits use" in text(made, "ab" * 32) and "The fits use" in text(fits, "cd" * 32)

@@ -196,7 +196,7 @@ def _newton(
         record(point, _cost(problem, point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:
-            return point, found, f"no convergence in {point.iteration} iterations"
+            return point, found, "no convergence within max_iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         try:
@@ -232,7 +232,7 @@ def _newton(
             return point, found, None
         elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
-        elif lost.any() and not lost.all():
+        elif lost.any() and not lost.all() and point.dampings[lost].min() < _MOST_DAMPING:
             point = replace(point, dampings=np.where(lost, dampings, point.dampings))
         else:
             raised = np.maximum(point.dampings, 1e-6) * 30

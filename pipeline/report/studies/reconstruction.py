@@ -48,15 +48,17 @@ def draw(result: Result) -> tuple[Figure, str]:
         (_FOUND_HITS, "share"),
         (_RMS, "rms distance [mm]"),
         (_BIAS, "mean shift [mm]"),
-        (_ANGLE, f"angle over {result['settings']['window_cm']:g} cm [mrad]"),
-        (_LOSS, "dE/dx over the true one"),
-        (_CHARGE, "charge over the true one"),
-        (_ENDS, "overshoot of ends [mm]"),
+        (_ANGLE, f"angle, {result['settings']['window_cm']:g} cm [mrad]"),
+        (_LOSS, "dE/dx / true"),
+        (_CHARGE, "charge / true"),
+        (_ENDS, "overshoot [mm]"),
     )
     for row, (which, title) in enumerate(rows, start=1):
         for column, x in enumerate(("cos_drift", "drift")):
             ax = axes[2 * row + column]
             _panel(ax, curves, x, which, title)
+            edges = curves["hits_kept"][x]["edges"]
+            ax.set_xlim(edges[0], edges[-1])
             if which is _LOSS:
                 _band(ax, curves, x)
             if which in (_LOSS, _CHARGE):
