@@ -31,5 +31,6 @@ def cut_tracks(
         residual_range=found.residual_range[selection.rows],
         position_error=found.position_error[selection.rows],
         charge=found.charge[selection.rows],
+        knocked_out=found.knocked_out[selection.rows],
         hit_track=np.where(found.hit_track >= 0, number[found.hit_track], -1),
     ), selection.cut_flow

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
 from ...simulate.first_passage import NO_STRAY, Stray
 from ...simulate.linked import StrayClasses
@@ -223,12 +224,18 @@ def _newton(
         record(point, _cost(problem, point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:
-            return point, found, f"no convergence in {point.iteration} iterations"
+            return point, found, "no convergence within max_iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         step = np.zeros(len(gradient))
         if point.stage >= _MOVING:
-            step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+            try:
+                step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+            except np.linalg.LinAlgError:
+                raise FitError(
+                    f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is "
+                    f"free: {', '.join(problem.names)}; are these segments near the particles that left the hits?"
+                ) from None
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
         if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
@@ -236,7 +243,7 @@ def _newton(
         x, states = _stepped(problem, point, eliminated, step)
         try:
             after = problem.evaluate(replace(point, x=x, states=states), plans)
-        except ValueError:
+        except (ValueError, ModelRangeError):
             after = []
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
         worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
@@ -255,7 +262,7 @@ def _newton(
             return point, found, None
         elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
-        elif lost.any() and not lost.all():
+        elif lost.any() and not lost.all() and point.dampings[lost].min() < _MOST_DAMPING:
             point = replace(point, dampings=np.where(lost, dampings, point.dampings))
         else:
             raised = np.maximum(point.dampings, 1e-6) * 30

@@ -13,11 +13,14 @@ from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
+from ...matter.scattering import highland
+from ...matter.stopping import beta_squared
 from ...parameters import Parameter, calibrated, lookup, nominal_values
+from ...reconstruct.distance import distance_to_truth
 from ...simulate.linked import StrayClasses
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
-from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Tracks
+from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
 from ..fit import fit
 from ..information import Spectrum
 from ..methods import matched_residuals
@@ -44,8 +47,6 @@ _DRIFT = ("electric_field", "drift_velocity_scale")
 _ANYTHING = 1.3, 1.0
 #: Belief in u where it is given: as good as known.
 _KNOWN = 1e-3
-#: Radiation length of liquid argon [cm].
-_RADIATION_LENGTH = 14.0
 
 
 def fit_unknown(
@@ -57,12 +58,14 @@ def fit_unknown(
     target: Mapping[str, float],
     extra: Mapping[str, float],
     tracks: Tracks | None = None,
+    truth: Segments | None = None,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
     """Fit the free parameters of a method with the segments of `model` as the place to start from.
 
-    `tracks`, if their segments were reconstructed, say what each may be. Raises `FitError` where nothing can be fitted.
+    `tracks`, if their segments were reconstructed, say what each may be; `truth`, true segments where they are known,
+    how far the fitted tracks are from them. Raises `FitError` where nothing can be fitted.
     """
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
@@ -109,7 +112,16 @@ def fit_unknown(
         on_iteration(Progress((), packed(point), history))
 
     end = maximise(problem, start, record)
+    if truth is not None:
+        extra = {**extra, **_distances(end.point, truth)}
     return _result(end, problem, method, name, initial, target, history, extra)
+
+
+def _distances(point: Point, truth: Segments) -> dict[str, float]:
+    """Diagnostics of the places of tracks; the rms only where any track is near the truth."""
+    found = distance_to_truth(Segments.concatenate([state.segments for state in point.states]), truth)
+    rms = {"position_rms_um": 1e4 * found.rms} if np.isfinite(found.rms) else {}
+    return {**rms, "position_missed_fraction": found.missed}
 
 
 def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
@@ -196,10 +208,8 @@ def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats
 
 
 def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
-    """`(v,)` width [rad] of the change of direction at vertices, on one plane.
-
-    `13.6 MeV / (beta c p) sqrt(x / X0) (1 + 0.038 ln(x / X0))`, Review of Particle Physics (2024), Eq. 34.16, for the
-    mean length x of the segments on both sides.
+    """`(v,)` width [rad] of the change of direction at vertices, on one plane: Highland's (`matter.scattering`), for
+    the mean length of the segments on both sides.
     """
     pdg = SPECIES[hypothesis.species]
     m = mass(pdg) if pdg != 11 else 0.511
@@ -213,9 +223,8 @@ def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
         kinetic = loss_table(m, np.inf, 0.02).energy(np.maximum(residual, 0.2))
     else:
         kinetic = np.full(len(at_vertex), hypothesis.kinetic_mev)
-    momentum_beta = kinetic * (kinetic + 2 * m) / (kinetic + m)
-    layers = at_vertex / _RADIATION_LENGTH
-    return np.asarray(13.6 / momentum_beta * np.sqrt(layers) * (1 + 0.038 * np.log(layers)))
+    beta2 = beta_squared(kinetic, m)
+    return highland(beta2 * (kinetic + m), at_vertex, beta2)
 
 
 def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]) -> Floats:
