@@ -124,10 +124,7 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
-    segments = joined(model.segments, _SHORT) if unknown.geometry else model.segments
-    segments = segments.take((segments.length > 0) & (segments.dE > 0))
-    if not len(segments):
-        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
+    segments = usable(model.segments, loose=unknown.geometry)
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
@@ -140,6 +137,18 @@ def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: T
         begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
+
+
+def usable(segments: Segments, *, loose: bool) -> Segments:
+    """Those of the segments that chains can be made of, short ones joined where places move (`loose`).
+
+    Raises `FitError` where there are none.
+    """
+    segments = joined(segments, _SHORT) if loose else segments
+    segments = segments.take((segments.length > 0) & (segments.dE > 0))
+    if not len(segments):
+        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
+    return segments
 
 
 def joined(segments: Segments, shortest: float) -> Segments:
