@@ -217,7 +217,7 @@ def of_case(
     seed: int,
 ) -> dict[str, Any]:
     """The bounds of a case by parameter: per root of a cm as the sample has it, and at every length, each with an error
-    from the scatter of the parts (bootstrap); None where undetermined, or where there is one part only.
+    from the scatter of the parts (half of 68 % of bootstrap samples); None where undetermined, or of one part only.
     """
     free = tuple(k for k, n in enumerate(names) if n in case.free)
     known = [case.priors_percent.get(names[k], np.inf) for k in free]
@@ -228,9 +228,9 @@ def of_case(
     unit = np.array([100.0 if values[n] else 1.0 for n in of.names])
 
     def at(length: float) -> tuple[Floats, Floats]:
-        spread = unit * of.uncertainty(drawn, length).std(axis=0, ddof=1)
-        one = len(batches.length) < 2
-        return unit * of.uncertainty(per_cm, length), np.full(len(unit), np.nan) if one else spread
+        low, high = np.quantile(of.uncertainty(drawn, length), [0.16, 0.84], axis=0)
+        error = 0.5 * (high - low) if len(batches.length) > 1 else np.full(len(unit), np.nan)
+        return unit * of.uncertainty(per_cm, length), unit * error
 
     lengths = (batches.total_length, published.LENGTH_CM, *settings.lengths_cm)
     bounds, errors = (np.array(found) for found in zip(*(at(length) for length in lengths), strict=True))

@@ -48,7 +48,8 @@ def rows(result: Result) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     at = f"at {words.count(result['scaled_to_cm'])} cm"
     head = ["Case", "dE/dx", "Tracks", "External"]
     for p in parameters:
-        head += [f"{table()[p['name']].symbol} {at} [{p['unit']}]", "Published"]
+        symbol_of = table()[p["name"]].symbol
+        head += [f"{symbol_of} {at} [{p['unit']}]", f"{symbol_of} published"]
     lines = []
     for case in result["cases"]:
         line = [case["name"], case["belief"], case["geometry"], _external(case) or "–"]
