@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     if study.input is not None and args.segments is None:
         raise ConfigError(f"the study {args.name} needs segments; name their file by --segments.")
     config = model_config(args)
-    inputs = [] if args.segments is None else [args.segments]
+    inputs = [*([] if args.segments is None else [args.segments]), *map(Path, config.study.results_of(args.name))]
     if args.output is not None:
         check_output(args.output, *inputs, *config_files(args, config))
     if study.input is None:

@@ -14,6 +14,7 @@ from ..parameters import check_values
 from ..perturb.base import check_independent
 from ..perturb.contamination import Contamination
 from ..perturb.registry import KINDS, AnyPerturbation
+from .bound import Bound
 from .cross_check import Bootstrap, PseudoCorrelation
 from .data import Data
 from .edep_sim import EdepSim
@@ -163,6 +164,7 @@ class Studies(Section):
     """Settings of studies that have any."""
 
     basin: Basin = Basin()
+    bound: Bound = Bound()
     expected_uncertainty: ExpectedUncertainty = ExpectedUncertainty()
     lifetime_baseline: LifetimeBaseline = LifetimeBaseline()
     noise_in_the_model: NoiseInTheModel = NoiseInTheModel()
@@ -185,6 +187,11 @@ class Studies(Section):
         own = getattr(self, study, None)
         one = getattr(own, "method", None)
         return (*getattr(own, "methods", ()), *([] if one is None else [one]))
+
+    def results_of(self, study: str) -> list[str]:
+        """Files of results of other studies that the settings of a study name, in `reached`."""
+        path = getattr(getattr(self, study, None), "reached", None)
+        return [] if path is None else [path]
 
 
 class Scenario(Section):

@@ -17,7 +17,7 @@ from ..perturb.shift_tracks import ShiftTracks
 from ..perturb.smear_dedx import SmearDedx
 from .repeated import RepeatedFits
 from .section import Name, Positive, Section
-from .unknown import Hypothesis
+from .unknown import Hypothesis, StruckElectrons
 
 StageName = Literal["S1", "S2", "S3", "S4"]
 #: What fits may leave open of the deposits; besides, they may free any parameter of the table.
@@ -32,7 +32,7 @@ class Campaign(Section):
     draws: int = Field(13, ge=1, description="fits at each target, each with noise and, if there are enough, tracks")
 
 
-class UnknownFits(RepeatedFits):
+class UnknownFits(StruckElectrons, RepeatedFits):
     """What the two studies share: what fits believe of deposits that they do not know."""
 
     hypotheses: tuple[Hypothesis, ...] = Field(
@@ -42,11 +42,6 @@ class UnknownFits(RepeatedFits):
         ),
         min_length=1,
         description="particles that tracks may be where that is left open; otherwise all are the first of these",
-    )
-    production_cut_mev: Positive | None = Field(
-        0.273,
-        description="struck electrons above this are tracks of their own in the sample; null: all stay on their "
-        "segment, as fits of hits alone take it always",
     )
     hold: dict[str, Positive] = Field(
         default_factory=lambda: {"birks_kb": 1.0},

@@ -51,3 +51,13 @@ class Unknown(Section):
         True, description="Laplace's determinant; without it the most probable segments are taken for the true ones"
     )
     part_length_cm: Positive = Field(400.0, description="whole events up to this length are worked on at a time")
+
+
+class StruckElectrons(Section):
+    """What studies of a simulated sample believe of the electrons that its particles strike."""
+
+    production_cut_mev: Positive | None = Field(
+        0.273,
+        description="struck electrons above this are tracks of their own in the sample; null: all stay on their "
+        "segment, as fits of hits alone take it always",
+    )

@@ -8,7 +8,6 @@ species is taken alone, without the electrons that it strikes where they are tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -24,33 +23,13 @@ from ..perturb.losses import Losses
 from ..perturb.resegment import Resegment, resegment
 from ..select.cuts import apply_cuts
 from ..tables import Bools, Floats, Segments
-from .information import BatchInformation, batch_information, relative_uncertainty
+from .information import BatchInformation, Case, batch_information
 
 #: Stream of random numbers of the subsets, beside the seed of the run.
 _STREAM = 12
 #: Lengths [cm] between which the needed one is looked for.
 _LENGTHS = (1e-3, 1e12)
 _HALVINGS = 50
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is known beside the data: rows `free` of the six parameters move, `prior` `(P,)` is the information that
-    external measurements add (in units of the values)."""
-
-    name: str
-    free: tuple[int, ...]
-    prior: Floats
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The free parameters."""
-        return tuple(CALIBRATED[k] for k in self.free)
-
-    def uncertainty(self, per_cm: Floats, length: float | Floats) -> Floats:
-        """`(..., P)` relative uncertainty of the free parameters from `per_cm` `(..., 6, 6)`; NaN: undetermined."""
-        rows, columns = np.ix_(self.free, self.free)
-        return relative_uncertainty(per_cm[..., rows, columns] * length + np.diag(self.prior))
 
 
 def run(

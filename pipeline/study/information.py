@@ -14,6 +14,7 @@ import numpy as np
 from ..calibrate.likelihood import Likelihood
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
+from ..parameters import CALIBRATED
 from ..simulate.batches import observable_batches
 from ..simulate.setup import forward_model
 from ..tables import Floats, Segments
@@ -54,6 +55,29 @@ class BatchInformation:
         drawn = max(round(min(length / self.length.mean(), batches)), 1)
         counts = rng.multinomial(drawn, np.full(batches, 1 / batches), size=subsets)
         return np.asarray(np.einsum("sb,bij->sij", counts, self.matrix) / (counts @ self.length)[:, None, None])
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known beside the data: rows `free` of the parameters `of` move, `prior` `(P,)` is the information that
+    external measurements add (in units of the values)."""
+
+    name: str
+    free: tuple[int, ...]
+    prior: Floats
+    of: tuple[str, ...] = CALIBRATED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The free parameters."""
+        return tuple(self.of[k] for k in self.free)
+
+    def uncertainty(self, per_cm: Floats, length: float | Floats) -> Floats:
+        """`(..., P)` relative uncertainty of the free parameters from information `per_cm` on all of them,
+        `(..., all, all)`; NaN: undetermined.
+        """
+        rows, columns = np.ix_(self.free, self.free)
+        return relative_uncertainty(per_cm[..., rows, columns] * length + np.diag(self.prior))
 
 
 def batch_information(

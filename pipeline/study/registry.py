@@ -158,6 +158,15 @@ _ALL = (
         figure="pipeline.report.studies.robustness",
     ),
     Study(
+        "bound",
+        "pipeline.study.bound",
+        "smallest possible uncertainties where deposits are known, or not, beside what fits reach",
+        input="segments",
+        sections=(*_ON_DATA, "select"),
+        resumable=True,
+        figure="pipeline.report.studies.bound",
+    ),
+    Study(
         "expected_uncertainty",
         "pipeline.study.expected_uncertainty",
         "smallest possible uncertainties against length of track and mix of species",

@@ -8,8 +8,8 @@ import pytest
 from pipeline.config.models import Config
 from pipeline.parameters import CALIBRATED, nominal_values
 from pipeline.storage.detector import load_geometry
-from pipeline.study.expected_uncertainty import Case, needed_length
-from pipeline.study.information import BatchInformation, batch_information, relative_uncertainty
+from pipeline.study.expected_uncertainty import needed_length
+from pipeline.study.information import BatchInformation, Case, batch_information, relative_uncertainty
 from pipeline.tables import Segments
 from tests.tracks import straight_track
 

@@ -78,3 +78,14 @@ def test_a_method_that_there_is_not_is_refused(whole_run):
     done = whole_run("--dry-run", "--config", "study={landscape: {methods: [gaus_newton]}}")
     assert done.returncode == 1
     assert "study.landscape: there is no method 'gaus_newton'; did you mean 'gauss_newton'?" in done.stdout
+
+
+def test_a_result_of_another_study_that_it_names_is_made_first(tmp_path):
+    """Otherwise it is drawn without what fits reached, and nothing else is made."""
+    target = "results/closure/generated/studies/bound.json"
+    named = "study={bound: {reached: results/closure/generated/studies/ladder.json}}"
+    plain, with_ladder = (
+        Workflow(tmp_path)("--dry-run", *settings, "--", target).stdout for settings in ((), ("--config", named))
+    )
+    assert "Study bound of generated" in plain and "Study ladder of generated" not in plain
+    assert "Study bound of generated" in with_ladder and "Study ladder of generated" in with_ladder

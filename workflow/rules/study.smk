@@ -4,6 +4,7 @@
 rule study:
     input:
         segments=segments_of_study,
+        others=lambda wildcards: settings.study.results_of(wildcards.study),
         detector=DETECTOR_FILE,
         pixels=PIXELS_FILE,
     output:

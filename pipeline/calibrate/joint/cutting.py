@@ -11,10 +11,13 @@ from itertools import pairwise
 import numpy as np
 
 from ...detector.geometry import DetectorGeometry
+from ...errors import FitError
 from ...tables import Floats, Ints, Segments
 
 #: Lengths [cm] between which segments are.
 SHORTEST, LONGEST = 0.15, 0.5
+#: Pieces shorter than this [cm] are joined to their neighbours.
+_SHORT = 0.05
 
 
 def cut_at_pixels(
@@ -66,3 +69,33 @@ def _cut(
     energy = np.diff(np.interp(at, path, np.concatenate([[0.0], np.cumsum(track.dE)])))
     row = np.clip(np.searchsorted(path, 0.5 * (at[1:] + at[:-1]), side="right") - 1, 0, len(track) - 1)
     return row, ends[:-1], ends[1:], energy
+
+
+def usable(segments: Segments, *, loose: bool) -> Segments:
+    """Those of the segments that chains can be made of, short ones joined where places move (`loose`).
+
+    Raises `FitError` where there are none.
+    """
+    segments = joined(segments, _SHORT) if loose else segments
+    segments = segments.take((segments.length > 0) & (segments.dE > 0))
+    if not len(segments):
+        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
+    return segments
+
+
+def joined(segments: Segments, shortest: float) -> Segments:
+    """Chains of segments without pieces that are shorter than `shortest` [cm]: each is joined to the one before it (the
+    first one to the next)."""
+    order = np.argsort(segments.track_index(), kind="stable")
+    segments = segments.take(order)
+    track, long = segments.track_index(), segments.length >= shortest
+    # The first long piece of a track takes what is before it, too.
+    group = np.cumsum(long)
+    first = np.searchsorted(track, track)
+    group = np.maximum(group, group[first] + ~long[first])
+    key = np.unique(np.stack([track, group], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    begin = np.searchsorted(key, np.arange(int(key.max(initial=-1)) + 1))
+    last = np.searchsorted(key, np.arange(len(begin)), side="right") - 1
+    kept, energy = segments.take(begin), np.bincount(key, segments.dE)
+    length = np.linalg.norm(segments.end[last] - segments.start[begin], axis=1)
+    return kept.replace(end=segments.end[last], dE=energy, dx=length, dEdx=energy / np.maximum(length, 1e-9))

@@ -9,7 +9,6 @@ import numpy as np
 
 from ...config.methods import Method
 from ...config.unknown import Hypothesis, Unknown
-from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
@@ -29,7 +28,7 @@ from ..progress import Progress, State
 from ..uncertainty import from_information
 from .begin import with_recorded_charge
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
-from .cutting import cut_at_pixels
+from .cutting import cut_at_pixels, usable
 from .marginal import Maximum, Point, Problem, maximise
 from .part import Part
 from .structure import structure_of, with_structure
@@ -146,11 +145,9 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
-    segments = model.segments.take((model.segments.length > 0) & (model.segments.dE > 0))
+    segments = usable(model.segments, loose=unknown.geometry)
     if unknown.geometry and unknown.relative_width is None:  # such a width is that of the segments as they are
         segments = cut_at_pixels(segments, model.geometry)
-    if not len(segments):
-        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
-from pipeline.calibrate.joint.cutting import cut_at_pixels
+from pipeline.calibrate.joint.cutting import cut_at_pixels, joined
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.run import KIND, fit_unknown, most_probable, scattering_angle
@@ -187,6 +187,19 @@ def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
     assert -0.02 < found.left < -0.002
     # Electrons that nobody takes for others leave nothing beside their track.
     assert structure_of(model, [chains], Unknown(), TRUTH) == Structure()
+
+
+def test_short_pieces_are_joined_to_their_neighbours() -> None:
+    segments = tracks(1, bend=0.0)
+    middle = segments.start + 0.01 * (segments.end - segments.start)
+    short = segments.replace(end=middle, dx=0.01 * segments.dx, dE=0.01 * segments.dE)
+    rest = segments.replace(start=middle, dx=0.99 * segments.dx, dE=0.99 * segments.dE)
+    order = np.argsort(np.tile(np.arange(12), 2), kind="stable")
+    found = joined(Segments.concatenate([short, rest]).take(order), 0.05)
+    assert found.length.min() > 0.9
+    assert found.dE.sum() == pytest.approx(segments.dE.sum())
+    assert found.start[0] == pytest.approx(segments.start[0])
+    assert found.end[-1] == pytest.approx(segments.end[-1])
 
 
 METHOD = STANDARD_METHODS["unknown_segments"].model_copy(
