@@ -4,7 +4,7 @@
 PYTHON ?= python3.11 python3
 CORES ?= all
 # A process of tests per core, each of up to 1.5 GB, hence not more than four; a file of tests stays in one of them.
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
