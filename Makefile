@@ -3,6 +3,8 @@
 # The Python that .venv is made with: python3.11 if there is one, else python3; another by PYTHON=...
 PYTHON ?= python3.11 python3
 CORES ?= all
+# A process of tests per core, each of up to 1.5 GB, hence not more than four; a file of tests stays in one of them.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
@@ -20,7 +22,7 @@ paper: $(INSTALLED)
 	@$(PY) workflow/run.py --cores "$$CORES" --paper --data "$$DATA" --standing "$$STANDING"
 
 test: $(INSTALLED)
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 lint: $(INSTALLED)
 	@$(PY) -m ruff check

@@ -6,10 +6,18 @@ from pathlib import Path
 # As the command does, before anything loads NumPy: a fit in the process of the tests must give the bytes of one in its
 # own, and sums of linear algebra depend on the number of threads.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# Tests run in a process per core, and where there are more threads than cores, those of OpenMP lose most of their time
+# waiting for each other. Numba sets the number of its own in torch, too.
+os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: they take longest, and at the end one process would be left with them."""
+    items.sort(key=lambda item: "workflow" not in item.path.relative_to(ROOT).parts)
 
 
 class SharedData:

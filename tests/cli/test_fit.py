@@ -150,7 +150,7 @@ def test_infinite_true_lifetime_is_fitted_without_a_target(sample, tmp_path):
 
 def test_same_bytes_again_and_with_any_number_of_threads(sample, tmp_path):
     """Noise makes many iterations, so that a difference in the last digit would show."""
-    config = {"methods": {"m": {"max_iterations": 6, "starts": 2, "uncertainty": {"observed": False}}}}
+    config = {"methods": {"m": {"max_iterations": 3, "starts": 2, "uncertainty": {"observed": False}}}}
     runs = {
         "a": ([], config),
         "b": ([], config),

@@ -13,7 +13,8 @@ import pytest
 from pipeline.cli.main import run
 from pipeline.config.models import Checks, Config, Sample, Select
 from pipeline.errors import MemoryLimitError
-from pipeline.produce.sample import Recipe, parts, produce
+from pipeline.produce.sample import Recipe, parts, produce, produce_part
+from pipeline.produce.transport import Transported
 from pipeline.select.cuts import apply_cuts
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.sample import has_trajectories, read_trajectories
@@ -166,7 +167,14 @@ def test_showers_of_high_energy_are_followed_few_at_a_time() -> None:
     assert max(events for _, events in parts(recipe)) <= 10
 
 
-def test_a_process_that_is_ended_from_outside_ends_the_others() -> None:
+def second_part_is_killed(recipe: Recipe, first: int, events: int) -> Transported:
+    """`produce_part`, but for the second part: what makes that is ended as by a system short of memory."""
+    if first == parts(recipe)[1][0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return produce_part(recipe, first, events)
+
+
+def test_a_process_that_is_ended_from_outside_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def terminated(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
@@ -174,13 +182,10 @@ def test_a_process_that_is_ended_from_outside_ends_the_others() -> None:
     try:
         block = {"vertices": [250, 250], "species": [{"pdg": [13], "kinetic_energy_mev": [1000.0, 1000.0]}]}
         sample = Sample.model_validate({"generator": {"events": 40, "blocks": {"muons": block}}})
-        work = produce(Recipe.of(sample, load_geometry(Config().detector.file), seed=1), 2)
-        next(work)
-        one = multiprocessing.active_children()[0].pid
-        assert one is not None
-        os.kill(one, signal.SIGKILL)
+        recipe = Recipe.of(sample, load_geometry(Config().detector.file), seed=1)
+        monkeypatch.setattr("pipeline.produce.sample.produce_part", second_part_is_killed)
         with pytest.raises(MemoryLimitError, match="processes"):
-            list(work)
+            list(produce(recipe, 2))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert not multiprocessing.active_children()

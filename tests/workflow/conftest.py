@@ -1,5 +1,6 @@
 """Whole runs of the workflow on a tiny configuration."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -49,12 +50,20 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def whole_run(tmp_path_factory):
-    """A whole run on two cores, which has succeeded."""
-    workflow = Workflow(tmp_path_factory.mktemp("whole run"))
-    done = workflow()
-    assert done.returncode == 0, done.stdout
-    return workflow
+def whole_run(tmp_path_factory, worker_id):
+    """A whole run on two cores, which has succeeded: made once, and copied for each process of the tests."""
+    own = tmp_path_factory.mktemp("whole run")
+    made = own.parent / "made"
+    if worker_id != "master":  # the folders of all processes lie in one
+        made = own.parents[1] / "made"
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            done = Workflow(own)()
+            assert done.returncode == 0, done.stdout
+            own.rename(made)
+    shutil.copytree(made, own, dirs_exist_ok=True)
+    return Workflow(own)
 
 
 def copy_of_checkout(folder: Path) -> Path:
