@@ -196,7 +196,13 @@ STANDARD_METHODS = {
         free=WITHOUT_KB,
         unknown=Unknown(geometry=False),
     ),
-    "unknown_segments": Method(objective="marginal_likelihood", optimiser="fisher_scoring", free=WITHOUT_KB),
+    "unknown_segments": Method(
+        objective="marginal_likelihood",
+        optimiser="fisher_scoring",
+        free=WITHOUT_KB,
+        max_iterations=200,
+        unknown=Unknown(production_cut_mev=0.273, stray_above_mev=0.273),
+    ),
     "masked_residuals": Method(
         charge_scale_adc=0.506,
         time_scale_us=0.01,

@@ -59,5 +59,5 @@ class StruckElectrons(Section):
     production_cut_mev: Positive | None = Field(
         0.273,
         description="struck electrons above this are tracks of their own in the sample; null: all stay on their "
-        "segment, as fits of hits alone take it always",
+        "segment. Fits of hits alone simulate what pixels get of those above",
     )

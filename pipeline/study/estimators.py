@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from ..calibrate.run import fit_hits
 from ..config.methods import Method
 from ..config.models import Config
 from ..config.robustness import UnknownFits
 from ..config.unknown import Unknown
 from ..parameters import nominal_values
+from ..reconstruct.field import with_measured_field
 from ..reconstruct.reconstruct import reconstruct
 from ..simulate.observe import PixelObservables, observables_of_hits
 from ..simulate.setup import forward_model, model_settings
@@ -99,13 +102,15 @@ class UnknownDeposits:
 class FromHits:
     """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
 
-    Tracks are found with the values that the fit starts from, and again with the fitted ones, `rounds` times in all:
-    which hits belong to a track stays as it is during a fit.
+    Tracks are found with the values that the fit starts from, the field measured by tracks across the cathode, and
+    again with the fitted ones, `rounds` times in all: which hits belong to a track stays as it is during a fit. Those
+    of less than `shortest` [cm] are left out: most are struck electrons.
     """
 
     unknown: Unknown
     config: Config
     rounds: int = 2
+    shortest: float = 10.0
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
         """See `Estimator.fit`."""
@@ -114,10 +119,14 @@ class FromHits:
         data = observables_of_hits(hits, geometry)
         settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
         values = {**nominal_values(), **method.fixed, **method.initial}
+        if "electric_field" in method.free:
+            values, _ = with_measured_field(hits, geometry, values, self.config.reconstruct, settings)
         method = marginal(method, self.unknown)
         for _ in range(self.rounds):
             found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
-            model = PixelObservables(forward_model(found.segments, geometry, self.config))
+            track = found.segments.track_index()
+            long = np.bincount(track, found.segments.length)[track] >= self.shortest
+            model = PixelObservables(forward_model(found.segments.take(long), geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
             result = fit_hits(
                 model, data, begun, name,
@@ -149,8 +158,9 @@ def estimator(task: Task, method: Method, config: Config, settings: UnknownFits)
             "geometry": task.geometry,
             "energy": "fitted" if task.dedx else "given",
             "hypotheses": settings.hypotheses if task.particles else settings.hypotheses[:1],
-            # Electrons that are found in the hits are those that one sees; others stay on their tracks.
-            "production_cut_mev": None if task.from_hits else settings.production_cut_mev,
+            "production_cut_mev": settings.production_cut_mev,
+            # Of hits alone, struck electrons are no tracks: what pixels get of them is simulated.
+            "stray_above_mev": settings.production_cut_mev if task.from_hits else None,
         }
     )
     return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)

@@ -39,7 +39,9 @@ _FINE, _STILL = 1e-4, 0.02
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
 _ROUGHNESS = 5e-4
 #: The determinant's gradient is good when a new one would move no parameter by more standard deviations than this.
-_SETTLED = 0.05
+_SETTLED = 0.1
+#: The determinant and the classes of hits are taken anew at most so often.
+_ROUNDS = 8
 #: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
 #: makes the determinant wiggle, and narrow differences would take that for its slope.
 _STEP = 1.5
@@ -183,7 +185,7 @@ def maximise(
         point = _planned_anew(_damped(point, _LEAST_DAMPING))
         classes = problem.associated(point, found, plans)
         point = replace(point, determinant=gradient, rounds=point.rounds + 1, classes=classes)
-        if (settled and point.rounds > 1) or point.rounds >= 6:
+        if (settled and point.rounds > 1) or point.rounds >= _ROUNDS:
             status = None if settled else "the determinant of the states did not settle"
             break
     chain = problem.slopes(point.x)
