@@ -34,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
     from ..reconstruct.modes import with_model_losses
     from ..reconstruct.particles import identified
     from ..reconstruct.reconstruct import reconstruct
+    from ..reconstruct.stopping import stopping_tracks
     from ..simulate.setup import model_settings
     from ..storage.atomic import check_output
     from ..storage.detector import load_geometry
@@ -71,6 +72,10 @@ def main(args: argparse.Namespace) -> None:
     particles = config.reconstruct.particles
     found = identified(found, hits, geometry, particles, load_classifier(particles))
     found = with_model_losses(found, config.reconstruct.dedx)
+    if config.reconstruct.stopping is not None:
+        found = stopping_tracks(
+            found, config.reconstruct.stopping, geometry, particles.charge_resolution, str(args.hits)
+        )
     cut_flow = None
     if config.reconstruct.cuts is not None:
         found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))
