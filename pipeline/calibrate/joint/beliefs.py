@@ -16,6 +16,8 @@ from .tracks import Chains
 _LENGTH_STEP = 1e-3
 #: Least information on u that a belief is taken to hold.
 _LEAST = 1.0
+#: Degrees of freedom of the kinks: Student's t has the tails of Moliere's distribution of layers of 0.5 to 1 cm.
+_KINKS = 6.0
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class EnergyDensity:
     """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
 
     Of particles that stop also the derivative to the residual range [1/cm] at fixed u (`by_range`), and by how much the
-    most probable u follows it (`follow`); None where the end of the track means nothing. `by_length` [1/cm]: derivative
-    to the length of a segment that grows at one end, at fixed u; None: 0.
+    most probable u follows it (`follow`) and the length of a segment that grows (`follow_length`); None where the end
+    of the track means nothing. `by_length` [1/cm]: derivative to the length of a segment that grows at one end, at
+    fixed u; None: 0.
     """
 
     value: Floats
@@ -32,6 +35,7 @@ class EnergyDensity:
     second: Floats
     by_range: Floats | None = None
     follow: Floats | None = None
+    follow_length: Floats | None = None
     by_length: Floats | None = None
 
 
@@ -69,10 +73,17 @@ class Beliefs:
         cost, gradient, curvature = self._energies(now)
         entries = [curvature]
         if now.loose:
-            for residuals, jacobian in (self._kinks(now), self._places(now, found)):
-                cost += 0.5 * float(residuals @ residuals)
-                gradient += jacobian.T @ residuals
-                entries.append(jacobian.T @ jacobian)
+            residuals, jacobian = self._places(now, found)
+            cost += 0.5 * float(residuals @ residuals)
+            gradient += jacobian.T @ residuals
+            entries.append(jacobian.T @ jacobian)
+            residuals, jacobian = self._kinks(now)
+            # Both planes together: a hard scatter has its own direction.
+            square = (residuals.reshape(2, -1) ** 2).sum(axis=0)
+            weight = np.tile((_KINKS + 2) / (_KINKS + square), 2)
+            cost += 0.5 * (_KINKS + 2) * float(np.log1p(square / _KINKS).sum())
+            gradient += jacobian.T @ (weight * residuals)
+            entries.append(jacobian.T @ sparse.diags_array(weight) @ jacobian)
         return Believed(cost, gradient, sparse.csr_array(sum(entries[1:], entries[0])))
 
     def responsibilities(self, now: Chains) -> Floats:
@@ -103,7 +114,7 @@ class Beliefs:
                 grown = weight * f.by_length
                 np.subtract.at(gradient, now.end_columns, grown[now.last])
                 np.add.at(gradient, now.start_columns, grown[now.first])
-            if f.by_range is None or f.follow is None or not now.loose:
+            if f.by_range is None or f.follow is None or f.follow_length is None or not now.loose:
                 diagonal = np.zeros(now.size)
                 diagonal[now.energy_columns] = weight * information
                 curvature = curvature + sparse.diags_array(diagonal)
@@ -113,9 +124,16 @@ class Beliefs:
             inner = np.ones(len(now.track), dtype=bool)
             inner[now.last] = False  # its own range is in `by_length`
             np.subtract.at(gradient, end, weight * f.by_range * inner)
-            n = len(now.track)
-            rows = np.tile(np.arange(n), 2)
-            entries = np.concatenate([np.ones(n), -f.follow]), (rows, np.concatenate([now.energy_columns, end]))
+            n, first = len(now.track), now.first
+            # The last segment does not move away from the end, it grows with it; so does the first with the start.
+            follow = np.where(inner, f.follow, f.follow_length)
+            entries = (
+                np.concatenate([np.ones(n), -follow, f.follow_length[first]]),
+                (
+                    np.concatenate([np.arange(n), np.arange(n), first]),
+                    np.concatenate([now.energy_columns, end, now.start_columns]),
+                ),
+            )
             jacobian = sparse.csr_array(sparse.coo_array(entries, shape=(n, now.size)))
             curvature = curvature + jacobian.T @ sparse.diags_array(weight * information) @ jacobian
         return -log, gradient, sparse.csr_array(curvature)
@@ -200,12 +218,14 @@ def stopping(prior: EnergyPrior) -> EnergyBelief:
         longer, shorter = (prior.layers_at(length + s, residual + 0.5 * s).log_density(u)[0] for s in (step, -step))
         away = _LENGTH_STEP * residual
         modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (away, -away)]
+        grown = [prior.layers_at(length + s, residual + 0.5 * s).mode_and_width()[0] for s in (step, -step)]
         return EnergyDensity(
             value,
             first,
             second,
             by_range=layers.by_range(u),
             follow=(modes[0] - modes[1]) / (2 * away),
+            follow_length=(grown[0] - grown[1]) / (2 * step),
             by_length=(longer - shorter) / (2 * step),
         )
 

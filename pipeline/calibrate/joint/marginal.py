@@ -24,10 +24,12 @@ from .tracks import Chains
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-#: Noise is taken so many times as wide while tracks and parameters find their places, then as it is.
-WIDENED = (4.0, 2.0, 1.0)
+#: Noise is taken so many times as wide while tracks find their places, in the first stage at held parameters, then as
+#: it is. What a proton leaves in a pixel is a hundred times the noise: where it is wrong by a tenth of that, steps with
+#: noise that is not much wider lead into side minima.
+WIDENED = (16.0, 4.0, 1.0)
 #: A stage before the last ends when a step promises to lower the cost by less than this per hit.
-_ROUGH = 2e-3
+_ROUGH = 2e-2
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
 _FINE, _STILL = 1e-4, 0.02
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
@@ -199,6 +201,7 @@ def _newton(
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+        step = step if point.stage else np.zeros_like(step)
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
         if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):

@@ -34,9 +34,9 @@ _ROOM = 0.1
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and the `segments` that it was made for."""
+    """A plan and the `deposits` that it was made for."""
 
-    segments: Segments
+    deposits: Segments
     plan: Plan
 
 
@@ -66,13 +66,14 @@ class Part:
         planned: Planned | None = None,
     ) -> Evaluated:
         """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
-        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
-        plan = None if planned is None else planned.plan.moved(planned.segments, state.segments, self.geometry)
+        deposits = state.deposits
+        model = ForwardModel(deposits, self.geometry, self.settings, self.pixels)
+        plan = None if planned is None else planned.plan.moved(planned.deposits, deposits, self.geometry)
         hits = linked_probability(
             model, self.data, values, names, ignored=self.ignored, widened=widened, explained=explained, plan=plan
         )
         believed = self.beliefs.of(state, self.found)
-        moves = state.moves(steepness(state.segments.dEdx, values, self.settings.recombination))
+        moves = state.moves(steepness(deposits.dEdx, values, self.settings.recombination))
         local = sparse.csr_array(hits.local_rows @ moves)
         return Evaluated(
             state=state,
@@ -89,8 +90,8 @@ class Part:
 
     def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
         """The plan for tracks near a state."""
-        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
-        return Planned(state.segments, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
+        model = ForwardModel(state.deposits, self.geometry, self.settings, self.pixels)
+        return Planned(state.deposits, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
 
 
 def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:

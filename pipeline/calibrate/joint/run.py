@@ -74,7 +74,8 @@ def fit_unknown(
         parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
     )
     states = tuple(part.found for part in parts)
-    if method.unknown.energy == "fitted":
+    if method.unknown.energy == "fitted" and not _stops(method.unknown):
+        # The loss at a residual range is known better than the charge of a piece is.
         begun = {**fixed, **initial}
         states = tuple(problem.map(lambda part: with_recorded_charge(part, part.found, begun), parts))
     start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
@@ -135,11 +136,18 @@ def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: T
     parts = []
     for k in range(int(number.max()) + 1):
         chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry)
+        if unknown.energy == "fitted" and _stops(unknown):
+            chains = chains.stopping(EnergyPrior(SPECIES[unknown.hypotheses[0].species]).all_losses)
         beliefs = beliefs_of(chains, unknown, tracks)
         mine = data.take(np.isin(data.event, events[number == k]))
         begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
+
+
+def _stops(unknown: Unknown) -> bool:
+    """Whether tracks are taken for those of particles that stop at their ends."""
+    return unknown.hypotheses[0].kinetic_mev is None
 
 
 def joined(segments: Segments, shortest: float) -> Segments:
@@ -258,7 +266,8 @@ def most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
     for _ in range(30):
         found = [density(now) for density in beliefs.energy]
         first, second = (np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second"))
-        move = np.clip(first / np.maximum(-second, 4.0), -0.5, 0.5)
+        # Where the density is convex, as in tails, its curvature still tells how far its slope reaches.
+        move = np.clip(first / np.maximum(np.abs(second), 4.0), -0.5, 0.5)
         step = np.zeros(chains.size)
         step[chains.energy_columns] = move
         now = now.moved(step)
