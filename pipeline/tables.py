@@ -126,8 +126,10 @@ class Reconstruction:
     `segments`: pieces of the curves of `tracks`, in order along each track, from its start to its end; their `traj_id`
     is the `track_id`, `pdg_id` the most probable particle. Per segment: `residual_range` `(n,)` [cm] from its centre to
     the end of its track, `position_error` `(n, 2)` [cm] of its centre along the two axes perpendicular to it,
-    `charge` `(n,)` [electrons] recorded of it (that below threshold included). `hit_track` `(h,)`: per hit of the
-    file, in its order, the row of its track in `tracks`, or -1.
+    `charge` `(n,)` [electrons] recorded of it (that below threshold included), and `knocked_out` `(n,)` [MeV]: energy
+    of electrons that its particle knocked out and that is not in the segment, but in hits beside the track or in short
+    tracks that begin on it (which are among `tracks`, too). `hit_track` `(h,)`: per hit of the file, in its order, the
+    row of its track in `tracks`, or -1.
     """
 
     tracks: Tracks
@@ -135,6 +137,7 @@ class Reconstruction:
     residual_range: Floats
     position_error: Floats
     charge: Floats
+    knocked_out: Floats
     hit_track: Ints
 
 
@@ -277,6 +280,26 @@ class Hits:
 
     def __len__(self) -> int:
         return int(self.event_id.shape[0])
+
+
+@dataclass(frozen=True)
+class TimeOffset:
+    """How much later [us] the times of an event's hits are than the drift of their charge, and how many `ends` of
+    tracks agree on it.
+    """
+
+    value: float
+    ends: int
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What places and energies of reconstructed segments rest on: `values` of the parameters, and `times` of events by
+    number where these were found with the segments (None: given).
+    """
+
+    values: Mapping[str, float]
+    times: Mapping[int, TimeOffset] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ _LIMITS: dict[str, tuple[float, bool]] = {
     "distance": (0.6, False),
     "angle": (5.0, False),
     "dedx": (0.01, True),
+    "dedx_all": (0.01, True),
 }
 
 

@@ -146,6 +146,12 @@ def segments_of_study(wildcards):
     return of_sample({"selected": "selected.h5", "segments": DATA_FILE}[STUDIES[wildcards.study].input])
 
 
+def truth_of_fit(wildcards):
+    """What the hits of a target were simulated from, where the fit does not take its segments for that."""
+    unknown = settings.known_methods[wildcards.method].objective == "marginal_likelihood"
+    return of_sample("selected.h5") if unknown and wildcards.target in SIMULATED else []
+
+
 def samples_of_study(name):
     """The samples that a study runs on."""
     return list(SAMPLES) if STUDIES[name].every_sample else list(SAMPLES)[:1]

@@ -11,7 +11,7 @@ from ..config.methods import Method
 from ..simulate.batches import observable_batches
 from ..simulate.observe import PixelObservables
 from ..simulate.pixel_likelihood import check_noise
-from ..tables import FitResult, Observables, Tracks
+from ..tables import FitResult, Observables, Segments, Tracks
 from .fit import check_method, fit
 from .joint.run import fit_unknown
 from .methods import matched_residuals, objective_of
@@ -59,12 +59,16 @@ def fit_hits(
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
     tracks: Tracks | None = None,
+    truth: Segments | None = None,
 ) -> FitResult:
-    """Fit the free parameters of a method to hits: see `fit`, and `fit_unknown` where the segments are not known."""
+    """Fit the free parameters of a method to hits: see `fit`, and `fit_unknown` where the segments are not known.
+
+    `tracks` and `truth` are for `fit_unknown` alone.
+    """
     if method.objective == "marginal_likelihood":
         check_method(method, name)
         return fit_unknown(
-            model.model, data, method, name, target=target, extra=extra or {}, tracks=tracks,
+            model.model, data, method, name, target=target, extra=extra or {}, tracks=tracks, truth=truth,
             on_iteration=on_iteration, resume=resume,
         )  # fmt: skip
     objectives = Objectives.of(method, model, data, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import sys
@@ -220,6 +221,8 @@ def fit_progress(method: Method) -> Iterator[Callable[[int, float, float], None]
         # Where there are many iterations, a line every few seconds is enough.
         if method.max_iterations <= 100 or time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            say(f"iteration {iteration:3d}: objective {cost:.6g}, step {step:.2e}")
+            # Not every optimiser has one, and none before the first.
+            told = f", step {step:.2e}" if math.isfinite(step) else ""
+            say(f"iteration {iteration:3d}: objective {cost:.6g}{told}")
 
     yield line

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config.methods import Method
     from ..config.models import Config
-    from ..tables import FitResult, FittedParameter
+    from ..tables import Assumed, FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"
 
@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--segments", metavar="SEGMENTS.h5", type=Path, required=True, help="file of segments")
     parser.add_argument("--hits", metavar="HITS.h5", type=Path, required=True, help="file of hits to fit")
+    parser.add_argument(
+        "--truth", metavar="SEGMENTS.h5", type=Path, help="true segments, to tell how far fitted tracks are from them"
+    )
     parser.add_argument("output", metavar="OUT.h5", type=Path, help="file to write; OUT.json is written beside it")
     parser.add_argument("--method", metavar="NAME", help="a configured or standard method (default: first configured)")
     parser.add_argument("--free", metavar="A,B,...", help="parameters to fit, instead of the method's")
@@ -37,6 +40,8 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
     from ..calibrate.run import fit_hits
+    from ..errors import ConfigError
+    from ..reconstruct.t0 import retimed
     from ..simulate.conditions import different_conditions
     from ..simulate.observe import PixelObservables, observables_of_hits
     from ..simulate.setup import forward_model
@@ -44,25 +49,39 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from ..storage.reconstruction import is_reconstruction
+    from ..storage.reconstruction import read_assumed
     from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
     name, method = _method(args, config)
     check_method(method, name)
+    if args.truth is not None and method.objective != "marginal_likelihood":
+        raise ConfigError(
+            f"--truth: the method {name!r} takes the segments for the true ones, so there is no distance to tell; "
+            "leave it out, or take unknown_segments."
+        )
     _check_outputs(args, config)
     hits = read_hits(args.hits)
     # An infinite lifetime has no place in JSON, and no difference to it can be told.
     target = {n: v for n, v in read_hits_truth(args.hits).items() if math.isfinite(v)}
     segments, geometry = read_with_detector(args.segments, config)
+    assumed = read_assumed(args.segments)
+    if assumed is not None:
+        method = _begun_at(assumed, method)
+        if assumed.times is not None:
+            hits = retimed(hits, {event: offset.value for event, offset in assumed.times.items()}, geometry)
+            say(f"{args.hits}: times of {len(assumed.times)} events are those that were found with {args.segments}.")
+    truth = None if args.truth is None else read_with_detector(args.truth, config)[0]
 
     settings = model_slice(config, "seed", "readout")
     settings["method"] = {name: method.model_dump(mode="json")}
     noise = read_hits_noise(args.hits)
     settings["data"] = {"noise": noise}  # as their file tells; for the page
     # Reconstructed segments are those of one target alone: the page does not miss them among its own.
-    kind = "reconstructed" if is_reconstruction(args.segments) else "segments"
+    kind = "segments" if assumed is None else "reconstructed"
     inputs = {kind: args.segments, "hits": args.hits, **detector_files(config)}
+    if args.truth is not None:
+        inputs["truth"] = args.truth
     provenance = Provenance.of("fit", settings, inputs=inputs, module="pipeline.cli.fit")
     checkpoint = Checkpoint(args.output, provenance)
     resume = checkpoint.load()
@@ -89,9 +108,10 @@ def main(args: argparse.Namespace) -> None:
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             on_iteration=on_iteration,
             resume=resume,
+            truth=truth,
         )
-    assumed = model.model.settings.noise if method.for_noise else None
-    notes = different_conditions(hits.recording, model.model.pixels, assumed)
+    noise_assumed = model.model.settings.noise if method.for_noise else None
+    notes = different_conditions(hits.recording, model.model.pixels, noise_assumed)
     result = replace(result, warnings=(*notes, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
@@ -100,6 +120,14 @@ def main(args: argparse.Namespace) -> None:
     for sentence in (*result.warnings, *(c for c in caveats if c not in result.warnings)):
         say(sentence)
     print(table(result))
+
+
+def _begun_at(assumed: Assumed, method: Method) -> Method:
+    """A method that starts from the values at which its segments were reconstructed, unless it names others: only there
+    are hits and segments in the same place.
+    """
+    values = {name: assumed.values[name] for name in method.free if math.isfinite(assumed.values.get(name, math.inf))}
+    return method.model_copy(update={"initial": {**values, **method.initial}})
 
 
 def table(result: FitResult) -> str:
@@ -143,7 +171,8 @@ def _check_outputs(args: argparse.Namespace, config: Config) -> None:
     if args.output.suffix == ".json":
         raise FileFormatError(f"{args.output} must end in .h5; the JSON is written beside it.")
     for path in (args.output, args.output.with_suffix(".json")):
-        check_output(path, args.segments, args.hits, *config_files(args, config))
+        known = [] if args.truth is None else [args.truth]
+        check_output(path, args.segments, args.hits, *known, *config_files(args, config))
 
 
 def _method(args: argparse.Namespace, config: Config) -> tuple[str, Method]:

@@ -27,6 +27,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.detector import detector_path, load_geometry
     from ..storage.perturbed import Truth, write_perturbed
     from ..storage.provenance import Provenance
+    from ..storage.reconstruction import read_assumed
     from ..storage.segments import read_cut_flow
     from .common import config_files, config_of, read_checked, say, scenario_slice
 
@@ -52,6 +53,7 @@ def main(args: argparse.Namespace) -> None:
         Truth(read.segments, read.true_pdg_id),
         result.steps,
         Provenance.of("perturb", settings, inputs=inputs, module="pipeline.cli.perturb"),
+        assumed=read_assumed(args.input),
         cut_flow=cut_flow,
         drift_axis=geometry.drift_axis,
     )

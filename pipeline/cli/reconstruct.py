@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config.reconstruction import Reconstruct
+    from ..reconstruct.from_hits import FromHits
 
 HELP = "find tracks in hits; write their segments with charge and dE/dx"
 
@@ -27,14 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Read hits, reconstruct, write."""
+    import numpy as np
+
     from ..config.load import config_slice
     from ..parameters import nominal_values
     from ..reconstruct.cuts import cut_tracks
-    from ..reconstruct.field import with_measured_field
-    from ..reconstruct.modes import with_model_losses
-    from ..reconstruct.particles import identified
-    from ..reconstruct.reconstruct import reconstruct
-    from ..reconstruct.stopping import stopping_tracks
+    from ..reconstruct.from_hits import from_hits
     from ..simulate.setup import model_settings
     from ..storage.atomic import check_output
     from ..storage.detector import load_geometry
@@ -50,32 +54,19 @@ def main(args: argparse.Namespace) -> None:
     if args.dedx is not None:
         config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
     given = {**nominal_values(), **parse_assignments(args.set, "--set")}
-    values = given
     check_output(args.output, args.hits, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     hits = read_hits(args.hits)
-    model = model_settings(config)
-    measured = None
-    if config.reconstruct.velocity == "crossers":
-        values, measured = with_measured_field(hits, geometry, values, config.reconstruct, model)
-        say(
-            f"{args.hits}: too few tracks cross the cathode; the drift velocity is that of the assumed values."
-            if measured is None
-            else f"{args.hits}: {measured.crossers} tracks across the cathode meet at {measured.value:.5f} +- "
-            f"{measured.error:.5f} cm/us, electric_field = {values['electric_field']:.5f} kV/cm."
-        )
-    with timed(args.output, "reconstruct"), progress_bar(len(hits.event_t0), "reconstructing, events done") as advance:
-        found = reconstruct(
-            hits, geometry, values, config.reconstruct, model,
-            pixels=load_pixels(config.readout.pixels, geometry), progress=advance,
-        )  # fmt: skip
     particles = config.reconstruct.particles
-    found = identified(found, hits, geometry, particles, load_classifier(particles))
-    found = with_model_losses(found, config.reconstruct.dedx)
-    if config.reconstruct.stopping is not None:
-        found = stopping_tracks(
-            found, config.reconstruct.stopping, geometry, particles.charge_resolution, str(args.hits)
-        )
+    with timed(args.output, "reconstruct"), progress_bar(len(hits.event_t0), "reconstructing, events done") as advance:
+        made = from_hits(
+            hits, geometry, given, config.reconstruct, model_settings(config),
+            pixels=load_pixels(config.readout.pixels, geometry), classifier=load_classifier(particles),
+            where=str(args.hits), progress=advance,
+        )  # fmt: skip
+    for sentence in _told(made, config.reconstruct, len(np.unique(hits.event_id))):
+        say(f"{args.hits}: {sentence}")
+    found = made.reconstruction
     cut_flow = None
     if config.reconstruct.cuts is not None:
         found, cut_flow = cut_tracks(found, config.reconstruct.cuts, geometry, config.seed, str(args.hits))
@@ -88,7 +79,9 @@ def main(args: argparse.Namespace) -> None:
     if learned is not None:
         inputs["training"] = learned
     provenance = Provenance.of("reconstruct", settings, inputs=inputs, module="pipeline.cli.reconstruct")
-    write_reconstruction(args.output, found, provenance, values, cut_flow=cut_flow, drift_axis=geometry.drift_axis)
+    write_reconstruction(
+        args.output, found, provenance, made.assumed, cut_flow=cut_flow, drift_axis=geometry.drift_axis
+    )
     if cut_flow is not None:
         print(cut_flow_table(cut_flow))
     used = 100 * (found.hit_track >= 0).mean()
@@ -96,3 +89,21 @@ def main(args: argparse.Namespace) -> None:
         f"{args.output}: {len(found.tracks)} tracks, {found.tracks.length.sum():.0f} cm, "
         f"{len(found.segments)} segments, {used:.0f} % of {len(hits)} hits."
     )
+
+
+def _told(made: FromHits, settings: Reconstruct, events: int) -> Iterator[str]:
+    """Sentences on the times and the drift velocity that the hits tell of `events`."""
+    if made.assumed.times is not None:
+        offsets = [offset.value for offset in made.assumed.times.values()]
+        ends = sum(offset.ends for offset in made.assumed.times.values())
+        text = f"the time of {len(offsets)} of {events} events is that on which {ends} ends of tracks agree, "
+        text += f"{min(offsets):.2f} to {max(offsets):.2f} us later than in the file"
+        yield text + ("." if len(offsets) == events else "; the others are left out.")
+    if made.velocity is not None:
+        v, field = made.velocity, made.assumed.values["electric_field"]
+        yield (
+            f"{v.crossers} tracks across the cathode meet at {v.value:.5f} +- {v.error:.5f} cm/us, "
+            f"electric_field = {field:.5f} kV/cm."
+        )
+    elif settings.velocity == "crossers":
+        yield "too few tracks cross the cathode; the drift velocity is that of the assumed values."

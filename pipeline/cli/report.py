@@ -198,10 +198,12 @@ def _files_of_fit(path: Path, target: str, method: str) -> dict[str, Path]:
     return {
         **files,
         "hits.h5": sample / target / "hits.h5",
+        "reconstructed.h5": sample / target / "reconstructed.h5",
         "selected.h5": sample / "selected.h5",
         "fit.log": logs / method / "fit.log",
         "simulate.log": logs / "simulate.log",
         "hits.log": logs / "hits.log",
+        "reconstruct.log": logs / "reconstruct.log",
     }
 
 

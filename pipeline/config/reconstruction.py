@@ -44,6 +44,11 @@ class Stopping(Section):
 class Reconstruct(Section):
     """From hits to tracks, curves, segments, charge and dE/dx."""
 
+    t0: Literal["given", "found"] = Field(
+        "given",
+        description="time of events: that in the file; or not known, and found where tracks end at an anode or at the "
+        "cathode, events without two such ends that agree being left out",
+    )
     velocity: Literal["crossers", "assumed"] = Field(
         "crossers",
         description="drift velocity: that at which tracks across the cathode meet there (electric_field follows), "
@@ -55,8 +60,11 @@ class Reconstruct(Section):
     min_hits: int = Field(4, ge=3, description="tracks with fewer hits are left out")
     dedx: Literal["mip", "range", "charge"] = Field(
         "charge",
-        description="dE/dx of segments: the least that the particle can have, that at the residual range (as mip "
-        "where the track does not end inside), or from the charge of each segment",
+        description="dE/dx of segments: most probable for the particle at a momentum, mean at the residual range (as "
+        "mip where the track does not end inside), or from the charge of each segment",
+    )
+    mip_momentum_mev: Positive | None = Field(
+        None, description="mip: momentum of all particles [MeV/c]; null: that at which they lose least (3.5 masses)"
     )
     particles: Particles = Particles()
     stopping: Stopping | None = Field(

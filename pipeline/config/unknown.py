@@ -39,6 +39,11 @@ class Unknown(Section):
     production_cut_mev: Positive | None = Field(
         None, description="struck electrons above this are tracks of their own; null: all stay on their segment"
     )
+    stray_above_mev: Positive | None = Field(
+        None,
+        description="struck electrons above this are followed in a simulation, to know what pixels of a track get of "
+        "them besides what its segments leave; null: hits hold no such charge",
+    )
     scattering: Positive = Field(1.0, description="factor on the angles of multiple scattering that are expected")
     ends_cm: Positive = Field(0.5, description="how well the ends of tracks are known along them before the fit")
     offsets_cm: Positive = Field(1.0, description="the same of vertices across tracks; wide")

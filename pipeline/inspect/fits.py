@@ -59,6 +59,7 @@ def _facts(r: FitResult, facts: Facts | None) -> Iterator[tuple[str, str]]:
         ("unmatched_fraction", "hits unmatched"),
         ("condition_number", "condition number"),
         ("starts", "starts"),
+        ("position_rms_um", "distance of tracks to the true ones, rms [um]"),
     ):
         if name in r.diagnostics:
             value = r.diagnostics[name]

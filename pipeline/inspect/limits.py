@@ -115,6 +115,9 @@ def assumptions(result: FitResult, provenance: Mapping[str, Any]) -> tuple[str, 
     unknown = known is not None and any(kind in known.others for kind in ASSUMED)
     data = "hits of unknown truth" if all(p.target is None for p in result.parameters) else "simulated hits"
     told = "deposits that it does not know exactly" if unknown else "deposits that are taken for known"
+    inputs = provenance.get("inputs")
+    if not unknown and isinstance(inputs, Mapping) and "reconstructed" in inputs:
+        told = "deposits that were reconstructed from them and are taken for known: their errors are in no uncertainty"
     held = [in_symbol(p.name) for p in result.parameters if not p.free]
     return (
         f"{data}, {told}",

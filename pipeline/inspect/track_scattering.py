@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..matter.particles import mass
-from ..matter.stopping import LIQUID_ARGON, beta_squared
+from ..matter.scattering import highland
+from ..matter.stopping import beta_squared
 from ..tables import Bools, Floats, Ints
 from .track_quantities import IONISING, Tracks, of_species
 
@@ -39,17 +40,13 @@ class Deflections:
 
 
 def highland_width(kinetic_energy: Floats, path: Floats, mass: float) -> Floats:
-    """Width [rad] of the projected angle of multiple scattering, the Gaussian of its central 98 %.
+    """Width [rad] of the projected angle after `path` [cm] by Highland's formula (`matter.scattering.highland`).
 
-    `13.6 MeV / (p v) sqrt(x/X0) [1 + 0.038 ln(x / (X0 beta^2))]` for charge 1: Lynch and Dahl, Nucl. Instrum. Meth. B58
-    (1991) 6; good to 11 % for 1e-3 < x/X0 < 100. `kinetic_energy` [MeV], `path` x [cm]: arrays of one shape, above 0;
-    `mass` [MeV].
+    `kinetic_energy` [MeV], `path`: arrays of one shape, above 0; `mass` [MeV].
     """
     beta2 = beta_squared(kinetic_energy, mass)
-    # p v = p beta c = beta^2 times the total energy.
-    momentum_velocity = beta2 * (kinetic_energy + mass)
-    lengths = path * LIQUID_ARGON.density / LIQUID_ARGON.radiation_length
-    return np.asarray(13.6 / momentum_velocity * np.sqrt(lengths) * (1 + 0.038 * np.log(lengths / beta2)))
+    # p beta c = beta^2 times the total energy.
+    return highland(beta2 * (kinetic_energy + mass), path, beta2)
 
 
 def deflections(tracks: Tracks, which: Bools, path: float = PATH_CM) -> Deflections:

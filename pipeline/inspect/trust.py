@@ -47,12 +47,13 @@ class Facts:
     """What is known of a fit besides its result.
 
     `noisy`: whether its data carry electronics noise (None: not known); `objective` (empty: not known), and whether
-    hits near the threshold were left out of it (`masked`).
+    hits near the threshold were left out of it (`masked`); `reconstructed`: whether its segments were made of the hits.
     """
 
     noisy: bool | None = None
     objective: str = ""
     masked: bool = False
+    reconstructed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def facts_of(provenance: Mapping[str, Any]) -> Facts:
         noisy if isinstance(noisy, bool) else None,
         str(method.get("objective", "")),
         isinstance(masked, (int, float)) and masked > 0,
+        "reconstructed" in _mapping(provenance.get("inputs")),
     )
 
 
@@ -171,6 +173,16 @@ def _hits(r: FitResult, facts: Facts) -> Iterator[Reason]:
     if share > UNMATCHED:
         text = f"{100 * share:.3g} % of the hits have no partner, and the fit says nothing about them"
         yield Reason("care", "hits without a partner", text, "look at the table of their reasons")
+
+
+def _segments(r: FitResult, facts: Facts) -> Iterator[Reason]:
+    """Whether segments that were made of the hits are taken for the true ones."""
+    if facts.reconstructed and facts.objective != "marginal_likelihood":
+        text = (
+            "its segments were reconstructed from the hits and are taken for the true ones, so that their errors are "
+        )
+        text += "in no uncertainty"
+        yield Reason("care", "reconstructed segments", text, "fit with the method unknown_segments")
 
 
 def _chi2(r: FitResult, facts: Facts) -> Iterator[Reason]:
@@ -264,8 +276,13 @@ def _look(facts: Facts) -> str:
 
 def in_words(pulls: Joint) -> str:
     """chi2 of pulls with its degrees of freedom and probability."""
-    p = pulls.probability
-    return f"chi2 {pulls.chi2:.3g} for {pulls.freedom}, probability {percent(p) if p > 1e-5 else 'below 0.001 %'}"
+    size = f"{pulls.chi2:.3g}" if pulls.chi2 < 1000 else f"{pulls.chi2:.0f}"
+    return f"chi2 {size} for {pulls.freedom}, probability {probable(pulls.probability)}"
+
+
+def probable(p: float) -> str:
+    """A probability in per cent."""
+    return percent(p) if p > 1e-5 else "below 0.001 %"
 
 
 def _places(r: FitResult, facts: Facts) -> Iterator[Reason]:
@@ -325,7 +342,7 @@ def _weakest(r: FitResult, facts: Facts) -> Iterator[Reason]:
 
 
 _CHECKS: tuple[Callable[[FitResult, Facts], Iterator[Reason]], ...] = (
-    _outcome, _noise, _hits, _chi2, _known, _pulls, _places, _remarks, _weakest,
+    _outcome, _noise, _segments, _hits, _chi2, _known, _pulls, _places, _remarks, _weakest,
 )  # fmt: skip
 
 

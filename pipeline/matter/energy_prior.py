@@ -90,11 +90,6 @@ class Layers:
         _, _, second = self.log_density(u)
         return u, 1 / np.sqrt(np.maximum(-second, 0.1 * (np.exp(u) / core) ** 2))
 
-    @property
-    def deviation(self) -> Floats:
-        """Standard deviation [MeV] of the loss: variance `xi most (1 - b/2)`."""
-        return np.asarray(np.sqrt(self.xi * self.most * (1 - 0.5 * self.shape.b)))
-
 
 @dataclass(frozen=True)
 class EnergyPrior:

@@ -62,6 +62,17 @@ def mean_square_angle(momentum: Floats, beta: Floats, step: Floats) -> Floats:
     return np.asarray(c2 * (np.log1p(c2 / a2) + 1))
 
 
+def highland(momentum_beta: Floats, path: Floats, beta2: Floats | float, medium: Medium = LIQUID_ARGON) -> Floats:
+    """Width [rad] of the projected angle of multiple scattering, the Gaussian of its central 98 %, for charge 1.
+
+    `13.6 MeV / (beta c p) sqrt(x / X0) (1 + 0.038 ln(x / (X0 beta^2)))`, Review of Particle Physics (2024), Eq. 34.16
+    (Lynch and Dahl, Nucl. Instrum. Meth. B58 (1991) 6): good to 11 % for 1e-3 < x/X0 < 100. `momentum_beta` beta c p
+    [MeV], `path` x [cm] and `beta2` beta^2: arrays of one shape, above 0.
+    """
+    layers = path * medium.density / medium.radiation_length
+    return np.asarray(13.6 / momentum_beta * np.sqrt(layers) * (1 + 0.038 * np.log(layers / beta2)))
+
+
 def scatter(rng: np.random.Generator, momentum: Floats, beta: Floats, step: Floats) -> Scatter:
     """Draw the scattering in steps of particles of charge 1; `momentum` [MeV], `beta`, `step` [cm]: `(n,)`."""
     c2, a2 = characteristic_angles(momentum, beta, step)

@@ -12,7 +12,6 @@ curve until nothing moves, which makes it hold for tracks of any shape.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +19,10 @@ import scipy.linalg
 import scipy.sparse
 
 from ..config.reconstruction import Curves
-from ..matter.scattering import across
+from ..matter.scattering import across, highland
 from ..tables import Floats, Ints
 from .polyline import arc, at, cut_evenly, foot, lengths
 
-#: Highland's 13.6 MeV (Particle Data Group) and the radiation length of liquid argon [cm].
-_HIGHLAND_MEV, RADIATION_LENGTH = 13.6, 14.0
 #: Residuals beyond this many standard deviations pull no harder than at it (Huber).
 _HUBER = 2.0
 _ITERATIONS = 6
@@ -51,12 +48,11 @@ class Curve:
 
 
 def scattering_angle(momentum: float) -> float:
-    """Width [rad] of the projected angle after 1 cm of liquid argon, `13.6 MeV / (p beta) / sqrt(14 cm)`.
+    """Width [rad] of the projected angle after 1 cm of liquid argon, by Highland's formula for fast particles.
 
-    Highland's formula as the Particle Data Group gives it, without its logarithm, so that it grows as a Wiener
-    process does; `momentum` is p beta [MeV].
+    From there on it is taken to grow as the root of the path, as in a Wiener process; `momentum` is p beta [MeV].
     """
-    return _HIGHLAND_MEV / momentum / math.sqrt(RADIATION_LENGTH)
+    return float(highland(np.array(momentum), np.array(1.0), 1.0))
 
 
 def frames(vertices: Floats) -> Floats:

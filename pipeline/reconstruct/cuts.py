@@ -35,5 +35,6 @@ def with_segments(found: Reconstruction, rows: Ints) -> Reconstruction:
         residual_range=found.residual_range[rows],
         position_error=found.position_error[rows],
         charge=found.charge[rows],
+        knocked_out=found.knocked_out[rows],
         hit_track=np.where(found.hit_track >= 0, number[found.hit_track], -1),
     )

@@ -69,10 +69,14 @@ def loss_with_knock_ons(
     own = loss_of_density(base, values, recombination)
     plain = (own > HEAVY) | stopping
     at_once = loss_of_density(density[plain], values, recombination)
-    escape = _density_at(KNOCKED_OUT, values, recombination) / KNOCKED_OUT
-    loss = own + (density - base) / escape
+    loss = own + (density - base) / escape_of_knock_ons(values, recombination)
     loss[plain] = at_once
     return np.asarray(loss)
+
+
+def escape_of_knock_ons(values: Mapping[str, float], recombination: str) -> float:
+    """Electrons per MeV that escape recombination along electrons that fast particles knock out."""
+    return _density_at(KNOCKED_OUT, values, recombination) / KNOCKED_OUT
 
 
 def _median_beside(density: Floats, track: Ints) -> Floats:

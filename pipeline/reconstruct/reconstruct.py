@@ -18,6 +18,7 @@ from .charge import shared_out, survival
 from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
 from .finding import find_tracks
+from .knock_ons import hosts_of_hits, knocked_out
 from .losses import STOPPING, density_of, loss_with_knock_ons, seen_length
 from .polyline import foot, lengths
 from .refine import Electronics, Refined, State, refine
@@ -72,7 +73,7 @@ def reconstruct(
             f"{len(hits)} hits make no track of {settings.min_hits} hits inside {geometry.name}; are these hits of "
             "this detector? Lower reconstruct.min_hits for shorter tracks."
         )
-    return _tables(cuts, hits, electronics, settings)
+    return _tables(cuts, hits, z, electronics)
 
 
 def _first_curves(
@@ -174,9 +175,7 @@ def _cut(
     return group[k], cut, float(np.sqrt((distance**2).mean()))
 
 
-def _tables(
-    cuts: list[tuple[_Found, Cut, float]], hits: Hits, electronics: Electronics, settings: Reconstruct
-) -> Reconstruction:
+def _tables(cuts: list[tuple[_Found, Cut, float]], hits: Hits, z: Floats, electronics: Electronics) -> Reconstruction:
     event = np.array([f.event for f, _, _ in cuts], dtype=np.int64)
     number = np.arange(len(event)) - np.searchsorted(event, event)
     hit_track = np.full(len(hits), -1, dtype=np.int64)
@@ -197,11 +196,11 @@ def _tables(
         covariance=np.stack([c.covariance for _, c, _ in cuts]),
         probability=np.full((len(cuts), len(SPECIES)), 1.0 / len(SPECIES)),
     )
-    return _with_segments(tracks, [c for _, c, _ in cuts], hits, hit_track, electronics, settings)
+    return _with_segments(tracks, [c for _, c, _ in cuts], hits, z, hit_track, electronics)
 
 
 def _with_segments(
-    tracks: Tracks, cuts: list[Cut], hits: Hits, hit_track: Ints, electronics: Electronics, settings: Reconstruct
+    tracks: Tracks, cuts: list[Cut], hits: Hits, z: Floats, hit_track: Ints, electronics: Electronics
 ) -> Reconstruction:
     count = np.array([len(c.charge) for c in cuts])
     track = np.repeat(np.arange(len(cuts)), count)
@@ -232,4 +231,8 @@ def _with_segments(
     )
     arrived = freed * survival(segments.centre[:, 2], electronics.geometry, electronics.values)
     error = np.concatenate([c.position_error for c in cuts])
-    return Reconstruction(tracks, segments, residual, error, arrived, hit_track)
+    points, curves = np.stack([hits.x, hits.y, z], axis=1), [c.vertices for c in cuts]
+    host = hosts_of_hits(points, hits, hit_track, curves, tracks.event_id)
+    recombination = electronics.settings.recombination
+    beside = knocked_out(points, hits, host, curves, electronics.geometry, electronics.values, recombination)
+    return Reconstruction(tracks, segments, residual, error, arrived, beside, hit_track)

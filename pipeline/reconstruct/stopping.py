@@ -60,6 +60,7 @@ def turned(found: Reconstruction, back: Bools) -> Reconstruction:
         residual_range=residual[order],
         position_error=found.position_error[order],
         charge=found.charge[order],
+        knocked_out=found.knocked_out[order],
         hit_track=found.hit_track,
     )
 

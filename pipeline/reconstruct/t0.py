@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from ..config.finding import Finding
+from ..detector import argon
 from ..detector.geometry import DetectorGeometry
-from ..tables import Floats, Hits, Ints
+from ..errors import ReconstructionError
+from ..simulate.model import ModelSettings
+from ..tables import Floats, Hits, Ints, TimeOffset
 from .curve import line_through
+from .drift_correction import corrected, delays
+from .finding import find_tracks
 
 #: Ends this close [cm] to the sides of the detector left through them.
 _SIDE = 1.5
 #: Ends agree on a time within this width [us].
 _AGREE = 3.0
+#: Part of the hits on tracks that must come from within the drift volumes, but for this distance [cm].
+_INSIDE, _MARGIN = 0.95, 1.0
 
 
-@dataclass(frozen=True)
-class TimeOffset:
-    """How much later [us] the times of an event's hits are than the drift of their charge, and how many `ends` of
-    tracks agree on it.
+def with_found_times(
+    hits: Hits,
+    geometry: DetectorGeometry,
+    values: Mapping[str, float],
+    finding: Finding,
+    model_settings: ModelSettings,
+    where: str,
+) -> tuple[Hits, dict[int, TimeOffset]]:
+    """Hits of the events whose time their tracks tell, with that taken off, and what was found by event.
+
+    `values` of all parameters tell the drift. Raises `ReconstructionError`, which names the file `where`, if no event
+    has two ends that agree.
     """
+    velocity = argon.scaled_drift_velocity(values, geometry.temperature)
+    delay = delays(geometry, values, model_settings)
+    labels = find_tracks(hits, corrected(hits, geometry, velocity, delay), geometry, finding)
+    found = infer_t0(hits, labels, geometry, velocity, delay.of(hits))
+    if not found:
+        raise ReconstructionError(
+            f"{where}: in no event do two ends of tracks agree on its time; give the times of the events, and set "
+            "reconstruct.t0 to given."
+        )
+    rows = np.isin(hits.event_id, list(found))
+    told = replace(
+        hits,
+        **{name: getattr(hits, name)[rows] for name in Hits.COLUMNS},
+        event_t0={event: t0 for event, t0 in hits.event_t0.items() if event in found},
+    )
+    return retimed(told, {event: offset.value for event, offset in found.items()}, geometry), found
 
-    value: float
-    ends: int
+
+def retimed(hits: Hits, offsets: Mapping[int, float], geometry: DetectorGeometry) -> Hits:
+    """Hits whose times count from so much [us] later in each event; events without an offset stay as they are."""
+    late = np.array([offsets.get(int(event), 0.0) for event in hits.event_id])
+    t = hits.t - late
+    return replace(
+        hits,
+        t=t,
+        z=np.where(late == 0, hits.z, geometry.drift_coordinate(hits.tpc, t, hits.drift_velocity)),
+        event_t0={event: t0 + offsets.get(event, 0.0) for event, t0 in hits.event_t0.items()},
+    )
 
 
 def infer_t0(
@@ -34,10 +76,13 @@ def infer_t0(
     `labels` `(h,)`: track of each hit in its event or -1; `velocity` [cm/us]; `delay` `(h,)` [us] between arrival and
     threshold (`drift_correction.Delays.of`). A track that enters through the anode begins at a drift time of 0, one
     that crosses the cathode ends at the longest. So every end away from the sides offers two offsets, of which the
-    wrong ones are spread out; the offset on which most ends agree is taken. Events in which no two ends agree are left
-    out. Take it off `hits.t` (with the sign that it has) to correct them.
+    wrong ones are spread out; the offset on which most ends agree is taken, of those at which the tracks lie between
+    anode and cathode. Events in which no two ends agree are left out. Take it off `hits.t` (with the sign that it has)
+    to correct them.
     """
     found = {}
+    drift = np.array([abs(tpc.z_anode - tpc.z_cathode) for tpc in geometry.tpcs])
+    distance = velocity * (hits.t - delay) + geometry.response_start
     for event in np.unique(hits.event_id):
         offers = []
         rows = np.flatnonzero((hits.event_id == event) & (labels >= 0))
@@ -45,20 +90,22 @@ def infer_t0(
             for tpc in geometry.tpcs:
                 own = rows[(labels[rows] == track) & (hits.tpc[rows] == tpc.tpc)]
                 if len(own) >= 4:
-                    offers += _offers(hits, own, geometry, velocity, delay[own], abs(tpc.z_anode - tpc.z_cathode))
-        best = _most_agreed(np.array(offers))
+                    points = np.stack([hits.x[own], hits.y[own], distance[own]], axis=1)
+                    offers += _offers(points, geometry, velocity, float(drift[tpc.tpc]))
+        left = distance[rows, None] - velocity * np.array(offers)
+        inside = (left > -_MARGIN) & (left < drift[hits.tpc[rows], None] + _MARGIN)
+        best = _most_agreed(np.array(offers)[inside.mean(axis=0) > _INSIDE]) if offers else None
         if best is not None:
             found[int(event)] = best
     return found
 
 
-def _offers(
-    hits: Hits, rows: Ints, geometry: DetectorGeometry, velocity: float, delay: Floats, drift: float
-) -> list[float]:
-    """Offsets [us] at which an end of a part of a track lies on the anode or on the cathode."""
-    distance = velocity * (hits.t[rows] - delay) + geometry.response_start
-    points = np.stack([hits.x[rows], hits.y[rows], distance], axis=1)
-    centre, direction = line_through(points, np.ones(len(rows)))
+def _offers(points: Floats, geometry: DetectorGeometry, velocity: float, drift: float) -> list[float]:
+    """Offsets [us] at which an end of a part of a track lies on the anode or, `drift` [cm] from it, on the cathode.
+
+    `points` `(n, 3)`: x, y and distance from the anode [cm] of its hits.
+    """
+    centre, direction = line_through(points, np.ones(len(points)))
     along = (points - centre) @ direction
     low, high = (
         np.array([geometry.x_range[0], geometry.y_range[0]]),

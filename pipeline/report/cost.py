@@ -12,7 +12,7 @@ from . import words
 from .outcome import Fit
 
 #: Stages in the order in which they run; others come after them.
-_ORDER = ("produce", "convert", "contaminate", "select", "simulate", "hits", "perturb", "fit")
+_ORDER = ("produce", "convert", "contaminate", "select", "simulate", "hits", "reconstruct", "perturb", "fit")
 
 
 def by_stage(timings: Sequence[Timing]) -> list[dict[str, str]]:

@@ -246,21 +246,31 @@ def distance_figure(fits: Sequence[Fit]) -> Figure | None:
         hover = "largest distance %{y:.2e}"
         data.append(_curve(fit, shown, colour[fit.target], marker[fit.method], hover, curves=len(known)))
         data += _failed(fit, shown)
-    y = axis("largest |value / target − 1|", type="log", dtick=decade_ticks(_decades(known)))
+    y = axis("largest |value / target − 1|", type="log", **log_ticks(np.concatenate([d for _, d in known])))
     return _figure(data, "", y)
 
 
-def decade_ticks(decades: float) -> int | str:
-    """Distance of ticks of a logarithmic axis over so many decades: one must be among them however few they are."""
-    if decades > 6:
-        return 2
-    return 1 if decades > 1.5 else "D2"
+def log_ticks(values: npt.NDArray[np.float64]) -> Figure:
+    """Ticks of a logarithmic axis of these values: powers of ten, or plain numbers where it spans few decades."""
+    values = np.maximum(values[np.isfinite(values)], SMALLEST_DISTANCE)
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 10.0)
+    decades = np.log10(high / low)
+    if decades > 1.5:
+        return {"dtick": 2 if decades > 6 else 1}
+    return plain_ticks(low, high)
 
 
-def _decades(known: Sequence[tuple[Fit, npt.NDArray[np.float64]]]) -> float:
-    everything = np.concatenate([np.maximum(d, SMALLEST_DISTANCE) for _, d in known])
-    everything = everything[np.isfinite(everything)]
-    return float(np.log10(everything.max() / everything.min())) if len(everything) else 0.0
+def plain_ticks(low: float, high: float) -> Figure:
+    """Plain numbers on a logarithmic axis: 1, 2, 5 of every decade, more where it is short, fewer where it is long."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    spread = high / low
+    steps: tuple[float, ...] = (1, 2, 5) if spread < 1e5 else (1,)
+    if spread < 8:
+        steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    ticks = [float(f"{step * 10.0**power:g}") for power in decades for step in steps]
+    if not any(low <= tick <= high for tick in ticks):
+        ticks = [float(f"{value:.2g}") for value in (low, high)]
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _band(method: str, histories: Sequence[npt.NDArray[np.float64]]) -> list[Figure]:

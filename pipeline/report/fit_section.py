@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ..inspect.pulls import joint, pull
-from ..inspect.trust import Verdict, percent
+from ..inspect.trust import Verdict, probable
 from ..tables import FitResult, FittedParameter
 from . import curves, uncertainty, words
 from .outcome import Fit, largest_error, parameter_of, relative_error, remarks
@@ -44,6 +44,7 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
     diagnostics = dict(result.diagnostics)
     hits = diagnostics.pop("hits_used", None)
     length = diagnostics.pop("length_cm", None)
+    places = _places(diagnostics.pop("position_rms_um", None), diagnostics.pop("position_missed_fraction", None))
     return {
         "title": fit.title,
         "target": fit.target,
@@ -60,6 +61,7 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
         "length": f"{words.count(length)} cm" if length is not None else "–",
         "largest": _largest(*largest) if largest else None,
         "largest_name": Markup(words.symbol(parameter_of(largest[0]))) if largest else None,
+        "places": places,
         "parameters": [_row(p, _missing(result)) for p in result.parameters],
         "diagnostics": [(name.replace("_", " "), words.plain(float(v))) for name, v in sorted(diagnostics.items())],
         "files": list(fit.files.items()),
@@ -71,6 +73,16 @@ def section(fit: Fit, many: int, figure: str) -> dict[str, Any]:
     }
 
 
+def _places(rms: float | None, missed: float | None) -> str | None:
+    """How far fitted tracks are from the true ones, where that is known."""
+    if missed is None:
+        return None
+    if rms is None:
+        return "None of the fitted tracks is within 1 cm of a true one."
+    text = f"The fitted tracks are {words.number(rms, 3)} μm from the true ones (rms, across them)"
+    return f"{text}; {words.percent(missed)} of the true path has no track within 1 cm."
+
+
 def _largest(fitted: FittedParameter, error: float) -> str:
     """A relative error beside the uncertainty of its value."""
     known = words.relative(fitted)
@@ -80,7 +92,10 @@ def _largest(fitted: FittedParameter, error: float) -> str:
 def _pulls(result: FitResult) -> str | None:
     """The pulls of a fit in a cell; None where they are not known."""
     pulls = joint(result)
-    return None if pulls is None else f"{pulls.chi2:.3g} / {pulls.freedom} ({percent(pulls.probability)})"
+    if pulls is None:
+        return None
+    probability = probable(pulls.probability).replace("below", "<")
+    return f"{words.number(pulls.chi2, 3)} / {pulls.freedom} ({probability})"
 
 
 def _unmatched(fit: Fit) -> str:

@@ -37,8 +37,8 @@ LOSSES: Mapping[str, str] = {
 
 #: How each optimiser makes it small.
 OPTIMISERS: Mapping[str, str] = {
-    "fisher_scoring": "Residuals of matched hits first lead near; from there steps on all pixels at once, as long as "
-    "the information in the data says.",
+    "fisher_scoring": "Something simpler first leads near (residuals of matched hits, or wider noise); from there "
+    "steps on all pixels at once, as long as the information in the data says.",
     "levenberg_marquardt": "Steps on all hits at once, from derivatives of every one, damped where needed.",
     "adam": "Many small steps along the gradient, of one batch of tracks at a time.",
 }
@@ -187,12 +187,10 @@ def _figure(lines: Sequence[tuple[Fit, Any, Floats]], fits: Sequence[Fit], x: Fi
         )
         named.add(fit.method)
         data += _end(fit, data[-1])
-    everything = np.concatenate([values[np.isfinite(values)] for *_, values in lines])
-    decades = float(np.log10(everything.max() / everything.min())) if len(everything) else 1.0
     layout = {
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1f2933"},
         "xaxis": x,
-        "yaxis": axis(title, type="log", dtick=curves.decade_ticks(decades)),
+        "yaxis": axis(title, type="log", **curves.log_ticks(np.concatenate([values for *_, values in lines]))),
         "margin": {"l": 60, "r": 12, "t": 12, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

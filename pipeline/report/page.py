@@ -146,6 +146,7 @@ def render_page(
         glossary=_glossary(fits),
         origins=_origins(sample, fits),
         others=origin.other_segments(fits, sample.content_hash),
+        apart=_apart(fits, sample.content_hash),
         packages=origin.packages(run.versions),
         record_link=run.record_link,
         version=__version__,
@@ -225,6 +226,15 @@ def _perturbed(sample: Sample) -> list[str]:
         ]
         steps.append(f"{step['kind']} ({', '.join(settings)})" if settings else str(step["kind"]))
     return [f"segments of the fit perturbed: {', then '.join(steps)}"] if steps else []
+
+
+def _apart(fits: Sequence[Fit], used: str | None) -> str:
+    """What fits get instead of the segments of the page, the file with the hash `used`; empty: nothing else."""
+    inputs = [fit.provenance.get("inputs", {}).get("reconstructed") for fit in fits]
+    if used is None or all(made is None or made == used for made in inputs):
+        return ""
+    which = "The fits" if all(inputs) else ", ".join(f.title for f, made in zip(fits, inputs, strict=True) if made)
+    return f"{which} got none of these deposits, but segments that were reconstructed from the hits alone."
 
 
 def _sample(sample: Sample) -> dict[str, Any]:

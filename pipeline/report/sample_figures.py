@@ -15,7 +15,7 @@ from ..matter.particles import mass
 from ..matter.ranges import range_table
 from ..matter.straggling import most_probable_loss
 from ..tables import Bools, Floats, Ints
-from .curves import Figure, axis, numbers
+from .curves import Figure, axis, numbers, plain_ticks
 
 #: One colour per species on all figures; none is red, which means "did not converge".
 COLOUR = {13: "#0072b2", 211: "#e69f00", 321: "#8e5aa8", 2212: "#009e73", 11: "#4d4d4d", 0: "#8c6d31"}
@@ -54,7 +54,7 @@ def loss_by_species(s: SampleTracks) -> Figure | None:
         hover = f"{SPECIES[code]}<br>%{{x:.3g}} MeV/cm<br>share %{{y:.3f}}<extra></extra>"
         data.append(_line(name, np.sqrt(edges[1:] * edges[:-1]), share, COLOUR[code], hover, shape="hvh"))
     data += _most_probable(s, highest)
-    x = axis("dE/dx [MeV/cm]", type="log", **_ticks(low, high))
+    x = axis("dE/dx [MeV/cm]", type="log", **plain_ticks(low, high))
     return _figure(data, x, axis("share of the deposits per bin", rangemode="tozero"))
 
 
@@ -113,10 +113,12 @@ def loss_by_residual_range(s: SampleTracks) -> Figure | None:
                 data.append(_marks(code, residual[at], dedx[at], stopping, hover))
     for code in codes:
         data += _means(s, code)
-    x = axis("residual range [cm]", type="log", **_ticks(*_RANGE_CM), range=[float(np.log10(v)) for v in _RANGE_CM])
+    x = axis(
+        "residual range [cm]", type="log", **plain_ticks(*_RANGE_CM), range=[float(np.log10(v)) for v in _RANGE_CM]
+    )
     shown = s.fine_deposits(np.isin(s.kind, codes) & s.inside) & (dedx > 0)
     low, high = min(1.0, float(np.quantile(dedx[shown], 0.005))), max(40.0, float(np.quantile(dedx[shown], 0.995)))
-    y = axis("dE/dx [MeV/cm]", type="log", **_ticks(low, high), range=[float(np.log10(v)) for v in (low, high)])
+    y = axis("dE/dx [MeV/cm]", type="log", **plain_ticks(low, high), range=[float(np.log10(v)) for v in (low, high)])
     return _figure(data, x, y)
 
 
@@ -183,9 +185,10 @@ def angles(s: SampleTracks) -> Figure | None:
         # The sum of the Gaussians of all angles, each with the width of its own momentum and path.
         fine = np.linspace(-end, end, 241)
         some = sigma[_thinned(np.arange(len(sigma)), len(sigma), 2_000)]
-        density = np.mean(np.exp(-0.5 * (fine[:, None] / some) ** 2) / (np.sqrt(2 * np.pi) * some), axis=1)
+        # In a bin about each place, as angles are counted: fast muons have Gaussians narrower than a bin.
+        sides = [ndtr((fine[:, None] + side * bin_width / 2) / some).mean(axis=1) for side in (1, -1)]
         label = f"Highland at their momenta, ±{_half_width_of_gaussians(some):.3g} mrad"
-        expected = density * len(values) * bin_width
+        expected = (sides[0] - sides[1]) * len(values)
         data.append(_line(label, fine, expected, _INK, "Highland: %{y:.3g}<extra></extra>", dash="dash"))
     x = axis(f"projected angle over {PATH_CM:g} cm [mrad]", range=[-end, end])
     return _figure(data, x, axis("angles per bin", rangemode="tozero"))
@@ -240,13 +243,13 @@ def width_by_momentum(s: SampleTracks) -> Figure | None:
         width = 1e3 * highland_width(kinetic_of_momentum(at, code), np.full(80, PATH_CM), mass(code))
         name = f"Highland, {SPECIES[code]}"
         data.append(_line(name, at, width, COLOUR[code], f"{name}<br>%{{x:.3g}}: %{{y:.3g}} mrad<extra></extra>"))
-    x = axis("momentum [MeV/c]", type="log", **_ticks(low, high), range=[float(np.log10(v)) for v in (low, high)])
+    x = axis("momentum [MeV/c]", type="log", **plain_ticks(low, high), range=[float(np.log10(v)) for v in (low, high)])
     # A curve runs off where momenta of another species are too low for it.
     seen = np.concatenate([np.array(t["y"]) for t in data if t["mode"] == "markers"])
     low_y, high_y = 0.4 * float(seen.min()), 2.5 * float(seen.max())
     if not low_y > 0:
         return _figure(data, x, axis(f"half-width of the angle over {PATH_CM:g} cm [mrad]", rangemode="tozero"))
-    y = axis(f"half-width of the angle over {PATH_CM:g} cm [mrad]", type="log", **_ticks(low_y, high_y),
+    y = axis(f"half-width of the angle over {PATH_CM:g} cm [mrad]", type="log", **plain_ticks(low_y, high_y),
              range=[float(np.log10(v)) for v in (low_y, high_y)])  # fmt: skip
     return _figure(data, x, y)
 
@@ -298,8 +301,8 @@ def path_by_energy(s: SampleTracks) -> Figure | None:
     what = "kinetic energy at the start" if energies_of_range(s)[1] else "energy deposited on the track"
     longest = float(s.tracks.path[shown].max())
     y_ends = 0.7 * sample.TRACK_CM, 1.4 * longest
-    x = axis(f"{what} [MeV]", type="log", **_ticks(*ends), range=[float(np.log10(v)) for v in ends])
-    y = axis("path [cm]", type="log", **_ticks(*y_ends), range=[float(np.log10(v)) for v in y_ends])
+    x = axis(f"{what} [MeV]", type="log", **plain_ticks(*ends), range=[float(np.log10(v)) for v in ends])
+    y = axis("path [cm]", type="log", **plain_ticks(*y_ends), range=[float(np.log10(v)) for v in y_ends])
     return _figure(data, x, y)
 
 
@@ -346,17 +349,6 @@ def _line(name: str, x: Any, y: Any, colour: str, hover: str, *, dash: str = "so
         "line": {"color": colour, "width": 1.8, "dash": dash, "shape": shape},
         "hovertemplate": hover,
     }
-
-
-def _ticks(low: float, high: float) -> Figure:
-    """Plain numbers on a logarithmic axis: 1, 2, 5 of every decade, more where it is short, fewer where it is long."""
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    spread = high / low
-    steps: tuple[float, ...] = (1, 2, 5) if spread < 1e5 else (1,)
-    if spread < 8:
-        steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
-    ticks = [float(f"{step * 10.0**power:g}") for power in decades for step in steps]
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _figure(data: list[Figure], x: Figure, y: Figure) -> Figure:

@@ -24,6 +24,8 @@ _MEANING: Mapping[str, str] = {
     "undercut (Cramér and Rao)",
     "sandwich": "the scatter of the data's pull on the fit, as they show it, between two inverses of its curvature "
     "(Huber, White)",
+    "marginal information": "the inverse of what these data tell once everything that is unknown of the segments is "
+    "integrated over (Laplace's approximation)",
 }
 #: Ratios of uncertainties that differ from 1 by more are coloured.
 APART = 0.05

@@ -242,4 +242,5 @@ def _with_outliers(c: Chains, log: Tensor, clock: float) -> LogProbability:
     explained = hits + math.log1p(-OUTLIER_RATE)
     mixed = torch.logaddexp(explained, unexplained + of_charge)
     end, ended = end_of_chain(c, ends)
-    return LogProbability(mixed, end, torch.exp(explained - mixed), ended)
+    clean = torch.ones(len(mixed), 2, dtype=mixed.dtype, device=mixed.device)
+    return LogProbability(mixed, end, torch.exp(explained - mixed), ended, clean)

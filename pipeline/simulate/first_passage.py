@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .gaussian import log_below, log_between, log_density
+from .gaussian import log_below, log_between, log_density, log_with_exponential
 
 #: Probability of an outlier at every step of a chain; its time and charge may be anything.
 OUTLIER_RATE = 1e-6
@@ -39,6 +39,135 @@ _SAME_TIME = 1e-6
 
 
 @dataclass(frozen=True)
+class Stray:
+    """Charge of what no deposit stands for, knocked-on electrons above all: it can only be added.
+
+    A pixel may get some of it before it crosses the threshold, and some while a hit is held. The two are drawn together
+    from a sum of exponentials: `shares` `(a, b)` belong to those of `early_means` `(a - 1,)` and of `held_means`
+    `(b - 1,)` [electrons], and the first row and column to none.
+    """
+
+    shares: tuple[tuple[float, ...], ...] = ((1.0,),)
+    early_means: tuple[float, ...] = ()
+    held_means: tuple[float, ...] = ()
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no stray charge at all."""
+        return not self.early_means and not self.held_means
+
+    def crossed(
+        self, x: Tensor, width: float, charge: RecordedCharge, wide: float, classes: Classes | None = None
+    ) -> Crossed:
+        """The noise of a reset, of this `width`, and stray charge make up `x` [electrons]; sampling noise (`wide`) and
+        stray charge make up what was recorded besides the mean. With `classes` it is the mean logarithm over these.
+        """
+        times, charges = self._early(x, width), self._held(charge, wide)
+        if self.none:
+            return Crossed(times[0] + charges[0], torch.ones_like(times[0]), torch.ones_like(charges[0]))
+        if classes is not None:
+            log = (torch.stack(times, dim=-1) * classes.early).sum(dim=-1)
+            log = log + (torch.stack(charges, dim=-1) * classes.held).sum(dim=-1)
+            found = classes
+        else:
+            log, found = self._together(times, charges)
+        early = _information(found.early, self.early_means, width)
+        return Crossed(log, early.sqrt(), _information(found.held, self.held_means, wide).sqrt())
+
+    def classes(self, x: Tensor, width: Tensor | float, charge: RecordedCharge, wide: Tensor | float) -> Classes:
+        """Which of the exponentials made hits; `width` and `wide` may hold what else is not known of the model."""
+        return self._together(self._early(x, width), self._held(charge, wide))[1]
+
+    def _early(self, x: Tensor, width: Tensor | float) -> list[Tensor]:
+        return [_log_normal(x, width), *(log_with_exponential(x, width, m) for m in self.early_means)]
+
+    def _held(self, charge: RecordedCharge, width: Tensor | float) -> list[Tensor]:
+        more, size = charge.middle(), charge.size()
+        # A charge that was clipped may be any above its limit.
+        clipped = torch.isinf(charge.high)
+        found = [charge.log_probability(width)]
+        for m in self.held_means:
+            found.append(log_with_exponential(more, width, m) + torch.where(clipped, math.log(m), size))
+        return found
+
+    def _together(self, times: list[Tensor], charges: list[Tensor]) -> tuple[Tensor, Classes]:
+        ways, rows, columns = [], [], []
+        for i, row in enumerate(self.shares):
+            for j, share in enumerate(row):
+                if share > 0:
+                    ways.append(times[i] + charges[j] + math.log(share))
+                    rows.append(i)
+                    columns.append(j)
+        log = torch.stack(ways)
+        total = torch.logsumexp(log, dim=0)
+        of_each = torch.exp(log - total).detach()
+        marginal = []
+        for of, count in ((rows, len(times)), (columns, len(charges))):
+            sums = [[k for k, which in enumerate(of) if which == i] for i in range(count)]
+            marginal.append(torch.stack([of_each[k].sum(dim=0) for k in sums], dim=-1))
+        return total, Classes(*marginal)
+
+    def silent(self, x: Tensor, width: float) -> Tensor:
+        """Log-probability that noise and stray charge stay below `x` [electrons]."""
+        below = log_below(x / width)
+        over = torch.zeros_like(below)
+        for row, mean in zip(self.shares[1:], self.early_means, strict=True):
+            more = log_with_exponential(x, width, mean) + math.log(mean) - below
+            over = over + sum(row) * torch.exp(more.clamp(max=0.0))
+        return below + torch.log1p(-over)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Probabilities of the exponentials of stray charge, none first: `early` `(h, a)` and `held` `(h, b)`."""
+
+    early: Tensor
+    held: Tensor
+
+    def of(self, rows: Tensor) -> Classes:
+        """Those of some hits, at all places within their ticks."""
+        return Classes(self.early[rows, None, None], self.held[rows, None, None])
+
+
+@dataclass(frozen=True)
+class RecordedCharge:
+    """Charges between `low` and `high`, and their `mean` in the model [electrons], of any shapes."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+
+    def log_probability(self, width: Tensor | float) -> Tensor:
+        """As `recorded`; with a width of its own for each hit it is a density times the size of the bin."""
+        if isinstance(width, float):
+            return recorded(self.low, self.high, self.mean, width)
+        return _log_normal(self.middle(), width) + self.size()
+
+    def middle(self) -> Tensor:
+        """What is more than the mean: of the middle of the bin, or of its end that is finite."""
+        top = torch.where(torch.isinf(self.high), self.low, self.high)
+        return torch.where(torch.isinf(self.low), top, 0.5 * (self.low + top)) - self.mean
+
+    def size(self) -> Tensor:
+        """Logarithm of the size of the bin; 0 of real numbers."""
+        bins = self.high - self.low
+        return torch.where((bins == 0) | torch.isinf(bins), torch.ones_like(self.low), bins).log()
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Log-density of what a hit recorded (but for the current), and the roots of what its time and its charge tell,
+    compared with those without stray charge."""
+
+    log: Tensor
+    time: Tensor
+    charge: Tensor
+
+
+NO_STRAY = Stray()
+
+
+@dataclass(frozen=True)
 class Chains:
     """What some pixels recorded, hits sorted by pixel and order, and the constants of their readout.
 
@@ -48,7 +177,7 @@ class Chains:
     recorded [electrons], `counts`: the number of different ADC counts, `clipped`: the largest charge that is not
     clipped, `last`: row of the last hit or -1, `full`:
     whether no further hit can be recorded. `hold` [us]; `reset`, `sampling`: widths of the noise [electrons];
-    `outlier_rate`: probability of an outlier at every step.
+    `outlier_rate`: probability of an outlier at every step; `stray` charge, and its `classes` where they are held.
     """
 
     pixel: Tensor
@@ -67,6 +196,8 @@ class Chains:
     sampling: float
     tick: float = 0.0
     outlier_rate: float = OUTLIER_RATE
+    stray: Stray = NO_STRAY
+    classes: Classes | None = None
 
     @property
     def first(self) -> Tensor:
@@ -115,13 +246,20 @@ class Charges:
 class LogProbability:
     """Logarithms of the probability of each hit `(h,)` given those before it, and of no further hit `(p,)`.
 
-    `explained` `(h,)`, `ended` `(p,)`: the share of each that is not the outliers'.
+    `explained` `(h,)`, `ended` `(p,)`: the share of each that is not the outliers'. `clean` `(h, 2)`: roots of what
+    times and charges tell, compared with those without stray charge.
     """
 
     hits: Tensor
     ends: Tensor
     explained: Tensor
     ended: Tensor
+    clean: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """`(h, 2)` how much the time and the charge of each hit tell, compared with one that the model surely made."""
+        return self.explained[:, None] * self.clean
 
 
 def log_probability(chains: Chains, charges: Charges) -> LogProbability:
@@ -131,9 +269,9 @@ def log_probability(chains: Chains, charges: Charges) -> LogProbability:
 
 def _real_valued(c: Chains, q: Charges) -> LogProbability:
     threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
-    z = (threshold - q.crossing + before) / c.reset
-    arrival = q.current.clamp(min=SMALLEST_CURRENT).log() + log_density(z) - math.log(c.reset)
-    crossed = arrival + recorded(c.low, c.high, threshold + q.end - q.crossing, c.sampling)
+    lowered, expected = threshold - q.crossing + before, threshold + q.end - q.crossing
+    found = c.stray.crossed(lowered, c.reset, RecordedCharge(c.low, c.high, expected), c.sampling, c.classes)
+    crossed = q.current.clamp(min=SMALLEST_CURRENT).log() + found.log
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
     # The outlier's density, so that all outcomes together have probability one.
@@ -141,9 +279,20 @@ def _real_valued(c: Chains, q: Charges) -> LogProbability:
     unexplained = torch.where(c.low == c.high, unexplained, math.log(c.outlier_rate / 2 / OUTLIER_TIME))
     explained = torch.where(at_once, _fired_at_once(c, q, threshold, before), crossed) + math.log1p(-c.outlier_rate)
     hits = torch.logaddexp(explained, unexplained)
-    stays_below = log_below((c.threshold - q.total + c.last_of(q.end, 0.0)) / c.reset)
+    stays_below = c.stray.silent(c.threshold - q.total + c.last_of(q.end, 0.0), c.reset)
     ends, ended = end_of_chain(c, stays_below)
-    return LogProbability(hits, ends, torch.exp(explained - hits).detach(), ended)
+    clean = torch.stack([found.time, found.charge], dim=1)
+    return LogProbability(hits, ends, torch.exp(explained - hits).detach(), ended, clean)
+
+
+def _information(classes: Tensor, means: tuple[float, ...], width: float) -> Tensor:
+    """What a value tells that has noise of this `width` and stray charge, compared with one without the latter."""
+    told = width**2 / (width**2 + classes.new_tensor((0.0, *means)) ** 2)
+    return (classes * told).sum(dim=-1)
+
+
+def _log_normal(x: Tensor, width: Tensor | float) -> Tensor:
+    return log_density(x / width) - (math.log(width) if isinstance(width, float) else width.log())
 
 
 def recorded(low: Tensor, high: Tensor, mean: Tensor, width: float) -> Tensor:
@@ -180,32 +329,40 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
     crossing, current = _within_tick(q.crossing, q.current, n, c.tick, nodes)
     end, _ = _within_tick(q.end, q.end_current, n, c.tick, nodes)
     mean = threshold[:, None] + end - crossing
-    of_charge = log_between((c.low[:, None] - mean) / c.sampling, (c.high[:, None] - mean) / c.sampling)
-    arrival = current.clamp(min=SMALLEST_CURRENT).log() + (weights * c.tick).log() - math.log(c.reset)
+    low, high = (v[:, None, None].expand(-1, 1, mean.shape[1]) for v in (c.low, c.high))
+    arrival = current.clamp(min=SMALLEST_CURRENT).log() + (weights * c.tick).log()
     unexplained = math.log(c.outlier_rate / 2 * c.tick / OUTLIER_TIME) - c.counts.log()
     # Where in its tick each hit was, given everything up to it: log-probabilities of the nodes.
     anywhere = weights.log()
     place = anywhere.expand(n, -1)
     hits, explained = torch.zeros_like(c.low), torch.ones_like(c.low)
+    clean = torch.ones(n, 2, dtype=hits.dtype, device=hits.device)
     order = c.orders()
     for k in range(int(order.max()) + 1 if n else 0):
         i = torch.nonzero(order == k).flatten()
         row = c.previous[i].clamp(min=0)
         # Before the first hit nothing was collected, wherever.
         before = end[row] if k else torch.zeros_like(end[row])
-        z = (threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]) / c.reset
-        crossed = torch.logsumexp(place[row][:, :, None] + log_density(z), dim=1) + (arrival + of_charge)[i]
+        lowered = threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]
+        of_charge = RecordedCharge(low[i], high[i], mean[i, None, :])
+        classes = None if c.classes is None else c.classes.of(i)
+        seen = c.stray.crossed(lowered, c.reset, of_charge, c.sampling, classes)
+        ways = place[row][:, :, None] + seen.log + arrival[i, None, :]
+        crossed = torch.logsumexp(ways, dim=1)
+        share = ways.detach().flatten(1).softmax(dim=1).view_as(ways)
+        clean[i, 0] = (seen.time * share).sum(dim=(1, 2))
+        clean[i, 1] = (seen.charge * share).sum(dim=(1, 2))
         crossed = crossed + math.log1p(-c.outlier_rate)
         found = torch.logaddexp(crossed, unexplained[c.pixel[i], None] + anywhere)
         total = torch.logsumexp(found, dim=1)
         hits = hits.index_copy(0, i, total)
         explained[i] = torch.exp(torch.logsumexp(crossed, dim=1) - total).detach()
         place = place.index_copy(0, i, found - total[:, None])
-    x = (c.threshold[:, None] - q.total[:, None] + c.last_of(end, 0.0)) / c.reset
+    x = c.threshold[:, None] - q.total[:, None] + c.last_of(end, 0.0)
     last = c.last_of(place, 0.0)
     last = torch.where((c.last < 0)[:, None], anywhere, last)
-    ends, ended = end_of_chain(c, torch.logsumexp(last + log_below(x), dim=1))
-    return LogProbability(hits, ends, explained, ended)
+    ends, ended = end_of_chain(c, torch.logsumexp(last + c.stray.silent(x, c.reset), dim=1))
+    return LogProbability(hits, ends, explained, ended, clean)
 
 
 def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,11 @@ def log_between(low: Tensor, high: Tensor) -> Tensor:
     return torch.where(wide, upper, inside)
 
 
+def log_with_exponential(x: Tensor, width: Tensor | float, mean: float) -> Tensor:
+    """Log-density at `x` of a Gaussian of this `width` plus an exponential of this `mean`."""
+    return 0.5 * (width / mean) ** 2 - x / mean + log_below(x / width - width / mean) - math.log(mean)
+
+
 def hazard(x: Tensor) -> Tensor:
     """phi(x) / Phi(x): the derivative of `log_below`."""
     return torch.exp(log_density(x) - log_below(x))

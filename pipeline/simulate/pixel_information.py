@@ -91,8 +91,8 @@ class Steering:
         rate = hazard(x)
         weight = torch.where(c.full, torch.zeros_like(x), rate * (rate + x) * found.ended)
         return Steering(
-            time=found.explained / (c.reset**2 + v).sqrt(),
-            charge=found.explained / (c.sampling**2 + width**2 / 12 + v * known).sqrt(),
+            time=found.weights[:, 0] / (c.reset**2 + v).sqrt(),
+            charge=found.weights[:, 1] / (c.sampling**2 + width**2 / 12 + v * known).sqrt(),
             known=known,
             silence=weight.clamp(min=0.0).sqrt() / reset,
         )

@@ -12,9 +12,10 @@ import h5py
 
 from ..errors import FileFormatError
 from ..perturb.record import Step
-from ..tables import CutStep, Ints, Segments
+from ..tables import Assumed, CutStep, Ints, Segments
 from .hdf5 import attribute, check_kind, open_hdf5, write_table
 from .provenance import Provenance
+from .reconstruction import write_assumed
 from .segments import read_segment_table, write_segment_table, write_segments
 
 _TRUTH = "truth"
@@ -36,12 +37,14 @@ def write_perturbed(
     steps: Sequence[Step],
     provenance: Provenance,
     *,
+    assumed: Assumed | None = None,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
     """Write perturbed segments, the truth in a table of the same layout, and a group with an entry for each step.
 
-    `cut_flow` is that of the truth. Raises `FileFormatError` if the folder cannot be written.
+    `cut_flow` is that of the truth, and `assumed` what it rests on if it was reconstructed. Raises `FileFormatError` if
+    the folder cannot be written.
     """
 
     def beside(file: h5py.File) -> None:
@@ -52,6 +55,8 @@ def write_perturbed(
             entry.attrs["settings"] = step.settings
             entry.attrs["notes"] = json.dumps(step.notes)
             _write_drawn(entry, step)
+        if assumed is not None:
+            write_assumed(file, assumed)
 
     write_segments(path, segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
 

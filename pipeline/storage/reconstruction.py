@@ -6,7 +6,7 @@ with `segments`) and `hit_track` (row by row with the file of hits) are in the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +14,17 @@ import h5py
 import numpy as np
 
 from ..errors import FileFormatError
-from ..tables import SPECIES, CutStep, Reconstruction, Tracks
+from ..tables import SPECIES, Assumed, CutStep, Reconstruction, TimeOffset, Tracks
 from .hdf5 import attribute, check_kind, open_hdf5, read_table, write_table
 from .provenance import Provenance
 from .segments import KIND, read_segment_table, write_segments
 
 _TABLES = ("tracks", "track_segments", "hit_track")
+#: Group of the assumed parameter values, and table of the times of events, where they were found.
+_VALUES = "parameters"
+_OFFSETS = "event_offsets"
+_OFFSET_TYPES = {"event_id": "i8", "offset": "f8", "ends": "i8"}
+_OFFSET_UNITS = {"offset": "us"}
 _WHOLE = ("event_id", "track_id", "hits", "cathode", "anode", "contained")
 _POINTS = ("start", "end", "direction")
 #: The upper triangle of the covariance of a track's line: offsets 0 and 1 [cm], slopes 2 and 3.
@@ -43,9 +48,11 @@ _SEGMENT_TYPES = {
     "position_error_1": "f8",
     "position_error_2": "f8",
     "charge": "f8",
+    "knocked_out": "f8",
 }
 _SEGMENT_UNITS = {
     "residual_range": "cm", "position_error_1": "cm", "position_error_2": "cm", "charge": "electrons",
+    "knocked_out": "MeV",
 }  # fmt: skip
 
 
@@ -53,14 +60,14 @@ def write_reconstruction(
     path: Path | str,
     found: Reconstruction,
     provenance: Provenance,
-    values: Mapping[str, float],
+    assumed: Assumed,
     *,
     cut_flow: Sequence[CutStep] | None = None,
     drift_axis: Literal["x", "z"] = "x",
 ) -> None:
-    """Write tracks that were reconstructed at the parameter `values`.
+    """Write tracks, and what they rest on; `cut_flow` is that of cuts on them.
 
-    `cut_flow` is that of cuts on them. Raises `FileFormatError` if the folder cannot be written.
+    Raises `FileFormatError` if the folder cannot be written.
     """
 
     def beside(file: h5py.File) -> None:
@@ -71,32 +78,50 @@ def write_reconstruction(
             "position_error_1": found.position_error[:, 0],
             "position_error_2": found.position_error[:, 1],
             "charge": found.charge,
+            "knocked_out": found.knocked_out,
         }
         write_table(file, "track_segments", columns, _SEGMENT_TYPES, _SEGMENT_UNITS)
         write_table(file, "hit_track", {"track": found.hit_track}, {"track": "i8"}, {})
-        file.create_group("parameters").attrs.update({name: float(value) for name, value in values.items()})
         for name in _TABLES:
             file[name].attrs["frame"] = "simulation"
+        write_assumed(file, assumed)
 
     write_segments(path, found.segments, provenance, cut_flow=cut_flow, drift_axis=drift_axis, extra=beside)
 
 
-def is_reconstruction(path: Path | str) -> bool:
-    """Whether a file of segments holds reconstructed tracks; False for files that are not HDF5."""
+def write_assumed(file: h5py.File, assumed: Assumed) -> None:
+    """Write what reconstructed segments rest on into their file, which is open."""
+    values = {name: float(value) for name, value in assumed.values.items()}
+    file.create_group(_VALUES).attrs.update(values)
+    if assumed.times is not None:
+        events = sorted(assumed.times)
+        columns = {
+            "event_id": np.array(events, dtype=np.int64),
+            "offset": np.array([assumed.times[event].value for event in events]),
+            "ends": np.array([assumed.times[event].ends for event in events], dtype=np.int64),
+        }
+        write_table(file, _OFFSETS, columns, _OFFSET_TYPES, _OFFSET_UNITS)
+
+
+def read_assumed(path: Path | str) -> Assumed | None:
+    """What the segments of a file rest on, if they were reconstructed, perturbed since or not; None for other files.
+
+    Raises `FileFormatError` for a damaged table.
+    """
     try:
         with open_hdf5(path) as file:
-            return attribute(file, "kind") == KIND and "tracks" in file and "track_segments" in file
-    except FileFormatError:
-        return False
-
-
-def read_assumed_values(path: Path | str) -> dict[str, float]:
-    """The parameter values at which tracks were reconstructed; raises `FileFormatError` for other files."""
+            if attribute(file, "kind") != KIND or _VALUES not in file:
+                return None
+            values = {name: float(value) for name, value in file[_VALUES].attrs.items()}
+            there = _OFFSETS in file
+    except FileFormatError:  # a ROOT file
+        return None
+    if not there:
+        return Assumed(values)
     with open_hdf5(path) as file:
-        check_kind(file, KIND)
-        if "tracks" not in file or "parameters" not in file:
-            raise FileFormatError(f"{path} holds no reconstructed tracks; it is written by `gradcal reconstruct`.")
-        return {name: float(value) for name, value in file["parameters"].attrs.items()}
+        read = read_table(file, _OFFSETS, _OFFSET_TYPES, _OFFSET_UNITS)
+    rows = zip(read["event_id"].tolist(), read["offset"].tolist(), read["ends"].tolist(), strict=True)
+    return Assumed(values, {event: TimeOffset(value, ends) for event, value, ends in rows})
 
 
 def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -> Reconstruction:
@@ -130,7 +155,9 @@ def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -
         **{point: np.stack([tracks[f"{point}_{axis}"] for axis in "xyz"], axis=1) for point in _POINTS},
     )
     error = np.stack([beside["position_error_1"], beside["position_error_2"]], axis=1)
-    return Reconstruction(table, segments, beside["residual_range"], error, beside["charge"], hit_track)
+    return Reconstruction(
+        table, segments, beside["residual_range"], error, beside["charge"], beside["knocked_out"], hit_track
+    )
 
 
 def _track_columns(tracks: Tracks) -> dict[str, np.ndarray]:

@@ -9,6 +9,9 @@ import numpy as np
 
 from ..tables import Bools, Floats, Ints
 
+#: Part of all values whose narrowest interval is the peak, and most blocks of the jackknife.
+_NARROWEST, _BLOCKS = 0.3, 20
+
 #: A value with the lower and upper end of its interval of one standard deviation.
 Interval = tuple[float, float, float]
 
@@ -46,6 +49,27 @@ def quantile(values: Floats, share: float = 0.5) -> Interval:
     spread = np.sqrt(share * (1 - share) / len(values))
     at = np.quantile(values, np.clip([share, share - spread, share + spread], 0, 1))
     return float(at[0]), float(at[1]), float(at[2])
+
+
+def peak(values: Floats) -> float:
+    """Most probable of `values` `(n,)`: the mean of those in the narrowest interval that holds 30 % of them."""
+    ordered = np.sort(values)
+    count = max(int(_NARROWEST * len(ordered)), 1)
+    begin = int((ordered[count:] - ordered[:-count]).argmin()) if len(ordered) > count else 0
+    return float(ordered[begin : begin + count + 1].mean())
+
+
+def jackknife(statistic: Callable[[Bools], float], group: Ints) -> Interval:
+    """`statistic` of the rows that a mask chooses, of all, with its error from leaving out each of up to 20 blocks.
+
+    Rows of one group `(n,)`, of which there are two or more, stay together (Efron, CBMS-NSF 38 (1982), section 3).
+    """
+    number = np.unique(group, return_inverse=True)[1].reshape(-1)
+    blocks = min(_BLOCKS, int(number.max()) + 1)
+    left_out = np.array([statistic(np.asarray(number % blocks != k)) for k in range(blocks)])
+    value = statistic(np.ones(len(group), dtype=bool))
+    error = float(np.sqrt((blocks - 1) * left_out.var()))
+    return value, value - error, value + error
 
 
 def in_bins(x: Floats, edges: Floats, statistic: Callable[[Bools], Interval], least: int = 1) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Draw:
 
 class Estimator(Protocol):
     """One way to the parameters. Its result has the covariance with everything that it leaves open, and in its
-    diagnostics `position_rms_um`, the rms distance of its tracks to the true ones, where it moves them.
+    diagnostics `position_rms_um`, the rms distance of its tracks to the true ones, where it does not know these.
     """
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
@@ -84,8 +84,15 @@ class UnknownDeposits:
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
         """See `Estimator.fit`."""
-        data = trial.truth.data(draw.values, draw.noise)
-        return trial.believed.fit(marginal(method, self.unknown), name, data, draw.values, draw.seed)
+        truth, believed = _pixels(trial.truth), _pixels(trial.believed)
+        data = truth.data(draw.values, draw.noise)
+        method = marginal(method, self.unknown)
+        # Deposits that stay where they truly are need no distance.
+        known = believed is truth and not self.unknown.geometry
+        return fit_hits(
+            believed.model, data, method, name,
+            target=draw.values, seed=draw.seed, noisy=True, truth=None if known else truth.segments,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,7 @@ class FromHits:
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
         """See `Estimator.fit`."""
-        truth = trial.truth
-        if not isinstance(truth, PixelExperiment):
-            raise TypeError("only pixels have hits that tracks are found in")
+        truth = _pixels(trial.truth)
         hits, geometry = truth.hits(draw.values, draw.noise), truth.geometry
         data = observables_of_hits(hits, geometry)
         settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
@@ -115,10 +120,17 @@ class FromHits:
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
             result = fit_hits(
-                model, data, begun, name, target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks
-            )
+                model, data, begun, name,
+                target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks, truth=truth.segments,
+            )  # fmt: skip
             values |= {p.name: p.value for p in result.parameters if p.free}
         return result
+
+
+def _pixels(experiment: Experiment) -> PixelExperiment:
+    if not isinstance(experiment, PixelExperiment):
+        raise TypeError("only segments seen by pixels have places and energies that may be unknown")
+    return experiment
 
 
 def marginal(method: Method, unknown: Unknown) -> Method:

@@ -15,9 +15,12 @@ from ..detector.argon import scaled_drift_velocity
 from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..parameters import nominal_values
+from ..reconstruct.modes import with_model_losses
+from ..reconstruct.particles import identified
 from ..reconstruct.reconstruct import reconstruct
 from ..simulate.observe import hits_table
 from ..simulate.setup import forward_model, model_settings
+from ..storage.identity import load_classifier
 from ..storage.pixels import load_pixels
 from ..tables import Hits, Reconstruction, Segments
 from .matching import match
@@ -44,9 +47,12 @@ def run(
     Raises `SelectionError` where the sample has no such events, or no particle that should be found.
     """
     settings, pixels = model_settings(config), load_pixels(config.readout.pixels, geometry)
+    particles = config.reconstruct.particles
+    classifier = load_classifier(particles)
 
     def from_hits(hits: Hits, values: Mapping[str, float]) -> Reconstruction:
-        return reconstruct(hits, geometry, values, config.reconstruct, settings, pixels=pixels)
+        found = reconstruct(hits, geometry, values, config.reconstruct, settings, pixels=pixels)
+        return with_model_losses(identified(found, hits, geometry, particles, classifier), config.reconstruct)
 
     return summary(config, compare(config, segments, geometry, from_hits, progress))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config.performance import ReconstructionPerformance
 from ..tables import Bools, Floats, Ints
-from .binned import Interval, in_bins, quantile, ratio, root_mean_square, wilson
+from .binned import Interval, in_bins, jackknife, peak, quantile, ratio, root_mean_square, wilson
 from .track_rows import ParticleRows, Performance, TrackRows
 
 #: Edges of the bins of length [cm] and of numbers of hits.
@@ -17,6 +17,8 @@ LENGTHS = (1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 2
 HITS = (1.0, 3.0, 5.0, 8.0, 11.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 1000.0)
 #: A bin with fewer rows tells nothing of a median or a width.
 _LEAST = 5
+#: Fewer segments have no peak.
+_MANY = 200
 #: Particles that are listed as reconstructed worst.
 _WORST = 12
 
@@ -65,7 +67,8 @@ def headline(settings: ReconstructionPerformance, rows: Performance) -> list[dic
 
     some = losses & (l_.held > 0)
     loss = (l_.measured[some], l_.held[some], l_.group[some])
-    whole = (l_.measured[losses], l_.true[losses], l_.group[losses])
+    whole = (l_.with_knocked[losses], l_.true[losses], l_.group[losses])
+    alone = (l_.measured[losses], l_.alone[losses], l_.group[losses])
     rows_of = [
         ("efficiency", "particles found", "", share_of(p.found, wanted) if wanted.any() else None),
         ("purity", "tracks that are the match of a particle", "", share_of(t.main, long) if long.any() else None),
@@ -86,7 +89,8 @@ def headline(settings: ReconstructionPerformance, rows: Performance) -> list[dic
         ("dedx", "mean dE/dx of segments over that of what is in the track's hits", "", _ratio(*loss)),
         ("dedx_median", "median of this ratio", "", _median(loss[0] / loss[1])),
         ("dedx_width", "half of the central 68 % of this ratio", "", _width(loss[0] / loss[1])),
-        ("dedx_all", "mean dE/dx of segments over that with all that was knocked out", "", _ratio(*whole)),
+        ("dedx_all", "mean dE/dx with what was found beside over that with all knocked out", "", _ratio(*whole)),
+        ("dedx_peak", "most probable dE/dx of segments over that of the particle alone", "", _peaks(*alone)),
         ("end_gap", "median overshoot of ends", "mm", _median(10 * gaps)),
         ("end_gap_width", "half of the central 68 % of the overshoot", "mm", _width(10 * gaps)),
         ("end_off", "median distance of ends beside the true ones", "mm", _median(10 * offs)),
@@ -118,6 +122,13 @@ def _width(values: Floats) -> Interval | None:
     half = (high[0] - low[0]) / 2
     error = np.hypot(high[2] - high[1], low[2] - low[1]) / 4
     return half, float(half - error), float(half + error)
+
+
+def _peaks(above: Floats, below: Floats, group: Ints) -> Interval | None:
+    """Most probable value of one over that of the other, with the error of the jackknife over particles."""
+    if len(np.unique(group)) < 2 or len(above) < _MANY:
+        return None
+    return jackknife(lambda rows: peak(above[rows]) / peak(below[rows]), group)
 
 
 def _hit_purity(t: TrackRows, chosen: Bools) -> Interval | None:
@@ -187,7 +198,8 @@ def _accuracy_curves(rows: Performance, wanted: Ints, found: Ints, edges: dict[s
     some = np.isin(loss.group, found) & (loss.held > 0)
     whose = np.isin(hit.group, wanted)
     g, one = place.group[near], np.ones(int(near.sum()))
-    measured, true, whole = (c[some] for c in (loss.measured, loss.held, loss.true))
+    measured, held = loss.measured[some], loss.held[some]
+    knocked, whole = loss.with_knocked[some], loss.true[some]
     gl = loss.group[some]
     kept, gh = hit.kept[whose].astype(np.float64), hit.group[whose]
     angle = 1e3 * window.angle[seen]
@@ -200,10 +212,10 @@ def _accuracy_curves(rows: Performance, wanted: Ints, found: Ints, edges: dict[s
         return lambda r: ratio(values[r], one[r], g[r])
 
     losses: dict[str, Callable[[Bools], Interval]] = {
-        "dedx": lambda r: ratio(measured[r], true[r], gl[r]),
-        "dedx_all": lambda r: ratio(measured[r], whole[r], gl[r]),
-        "dedx_median": lambda r: quantile(measured[r] / true[r]),
-        "dedx_width": lambda r: _width(measured[r] / true[r]) or (0.0, 0.0, 0.0),
+        "dedx": lambda r: ratio(measured[r], held[r], gl[r]),
+        "dedx_all": lambda r: ratio(knocked[r], whole[r], gl[r]),
+        "dedx_median": lambda r: quantile(measured[r] / held[r]),
+        "dedx_width": lambda r: _width(measured[r] / held[r]) or (0.0, 0.0, 0.0),
     }
     curves: dict[str, Any] = {}
     for x, bins in edges.items():

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..detector.geometry import DetectorGeometry
+from ..reconstruct.track_paths import StraightPieces, line_of
 from ..tables import Floats, Hits, Ints, Reconstruction, Segments
 from .matching import Matching
-from .track_paths import StraightPieces, line_of
 from .track_rows import HitRows, LossRows, ParticleRows, Performance, PlaceRows, TrackRows, WindowRows, join
 from .truth_hits import HitOwners, Particles
 
@@ -242,7 +242,7 @@ def _windows(
 
 def _no_losses() -> LossRows:
     none = np.zeros(0)
-    return LossRows(np.zeros(0, dtype=np.int64), none, none, none, none, none)
+    return LossRows(np.zeros(0, dtype=np.int64), none, none, none, none, none, none, none)
 
 
 def _losses(
@@ -261,6 +261,7 @@ def _losses(
     pieces = reconstruction.segments.take(rows)
     edges = np.append(0.0, np.cumsum(pieces.length))
     energy = _along(curve, edges, segments.take(all_of), segments.dE[all_of])
+    alone = _along(curve, edges, segments.take(own), segments.dE[own])
     of_hits = _along(curve, edges, segments.take(all_of), (segments.dE * held)[all_of])
     covered = _along(curve, edges, segments.take(own), segments.length[own])
     kept = covered >= _LEAST_COVERED * pieces.length
@@ -270,8 +271,10 @@ def _losses(
         cos_drift=np.abs(_directions(chosen)[:, 2]),
         drift=geometry.anode_distance(chosen.centre[:, 2]),
         measured=chosen.dEdx,
-        true=energy[kept] / covered[kept],
+        with_knocked=chosen.dEdx + reconstruction.knocked_out[rows][kept] / chosen.length,
+        alone=alone[kept] / covered[kept],
         held=of_hits[kept] / covered[kept],
+        true=energy[kept] / covered[kept],
     )
 
 

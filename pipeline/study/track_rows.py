@@ -105,16 +105,19 @@ class WindowRows:
 
 @dataclass(frozen=True)
 class LossRows:
-    """Reconstructed segments of found particles that the true path covers: `measured` and true dE/dx [MeV/cm], that
-    of the particle with all it knocked out, `true`, or with what of it is in the hits of the track, `held`.
+    """Reconstructed segments of found particles that the true path covers. dE/dx [MeV/cm], reconstructed: of the
+    track's own hits, `measured`, and with what was found beside them, `with_knocked`; true: of the particle `alone`,
+    with what of all it knocked out is in the hits of the track, `held`, and with all of it, `true`.
     """
 
     group: Ints
     cos_drift: Floats
     drift: Floats
     measured: Floats
-    true: Floats
+    with_knocked: Floats
+    alone: Floats
     held: Floats
+    true: Floats
 
 
 @dataclass(frozen=True)

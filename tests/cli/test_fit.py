@@ -258,6 +258,11 @@ def test_wrong_files_end_in_one_sentence(sample, tmp_path, capsys):
     assert not out.parent.exists() or names(out.parent) == []
 
 
+def test_a_fit_that_knows_its_segments_has_no_use_for_the_truth(sample, tmp_path, capsys):
+    said = refused(capsys, command(sample, tmp_path / "fit.h5", "--truth", sample.segments))
+    assert "takes the segments for the true ones" in said
+
+
 def test_places_that_cannot_be_written_are_refused_before_the_fit(sample, tmp_path, capsys):
     assert "cannot be written" in refused(capsys, command(sample, sample.hits / "fit.h5"))
     assert "is a folder" in refused(capsys, command(sample, tmp_path))

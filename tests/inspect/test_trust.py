@@ -79,6 +79,7 @@ CASES: Mapping[str, tuple[FitResult, Facts, str, str]] = {
     "noise not recorded": (fit_result(), Facts(), "care", "not recorded"),
     "data without noise": (GOOD, replace(LIKELIHOOD, noisy=False), "care", "which the data do not carry"),
     "threshold": (GOOD, Facts(True, "matched_residuals"), "care", "near the threshold"),
+    "reconstructed": (GOOD, replace(LIKELIHOOD, reconstructed=True), "care", "their errors are in no uncertainty"),
     "outliers": (
         replace(GOOD, diagnostics={"hits_used": 97.0, "unmatched_data": 3.0}), LIKELIHOOD, "care", "3 % of the hits",
     ),
@@ -149,6 +150,12 @@ def test_one_in_ten_thousand_good_fits_may_be_doubted_for_its_pulls() -> None:
 @pytest.mark.parametrize("record", [{}, {"config": None}, {"config": {"data": 3, "method": {"a": 1}}}])
 def test_records_of_other_forms_tell_nothing(record: dict[str, Any]) -> None:
     assert facts_of(record) == Facts()
+
+
+def test_segments_that_are_not_taken_for_true_may_be_reconstructed() -> None:
+    made = {"config": {"method": {"m": {"objective": "marginal_likelihood"}}}, "inputs": {"reconstructed": "ab"}}
+    assert facts_of(made).reconstructed
+    assert "reconstructed segments" not in [r.topic for r in judge(GOOD, facts_of(made)).reasons]
 
 
 def test_a_record_tells_noise_objective_and_mask() -> None:

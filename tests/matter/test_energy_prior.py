@@ -68,7 +68,8 @@ def test_mean_is_bethe_and_variance_that_of_the_collisions(pdg: int, kinetic: fl
     if layers.mean[0] < 0.02 * kinetic:
         # Muons of 1 GeV radiate 0.1 % of it on the spot besides.
         assert mean == pytest.approx(float(stopping_power(np.array(kinetic), mass(pdg), cut)), rel=2e-3)
-    assert variance * length**2 == pytest.approx(float(layers.deviation[0]) ** 2, rel=0.01)
+    collisions = layers.xi * layers.most * (1 - 0.5 * layers.shape.b)
+    assert variance * length**2 == pytest.approx(float(collisions[0]), rel=0.01)
 
 
 @pytest.mark.parametrize(("pdg", "kinetic", "steps"), [(13, 1000.0, 2), (13, 200.0, 4), (2212, 120.0, 5)])

@@ -102,7 +102,9 @@ def _assembled(
         probability=np.full((len(lines), len(SPECIES)), 1 / len(SPECIES)),
     )  # fmt: skip
     empty = np.zeros(0, dtype=np.int64)
-    return Reconstruction(tracks, segments, residual, np.full((len(owner), 2), 0.05), 24000 * dedx * length, empty)
+    return Reconstruction(
+        tracks, segments, residual, np.full((len(owner), 2), 0.05), 24000 * dedx * length, zero, empty
+    )
 
 
 def _rms(lines: list[Floats]) -> Floats:

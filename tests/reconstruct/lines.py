@@ -71,5 +71,11 @@ def line(energy: Floats, event: int = 0, start: Floats = START) -> Reconstructio
         probability=np.full((1, len(SPECIES)), 1 / len(SPECIES)),
     )
     return Reconstruction(
-        tracks, segments, n - 0.5 - np.arange(n), np.full((n, 2), 0.05), 25e3 * energy, np.zeros(0, dtype=np.int64)
+        tracks,
+        segments,
+        n - 0.5 - np.arange(n),
+        np.full((n, 2), 0.05),
+        25e3 * energy,
+        zero,
+        np.zeros(0, dtype=np.int64),
     )

@@ -88,3 +88,15 @@ def test_without_targets_there_is_no_dashed_line_and_no_distance() -> None:
 
 def test_numbers_that_are_not_finite_become_gaps() -> None:
     assert curves.numbers([1.0, np.nan, np.inf]) == [1.0, None, None]
+
+
+@pytest.mark.parametrize(("low", "high", "some"), [(0.3, 2.0, "0.5"), (0.42, 0.47, "0.42"), (0.08, 0.9, "0.1")])
+def test_a_short_logarithmic_axis_has_plain_numbers(low: float, high: float, some: str) -> None:
+    """A lone 5 under a 1 would have to be read as 0.5."""
+    ticks = curves.log_ticks(np.array([low, high, np.nan]))
+    assert some in ticks["ticktext"] and [float(t) for t in ticks["ticktext"]] == ticks["tickvals"]
+    assert any(low <= tick <= high for tick in ticks["tickvals"])
+
+
+def test_a_long_logarithmic_axis_has_powers_of_ten() -> None:
+    assert [curves.log_ticks(np.array([10.0**-k, 1.0]))["dtick"] for k in (2, 6, 8)] == [1, 1, 2]

@@ -74,6 +74,9 @@ def test_parameters_that_are_known_only_together_are_named() -> None:
 
 def test_what_the_fit_rests_on_is_said() -> None:
     assert "taken for known" in assumptions(measured_result(0), NOISY)[0]
+    made = {**NOISY, "inputs": {"reconstructed": "ab" * 32}}
+    assert "were reconstructed from them and are taken for known" in assumptions(measured_result(0), made)[0]
+    assert "does not know exactly" in assumptions(unknown(0.2, 0.9), made)[0]
     told = assumptions(unknown(0.2, 0.9), {"config": {"method": {"m": {"priors": {"birks_kb": {}}}}}})
     assert "does not know exactly" in told[0] and "priors on k_B" in told[-1]
     real = replace(measured_result(0), parameters=tuple(replace(p, target=None) for p in measured_result(0).parameters))

@@ -329,3 +329,29 @@ def test_versions_and_settings_are_readable() -> None:
     text = Reader(page([complete(fit) for fit in some_fits(1)], run=Run(versions={"torch": "2.13.0"}))).text
     assert "2.13.0" in text
     assert "method.gauss_newton.optimiser" in text
+
+
+def test_the_page_tells_how_far_fitted_tracks_are_from_the_true_ones() -> None:
+    fit = some_fits(1)[0]
+    assert "from the true ones" not in Reader(page([fit])).text
+    places = {"position_rms_um": 182.34, "position_missed_fraction": 0.034}
+    moved = replace(fit, result=replace(fit.result, diagnostics={**fit.result.diagnostics, **places}))
+    text = Reader(page([moved])).text
+    assert "182 μm from the true ones (rms, across them); 3.4 % of the true path has no track within 1 cm" in text
+    lost = replace(fit, result=replace(fit.result, diagnostics={"position_missed_fraction": 1.0}))
+    assert "None of the fitted tracks is within 1 cm" in Reader(page([lost])).text
+
+
+def test_the_page_tells_when_fits_got_reconstructed_segments() -> None:
+    fits = some_fits(2)
+    made = [replace(f, provenance={**f.provenance, "inputs": {"reconstructed": "ab" * 32}}) for f in fits]
+
+    def text(fits: Sequence[Fit], shown: str) -> str:
+        sample = Sample(straight_tracks(), CUT_FLOW, (), {}, content_hash=shown)
+        return " ".join(Reader(render_page("t", sample, fits, GEOMETRY)).text.split())
+
+    told = text(made, "cd" * 32)
+    assert "The hits were simulated from" in told and "The fits got none of these deposits" in told
+    assert f"{made[0].target} got none of these deposits" in text([made[0], fits[1]], "cd" * 32)
+    # What the page shows is what they got.
+    assert "The fits use" in text(made, "ab" * 32) and "The fits use" in text(fits, "cd" * 32)

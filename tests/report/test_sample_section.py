@@ -149,6 +149,19 @@ def test_straight_muons_are_said_not_to_scatter() -> None:
     assert next(r for r in known["rows"] if r["name"] == "muons")["scattering"].startswith("0")
 
 
+def test_expected_angles_are_counted_in_bins_as_the_drawn_ones() -> None:
+    """Also of muons so fast that their Gaussians are narrower than a bin: about as many as there are angles."""
+    rng = np.random.default_rng(9)
+    width = float(highland_width(np.array(2000.0), np.array(10.0), mass(13)))
+    segments = Segments.concatenate([random_walk(rng, width, 0.5, 120, n) for n in range(20)])
+    for energy in (2000.0, 2e5):
+        shown = section(segments, GEOMETRY, np.full(20, energy))
+        figure = next(f for f in shown["figures"] if f["name"] == "figure-sample-angles")["figure"]
+        drawn, expected = (np.array(trace["y"]) for trace in figure["data"])
+        in_bins = np.interp(figure["data"][0]["x"], figure["data"][1]["x"], expected)
+        assert in_bins.sum() == pytest.approx(drawn.sum(), rel=0.05)
+
+
 def test_momentum_of_equal_width_is_that_of_the_sample() -> None:
     """Muons made to scatter as at 2 GeV of kinetic energy, without the file telling it."""
     width = float(highland_width(np.array(2000.0), np.array(10.0), mass(13)))

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.parameters import CALIBRATED
+from pipeline.simulate.first_passage import NO_STRAY, RecordedCharge, Stray
 from pipeline.simulate.linked import LOCAL, MOVES, Linked, linked_probability
 from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.tables import Observables, Segments
@@ -95,3 +97,44 @@ def test_wider_noise_is_that_of_a_model_with_wider_noise() -> None:
     assert linked(SEGMENTS, data, widened=2.0).log == pytest.approx(
         linked_probability(model, data, VALUES, NAMES).log, rel=1e-6
     )
+
+
+STRAY = Stray(((0.7, 0.0, 0.05), (0.05, 0.1, 0.0), (0.0, 0.02, 0.08)), (300.0, 3000.0), (200.0, 9000.0))
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_the_score_with_stray_charge_is_the_derivative(integer: bool) -> None:
+    data = data_of(integer=integer)
+    found = linked(SEGMENTS, data, stray=STRAY)
+    model = ForwardModel(SEGMENTS, MODULE0, ModelSettings(noise=LEVELS))
+    for k, name in enumerate(NAMES[:3]):
+        step = 1e-5 * VALUES[name]
+        up, down = (
+            linked_probability(model, data, {**VALUES, name: VALUES[name] + s * step}, NAMES, stray=STRAY).log
+            for s in (1, -1)
+        )
+        assert (up - down) / (2 * step) == pytest.approx(found.score[k], rel=2e-4)
+
+
+def test_no_stray_charge_is_the_likelihood_without_it() -> None:
+    data = data_of(integer=False)
+    nothing = Stray(((1.0, 0.0), (0.0, 0.0)), (3000.0,), (9000.0,))
+    a, b = linked(SEGMENTS, data), linked(SEGMENTS, data, stray=nothing)
+    assert a.log == pytest.approx(b.log, rel=1e-12)
+    assert a.score == pytest.approx(b.score, rel=1e-9)
+
+
+@pytest.mark.parametrize("stray", [NO_STRAY, STRAY])
+def test_all_outcomes_of_a_hit_together_have_probability_one(stray: Stray) -> None:
+    """A pixel whose charge rises evenly to 20 ke: hits at any time and charge, or none."""
+    threshold, total, reset, sampling = 7e3, 2e4, 900.0, 500.0
+    charge = torch.linspace(0, total, 801, dtype=torch.float64)
+    recorded = torch.linspace(0, 1.2e5, 2401, dtype=torch.float64)
+    low = recorded.expand(len(charge), -1)
+    x = (threshold - charge)[:, None].expand_as(low)
+    log = stray.crossed(x, reset, RecordedCharge(low, low, torch.full_like(low, 12e3)), sampling).log
+    # dt I(t) = dQ.
+    hits = torch.trapezoid(torch.trapezoid(log.exp(), recorded, dim=1), charge)
+    silent = stray.silent(torch.tensor(threshold - total, dtype=torch.float64), reset).exp()
+    at_once = 1 - stray.silent(torch.tensor(threshold, dtype=torch.float64), reset).exp()
+    assert float(hits + silent + at_once) == pytest.approx(1.0, abs=2e-3)

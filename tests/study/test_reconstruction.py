@@ -54,9 +54,12 @@ def performance_of(
     relabel: Callable[[Any], Any] = lambda labels: labels,
     dedx: float = 2.142,
     charge: float = 1.0,
+    knocked_out: float = 0.0,
+    held: float = 1.0,
 ) -> Performance:
     """A reconstruction of `crossing` beside the truth; `relabel` gives hits to other tracks, `charge` is that of tracks
-    in units of what is collected. Per centimetre a muon leaves 2.1 MeV, what it knocks out 0.042.
+    in units of what is collected. Per centimetre a muon leaves 2.1 MeV, what it knocks out 0.042; `knocked_out` MeV/cm
+    are found beside it, and the part `held` of what it knocks out is in its hits.
     """
     segments = crossing()
     particles = particles_of(segments)
@@ -66,12 +69,14 @@ def performance_of(
     hits = hits_beside(segments, particles, owner)
     owners = HitOwners(owner, np.ones(len(owner)), np.full(8, 1e6))
     made = reconstruction_of(
-        segments, particles, hit_track, np.arange(8), moved=moved, dedx=dedx, charge=np.full(8, charge * 1e6)
-    )
+        segments, particles, hit_track, np.arange(8),
+        moved=moved, dedx=dedx, charge=np.full(8, charge * 1e6), knocked_out=knocked_out,
+    )  # fmt: skip
     matching = match(owner, hit_track, 8, 8)
     return performance(
-        made, segments, particles, owners, matching, hits, GEOMETRY, window=20.0, held=np.ones(len(segments))
-    )
+        made, segments, particles, owners, matching, hits, GEOMETRY,
+        window=20.0, held=np.where(particles.own, 1.0, held),
+    )  # fmt: skip
 
 
 def hits_beside(segments: Segments, particles: Particles, owner: Any) -> Hits:
@@ -169,6 +174,16 @@ def test_wrong_energy_charge_and_ends_are_found():
     assert found["distance"] == pytest.approx(0, abs=1e-9)
     backwards = headline(performance_of(moved=lambda points: points[::-1]))
     assert backwards["end_gap"] == pytest.approx(0, abs=1e-9) and backwards["dedx"] == pytest.approx(1, abs=1e-6)
+
+
+def test_what_was_knocked_out_is_in_the_hits_of_the_track_beside_it_or_lost():
+    inside = headline(performance_of())
+    assert inside["dedx"] == pytest.approx(1, abs=1e-6) and inside["dedx_all"] == pytest.approx(1, abs=1e-6)
+    beside = headline(performance_of(dedx=2.1, knocked_out=0.042, held=0.0))
+    assert beside["dedx"] == pytest.approx(1, abs=1e-6) and beside["dedx_all"] == pytest.approx(1, abs=1e-6)
+    assert beside["dedx_peak"] == pytest.approx(1, abs=1e-6)
+    lost = headline(performance_of(dedx=2.1, held=0.0))
+    assert lost["dedx"] == pytest.approx(1, abs=1e-6) and lost["dedx_all"] == pytest.approx(2.1 / 2.142, abs=1e-6)
 
 
 def stretched(points: Floats, *, by: float) -> Floats:

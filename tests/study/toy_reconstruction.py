@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.study.track_paths import StraightPieces, line_of
+from pipeline.reconstruct.track_paths import StraightPieces, line_of
 from pipeline.study.truth_hits import Particles
 from pipeline.tables import SPECIES, Floats, Ints, Reconstruction, Segments, Tracks
 
@@ -21,10 +21,12 @@ def reconstruction_of(
     step: float = 1.0,
     dedx: float = 2.1,
     charge: Floats | None = None,
+    knocked_out: float = 0.0,
 ) -> Reconstruction:
     """One track for each of the particles `rows`, cut into pieces of about `step` cm that lose `dedx` MeV/cm.
 
-    `moved` puts the points of a path where the curve has them; `charge` `(tracks,)` is spread over the pieces of each.
+    `moved` puts the points of a path where the curve has them; `charge` `(tracks,)` is spread over the pieces of each,
+    and `knocked_out` [MeV/cm] is found beside them.
     """
     parts, tracks = [], []
     for number, k in enumerate(rows):
@@ -66,5 +68,6 @@ def reconstruction_of(
         residual_range=np.zeros(len(pieces)),
         position_error=np.zeros((len(pieces), 2)),
         charge=np.repeat(per_track / sizes, sizes),
+        knocked_out=np.full(len(pieces), knocked_out * step),
         hit_track=hit_track,
     )

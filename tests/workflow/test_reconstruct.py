@@ -20,3 +20,14 @@ def test_hits_are_reconstructed_for_each_target_and_the_fit_gets_that(tmp_path, 
         assert f"--segments {folder}/{given} --hits {folder}/hits.h5 {folder}/likelihood/fit.h5" in done.stdout
     # The page shows what was simulated.
     assert "--segments results/closure/generated/selected.h5" in done.stdout
+
+
+def test_fits_of_unknown_segments_are_told_the_true_ones_to_measure_their_distance(tmp_path):
+    content = yaml.safe_load(TINY.read_text())
+    config = tmp_path / "config.yaml"
+    scenario = {"input": "reconstructed", "methods": ["likelihood", "unknown_segments"]}
+    config.write_text(yaml.safe_dump(content | {"scenarios": {"closure": scenario}}))
+    done = Workflow(tmp_path)("--dry-run", "--printshellcmds", config=config)
+    assert done.returncode == 0, done.stdout
+    assert "unknown_segments/fit.h5 --truth results/closure/generated/selected.h5" in done.stdout
+    assert "likelihood/fit.h5 --truth" not in done.stdout

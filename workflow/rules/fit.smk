@@ -5,6 +5,7 @@ rule fit:
     input:
         segments=of_sample(*BRANCH, INPUT_FILE),
         hits=of_sample("{target}", "hits.h5"),
+        truth=truth_of_fit,
         detector=DETECTOR_FILE,
         pixels=PIXELS_FILE,
     output:
@@ -24,9 +25,10 @@ rule fit:
         config=told_to("fit"),
         settings=used_by("fit"),
         code=code_of("fit"),
+        truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
     message:
         "Fitting {wildcards.target} by {wildcards.method}"
     shell:
         "python -m pipeline.cli fit --config-json {params.config:q} --threads {threads}"
         " --method {wildcards.method} --segments {input.segments:q} --hits {input.hits:q}"
-        " {output.fit:q} > {log:q} 2>&1"
+        " {output.fit:q} {params.truth:q} > {log:q} 2>&1"

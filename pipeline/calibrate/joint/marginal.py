@@ -16,28 +16,36 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
+from ...simulate.first_passage import NO_STRAY, Stray
+from ...simulate.linked import StrayClasses
 from ...tables import Floats
+from .association import associated
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-#: Noise is taken so many times as wide while tracks find their places, in the first stage at held parameters, then as
-#: it is. What a proton leaves in a pixel is a hundred times the noise: where it is wrong by a tenth of that, steps with
-#: noise that is not much wider lead into side minima.
-WIDENED = (16.0, 4.0, 1.0)
-#: A stage before the last ends when a step promises to lower the cost by less than this per hit.
-_ROUGH = 2e-2
+#: Noise is taken so many times as wide while tracks, and then parameters, too, find their places, then as it is.
+WIDENED = (4.0, 2.0, 1.0)
+#: The same of slow particles, which leave a hundred times the noise in a pixel: where that is wrong by a tenth, steps
+#: at noise that is not much wider lead into side minima.
+WIDENED_SLOW = (16.0, 4.0, 1.0)
+#: The first stage in which parameters move: tracks were found at those that a fit begins with.
+_MOVING = 1
+#: A stage before the last ends when a step promises to lower the cost by less than this per hit, times the widening.
+_ROUGH = 2e-3
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
 _FINE, _STILL = 1e-4, 0.02
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
 _ROUGHNESS = 5e-4
 #: The determinant's gradient is good when a new one would move no parameter by more standard deviations than this.
-_SETTLED = 0.03
-#: Steps of its differences: in standard deviations, and at most in units of the nominal value.
-_STEP, _WIDEST_STEP = 0.3, 0.02
+_SETTLED = 0.05
+#: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
+#: makes the determinant wiggle, and narrow differences would take that for its slope.
+_STEP = 1.5
 #: A part whose cost grows by more has lost its way.
 _LOST = 1.0
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
@@ -47,6 +55,8 @@ _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 class Point:
     """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
     `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far.
+
+    `classes` of the hits of all parts, where hits hold stray charge (`associated`).
 
     `dampings` `(parts,)` are those of the states of each part: a track that has lost its way holds up no other.
     Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
@@ -59,6 +69,7 @@ class Point:
     dampings: Floats = field(default_factory=lambda: np.zeros(0))
     damping: float = _DAMPING
     stage: int = 0
+    classes: tuple[StrayClasses, ...] = ()
     determinant: Floats = field(default_factory=lambda: np.zeros(0))
     rounds: int = 0
     iteration: int = 0
@@ -95,6 +106,8 @@ class Problem:
     threads: int = 1
     determinant: bool = True
     max_iterations: int = 60
+    stray: Stray = NO_STRAY
+    widened: tuple[float, ...] = WIDENED
     prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
 
     @property
@@ -123,13 +136,26 @@ class Problem:
         values = self.values(point.planned_x)
         return self.map(lambda job: job[0].planned(job[1], values), list(zip(self.parts, point.planned, strict=True)))
 
-    def evaluate(
-        self, x: Floats, states: Sequence[Chains], widened: float, plans: Sequence[Planned]
-    ) -> list[Evaluated]:
+    def evaluate(self, point: Point, plans: Sequence[Planned]) -> list[Evaluated]:
         """All parts at a point."""
-        values = self.values(x)
-        jobs = list(zip(self.parts, states, plans, strict=True))
-        return self.map(lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2]), jobs)
+        values, widened = self.values(point.x), self.widened[point.stage]
+        jobs = list(zip(self.parts, point.states, plans, point.classes or [None] * len(self.parts), strict=True))
+        return self.map(
+            lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray, classes=j[3]),
+            jobs,
+        )
+
+    def associated(
+        self, point: Point, found: Sequence[Evaluated], plans: Sequence[Planned]
+    ) -> tuple[StrayClasses, ...]:
+        """Which hits of all parts hold stray charge; nothing where there is none."""
+        if self.stray.none:
+            return ()
+        values, widened = self.values(point.x), self.widened[point.stage]
+        jobs = list(zip(self.parts, found, plans, point.classes or [None] * len(self.parts), strict=True))
+        return tuple(
+            self.map(lambda j: associated(j[0], j[1], values, self.names, j[2], self.stray, widened, j[3]), jobs)
+        )
 
 
 def maximise(
@@ -144,18 +170,23 @@ def maximise(
     while True:
         plans = problem.plans(point)
         point, found, status = _newton(problem, point, plans, record)
-        if point.stage + 1 < len(WIDENED):
-            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
+        if point.stage + 1 < len(problem.widened):
+            classes = problem.associated(point, found, plans) if point.stage >= _MOVING else ()
+            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1, classes=classes)
             continue
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
         information = _total(problem, point, eliminated)[1]
         gradient = determinant_gradient(problem, point, found, eliminated, information, plans)
+        if point.rounds > 1:
+            # What is left are wiggles, between which the fit would go to and fro.
+            gradient = 0.5 * (gradient + point.determinant)
         move = np.linalg.solve(information, gradient - point.determinant)
         settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
         point = _planned_anew(_damped(point, _LEAST_DAMPING))
-        point = replace(point, determinant=gradient, rounds=point.rounds + 1)
+        classes = problem.associated(point, found, plans)
+        point = replace(point, determinant=gradient, rounds=point.rounds + 1, classes=classes)
         if (settled and point.rounds > 1) or point.rounds >= 6:
             status = None if settled else "the determinant of the states did not settle"
             break
@@ -190,26 +221,33 @@ def _newton(
     record: Callable[[Point, float, Mapping[str, float]], None],
 ) -> tuple[Point, list[Evaluated], str | None]:
     """Levenberg-Marquardt steps of parameters and states at one width of the noise; why it failed, if it did."""
-    widened, last = WIDENED[point.stage], point.stage + 1 == len(WIDENED)
-    found = problem.evaluate(point.x, point.states, widened, plans)
+    widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
+    found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
     if point.iteration == 0 and point.stage == 0:
         record(point, _cost(problem, point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:
-            return point, found, f"no convergence in {point.iteration} iterations"
+            return point, found, "no convergence within max_iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
-        step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
-        step = step if point.stage else np.zeros_like(step)
+        step = np.zeros(len(gradient))
+        if point.stage >= _MOVING:
+            try:
+                step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
+            except np.linalg.LinAlgError:
+                raise FitError(
+                    f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is "
+                    f"free: {', '.join(problem.names)}; are these segments near the particles that left the hits?"
+                ) from None
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
-        if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
+        if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
             return point, found, None
         x, states = _stepped(problem, point, eliminated, step)
         try:
-            after = problem.evaluate(x, states, widened, plans)
-        except ValueError:
+            after = problem.evaluate(replace(point, x=x, states=states), plans)
+        except (ValueError, ModelRangeError):
             after = []
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
         worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
@@ -228,7 +266,7 @@ def _newton(
             return point, found, None
         elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
-        elif lost.any() and not lost.all():
+        elif lost.any() and not lost.all() and point.dampings[lost].min() < _MOST_DAMPING:
             point = replace(point, dampings=np.where(lost, dampings, point.dampings))
         else:
             raised = np.maximum(point.dampings, 1e-6) * 30
@@ -289,23 +327,33 @@ def determinant_gradient(
     `information` `(P, P)` in the coordinates sets the steps of the differences.
     """
     chain = problem.slopes(point.x)
-    width = np.minimum(_STEP / np.sqrt(np.diag(information)), _WIDEST_STEP)
+    width = _STEP * np.sqrt(len(problem.parts) / np.diag(information))
 
-    def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, int, float]) -> float:
-        part, at, e, plan, k, step = job
+    def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, StrayClasses | None, int, float]) -> float:
+        part, at, e, plan, classes, k, step = job
         x = point.x.copy()
         x[k] += step
         moved = at.state.moved(e.follow[:, k] * chain[k] * step)
         # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
-        there = part.at(moved, problem.values(x), problem.names, explained=at.explained, planned=plan)
+        there = part.at(
+            moved,
+            problem.values(x),
+            problem.names,
+            weights=at.weights,
+            planned=plan,
+            stray=problem.stray,
+            classes=classes,
+        )
         return there.eliminated().log_det
 
     gradient = np.zeros(len(point.x))
     for k, step in enumerate(width):
         jobs = [
-            (part, at, e, plan, k, side * step)
+            (*of_part, k, side * step)
             for side in (1.0, -1.0)
-            for part, at, e, plan in zip(problem.parts, found, eliminated, plans, strict=True)
+            for of_part in zip(
+                problem.parts, found, eliminated, plans, point.classes or [None] * len(plans), strict=True
+            )
         ]
         values = problem.map(log_det, jobs)
         half = len(values) // 2

@@ -21,10 +21,11 @@ from scipy.sparse.linalg import SuperLU, splu
 from ...detector import argon
 from ...detector.geometry import DetectorGeometry
 from ...detector.pixels import PixelConstants
-from ...simulate.linked import linked_probability
+from ...simulate.first_passage import NO_STRAY, Stray
+from ...simulate.linked import StrayClasses, linked_probability
 from ...simulate.model import ForwardModel, ModelSettings
 from ...simulate.plan import Plan
-from ...tables import Bools, Floats, Observables, Segments
+from ...tables import Bools, Floats, Ints, Observables, Segments
 from .beliefs import Beliefs
 from .tracks import Chains
 
@@ -62,15 +63,26 @@ class Part:
         names: tuple[str, ...],
         *,
         widened: float = 1.0,
-        explained: Floats | None = None,
+        weights: Floats | None = None,
         planned: Planned | None = None,
+        stray: Stray = NO_STRAY,
+        classes: StrayClasses | None = None,
     ) -> Evaluated:
         """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
         deposits = state.deposits
         model = ForwardModel(deposits, self.geometry, self.settings, self.pixels)
         plan = None if planned is None else planned.plan.moved(planned.deposits, deposits, self.geometry)
         hits = linked_probability(
-            model, self.data, values, names, ignored=self.ignored, widened=widened, explained=explained, plan=plan
+            model,
+            self.data,
+            values,
+            names,
+            ignored=self.ignored,
+            widened=widened,
+            weights=weights,
+            plan=plan,
+            stray=stray,
+            classes=classes,
         )
         believed = self.beliefs.of(state, self.found)
         moves = state.moves(steepness(deposits.dEdx, values, self.settings.recombination))
@@ -85,7 +97,10 @@ class Part:
             local=sparse.csc_array(local.T @ local + believed.curvature),
             hits=hits.hits,
             outliers=hits.outliers,
-            explained=hits.explained,
+            weights=hits.weights,
+            rows=local,
+            sources=hits.sources,
+            excess=hits.excess,
         )
 
     def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
@@ -117,7 +132,10 @@ class Evaluated:
     local: sparse.csc_array
     hits: int
     outliers: int
-    explained: Floats
+    weights: Floats
+    rows: sparse.csr_array
+    sources: Ints
+    excess: Floats
 
     def eliminated(self, damping: float = 0.0) -> Eliminated:
         """The state eliminated, its curvature raised by `damping` of its diagonal."""

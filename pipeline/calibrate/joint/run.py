@@ -13,7 +13,11 @@ from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...matter.particles import mass
 from ...matter.ranges import loss_table
+from ...matter.scattering import highland
+from ...matter.stopping import beta_squared
 from ...parameters import Parameter, calibrated, lookup, nominal_values
+from ...reconstruct.distance import distance_to_truth
+from ...simulate.linked import StrayClasses
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
 from ...tables import SPECIES, Bools, FitResult, FittedParameter, Floats, Ints, Observables, Segments, Tracks
@@ -25,8 +29,10 @@ from ..progress import Progress, State
 from ..uncertainty import from_information
 from .begin import with_recorded_charge
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
-from .marginal import Maximum, Point, Problem, maximise
+from .cutting import cut_at_pixels
+from .marginal import WIDENED, WIDENED_SLOW, Maximum, Point, Problem, maximise
 from .part import Part
+from .structure import structure_of, with_structure
 from .tracks import Chains
 
 #: Covariances of other assumptions beside that of the fit: see `FitResult.uncertainty.others`.
@@ -37,14 +43,10 @@ KIND = "marginal information"
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
 #: Parameters of the drift that hits know best.
 _DRIFT = ("electric_field", "drift_velocity_scale")
-#: Belief in u of particles that are not followed: electrons of any energy.
-_ELECTRONS = np.log(2.2), 0.5
+#: Belief in u of electrons of any energy, and of segments of uncertain length.
+_ANYTHING = 1.3, 1.0
 #: Belief in u where it is given: as good as known.
 _KNOWN = 1e-3
-#: Radiation length of liquid argon [cm].
-_RADIATION_LENGTH = 14.0
-#: Pieces shorter than this [cm] are joined to their neighbours.
-_SHORT = 0.05
 
 
 def fit_unknown(
@@ -56,12 +58,14 @@ def fit_unknown(
     target: Mapping[str, float],
     extra: Mapping[str, float],
     tracks: Tracks | None = None,
+    truth: Segments | None = None,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
     """Fit the free parameters of a method with the segments of `model` as the place to start from.
 
-    `tracks`, if their segments were reconstructed, say what each may be. Raises `FitError` where nothing can be fitted.
+    `tracks`, if their segments were reconstructed, say what each may be; `truth`, true segments where they are known,
+    how far the fitted tracks are from them. Raises `FitError` where nothing can be fitted.
     """
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
@@ -70,8 +74,18 @@ def fit_unknown(
     if not method.unknown.geometry and resume is None:
         initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
+    structure = structure_of(model, [part.found for part in parts], method.unknown, {**fixed, **initial})
+    parts = [with_structure(part, structure, {**fixed, **initial}) for part in parts]
     problem = Problem(
-        parts, free, fixed, model.settings.threads, method.unknown.determinant, method.max_iterations, prior
+        parts,
+        free,
+        fixed,
+        threads=model.settings.threads,
+        determinant=method.unknown.determinant,
+        max_iterations=method.max_iterations,
+        stray=structure.stray,
+        widened=WIDENED_SLOW if _stops(method.unknown) else WIDENED,
+        prior=prior,
     )
     states = tuple(part.found for part in parts)
     if method.unknown.energy == "fitted" and not _stops(method.unknown):
@@ -82,7 +96,7 @@ def fit_unknown(
     history: dict[str, list[float]] = {k: [] for k in (*method.free, *_DIAGNOSTICS)}
     if resume is not None:
         history = {k: list(v)[: resume.state.iteration + 1] for k, v in resume.history.items()}
-        start = unpacked(resume.state, start)
+        start = unpacked(resume.state, start, problem)
 
     def record(point: Point, cost: float, counts: Mapping[str, float]) -> None:
         if len(history["objective"]) > point.iteration:  # a fit that is resumed from its first row
@@ -100,7 +114,16 @@ def fit_unknown(
         on_iteration(Progress((), packed(point), history))
 
     end = maximise(problem, start, record)
+    if truth is not None:
+        extra = {**extra, **_distances(end.point, truth)}
     return _result(end, problem, method, name, initial, target, history, extra)
+
+
+def _distances(point: Point, truth: Segments) -> dict[str, float]:
+    """Diagnostics of the places of tracks; the rms only where any track is near the truth."""
+    found = distance_to_truth(Segments.concatenate([state.segments for state in point.states]), truth)
+    rms = {"position_rms_um": 1e4 * found.rms} if np.isfinite(found.rms) else {}
+    return {**rms, "position_missed_fraction": found.missed}
 
 
 def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
@@ -125,17 +148,21 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
-    segments = joined(model.segments, _SHORT) if unknown.geometry else model.segments
-    segments = segments.take((segments.length > 0) & (segments.dE > 0))
+    segments = model.segments.take((model.segments.length > 0) & (model.segments.dE > 0))
+    # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
+    if unknown.geometry and unknown.relative_width is None and not _stops(unknown):
+        segments = cut_at_pixels(segments, model.geometry)
     if not len(segments):
         raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
     number = np.unique(number, return_inverse=True)[1]
+    # Where a particle stopped tells its energy; where another one left is known from the border, or tells nothing.
+    sliding = any(h.kinetic_mev is None for h in unknown.hypotheses)
     parts = []
     for k in range(int(number.max()) + 1):
-        chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry)
+        chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry, sliding=sliding)
         if unknown.energy == "fitted" and _stops(unknown):
             chains = chains.stopping(EnergyPrior(SPECIES[unknown.hypotheses[0].species]).all_losses)
         beliefs = beliefs_of(chains, unknown, tracks)
@@ -150,24 +177,6 @@ def _stops(unknown: Unknown) -> bool:
     return unknown.hypotheses[0].kinetic_mev is None
 
 
-def joined(segments: Segments, shortest: float) -> Segments:
-    """Chains of segments without pieces that are shorter than `shortest` [cm]: each is joined to the one before it (the
-    first one to the next)."""
-    order = np.argsort(segments.track_index(), kind="stable")
-    segments = segments.take(order)
-    track, long = segments.track_index(), segments.length >= shortest
-    # The first long piece of a track takes what is before it, too.
-    group = np.cumsum(long)
-    first = np.searchsorted(track, track)
-    group = np.maximum(group, group[first] + ~long[first])
-    key = np.unique(np.stack([track, group], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-    begin = np.searchsorted(key, np.arange(int(key.max(initial=-1)) + 1))
-    last = np.searchsorted(key, np.arange(len(begin)), side="right") - 1
-    kept, energy = segments.take(begin), np.bincount(key, segments.dE)
-    length = np.linalg.norm(segments.end[last] - segments.start[begin], axis=1)
-    return kept.replace(end=segments.end[last], dE=energy, dx=length, dEdx=energy / np.maximum(length, 1e-9))
-
-
 def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:
     """What is believed of chains: see `Unknown`."""
     kink = np.zeros(0)
@@ -176,8 +185,11 @@ def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Belie
     more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
     if unknown.energy == "given":
         return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
-    electron = np.isin(np.abs(chains.segments.pdg_id[chains.first]), (11, 22)) & (tracks is None)
-    energy = tuple(_where(electron, belief(h, chains, unknown)) for h in unknown.hypotheses)
+    anything = np.isin(np.abs(chains.segments.pdg_id), (11, 22)) & (tracks is None)
+    if chains.loose and not chains.sliding:
+        # Ends that stay where they were found make lengths of the last segments, and so their u, uncertain.
+        anything[chains.first] = anything[chains.last] = True
+    energy = tuple(_where(anything, belief(h, chains, unknown)) for h in unknown.hypotheses)
     weights = np.tile([h.probability for h in unknown.hypotheses], (chains.tracks, 1))
     if tracks is not None:
         weights = weights * _identified(chains, tracks, unknown.hypotheses)
@@ -206,10 +218,8 @@ def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats
 
 
 def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
-    """`(v,)` width [rad] of the change of direction at vertices, on one plane.
-
-    `13.6 MeV / (beta c p) sqrt(x / X0) (1 + 0.038 ln(x / X0))`, Review of Particle Physics (2024), Eq. 34.16, for the
-    mean length x of the segments on both sides.
+    """`(v,)` width [rad] of the change of direction at vertices, on one plane: Highland's (`matter.scattering`), for
+    the mean length of the segments on both sides.
     """
     pdg = SPECIES[hypothesis.species]
     m = mass(pdg) if pdg != 11 else 0.511
@@ -223,9 +233,8 @@ def scattering_angle(chains: Chains, hypothesis: Hypothesis) -> Floats:
         kinetic = loss_table(m, np.inf, 0.02).energy(np.maximum(residual, 0.2))
     else:
         kinetic = np.full(len(at_vertex), hypothesis.kinetic_mev)
-    momentum_beta = kinetic * (kinetic + 2 * m) / (kinetic + m)
-    layers = at_vertex / _RADIATION_LENGTH
-    return np.asarray(13.6 / momentum_beta * np.sqrt(layers) * (1 + 0.038 * np.log(layers)))
+    beta2 = beta_squared(kinetic, m)
+    return highland(beta2 * (kinetic + m), at_vertex, beta2)
 
 
 def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]) -> Floats:
@@ -237,16 +246,15 @@ def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]
     return tracks.probability[[row[key] for key in keys]][:, column]
 
 
-def _where(electron: Bools, usual: EnergyBelief) -> EnergyBelief:
-    """The usual belief, but for tracks of electrons."""
-    if not electron.any():
+def _where(anything: Bools, usual: EnergyBelief) -> EnergyBelief:
+    """The usual belief, but for segments `(n,)` that may have lost `anything`."""
+    if not anything.any():
         return usual
-    other = gaussian(*_ELECTRONS)
+    other = gaussian(*_ANYTHING)
 
     def density(now: Chains) -> EnergyDensity:
-        mine = electron[now.track]
         a, b = usual(now), other(now)
-        return EnergyDensity(*(np.where(mine, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
+        return EnergyDensity(*(np.where(anything, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
 
     return density
 
@@ -295,32 +303,44 @@ def packed(point: Point) -> State:
         np.concatenate([s.segments.start.ravel(), s.segments.end.ravel(), s.segments.dEdx])
         for s in (*point.states, *point.planned)
     ]
-    memory = np.concatenate([[point.rounds], point.determinant, point.planned_x, point.dampings, *places])
-    return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=memory)
+    classes = [np.concatenate([c.early.ravel(), c.held.ravel()]) for c in point.classes]
+    memory = [np.array([float(point.rounds)]), point.determinant, point.planned_x, point.dampings, *places, *classes]
+    return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=np.concatenate(memory))
 
 
-def unpacked(state: State, start: Point) -> Point:
+def unpacked(state: State, start: Point, problem: Problem) -> Point:
     """The point that was packed, of the same fit as `start`."""
     assert state.memory is not None
+    left = [state.memory]
+
+    def taken(*shape: int) -> Floats:
+        count = int(np.prod(shape))
+        values, left[0] = left[0][:count], left[0][count:]
+        return np.asarray(values.reshape(shape))
+
     p, parts = len(start.x), len(start.states)
-    place = 1 + 2 * p + parts
+    rounds, determinant, planned_x, dampings = int(taken(1)[0]), taken(p), taken(p), taken(parts)
     states = []
     for chains in (*start.states, *start.states):
         n = len(chains.track)
-        at = state.memory[place : place + 7 * n]
-        ends = at[: 6 * n].reshape(2, n, 3)
-        states.append(chains.placed(ends[0], ends[1], at[6 * n :]))
-        place += 7 * n
+        ends = taken(2, n, 3)
+        states.append(chains.placed(ends[0], ends[1], taken(n)))
+    early, held = 1 + len(problem.stray.early_means), 1 + len(problem.stray.held_means)
+    classes = []
+    if len(left[0]):
+        hits = [len(part.data) for part in problem.parts]
+        classes = [StrayClasses(taken(h, early), taken(h, held)) for h in hits]
     return Point(
         x=state.x,
-        states=tuple(states[: len(start.states)]),
-        planned=tuple(states[len(start.states) :]),
-        planned_x=state.memory[1 + p : 1 + 2 * p],
-        dampings=state.memory[1 + 2 * p : 1 + 2 * p + parts],
+        states=tuple(states[:parts]),
+        planned=tuple(states[parts:]),
+        planned_x=planned_x,
+        dampings=dampings,
         damping=state.control,
         stage=state.stage,
-        determinant=state.memory[1 : 1 + p],
-        rounds=int(state.memory[0]),
+        classes=tuple(classes),
+        determinant=determinant,
+        rounds=rounds,
         iteration=state.iteration,
     )
 

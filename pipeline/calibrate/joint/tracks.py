@@ -1,7 +1,7 @@
 """Tracks as the fit sees them: chains of straight segments whose vertices and energy losses may move.
 
-The state of a track is a vector: of each vertex its shifts [cm] along two axes across the track, at both ends also
-along it; of each segment u = ln(dE/dx [MeV/cm]). Segments whose places are known have u alone.
+The state of a track is a vector: of each vertex its shifts [cm] along two axes across the track, at both ends (where
+these may move) also along it; of each segment u = ln(dE/dx [MeV/cm]). Segments whose places are known have u alone.
 """
 
 from __future__ import annotations
@@ -76,23 +76,25 @@ class Chains:
     """Tracks of straight segments, end to end.
 
     `segments` are sorted by track, each track's in order from its start to its end; `track` `(n,)` counts tracks from
-    0. `loose`: whether vertices may move. `axes` `(v, 3, 3)`: two axes across the track and one along it, at each
-    vertex; a track of n segments has n + 1. `profile`: how the loss changes within segments; None: it does not.
+    0. `loose`: whether vertices may move; `sliding`: whether ends may move along their tracks, too. `axes` `(v, 3, 3)`:
+    two axes across the track and one along it, at each vertex; a track of n segments has n + 1. `profile`: how the loss
+    changes within segments; None: it does not.
     """
 
     segments: Segments
     track: Ints
     loose: bool
     axes: Floats
+    sliding: bool = True
     profile: Profile | None = None
 
     @staticmethod
-    def of(segments: Segments, *, loose: bool) -> Chains:
+    def of(segments: Segments, *, loose: bool, sliding: bool = True) -> Chains:
         """Segments as they come from reconstruction, or (not `loose`) any others. Zero lengths must be gone."""
         track = segments.track_index()
         order = np.argsort(track, kind="stable")
         segments, track = segments.take(order), track[order]
-        made = Chains(segments, track, loose, np.zeros((0, 3, 3)))
+        made = Chains(segments, track, loose, np.zeros((0, 3, 3)), sliding)
         return replace(made, axes=_axes(made.vertices, made.first_of_track)) if loose else made
 
     def stopping(self, table: RangeTable) -> Chains:
@@ -140,6 +142,11 @@ class Chains:
         ends[self.first_of_track[:-1]] = ends[self.first_of_track[1:] - 1] = True
         return ends
 
+    @property
+    def _shifts(self) -> Ints:
+        """`(v,)` number of axes along which each vertex may move."""
+        return np.where(self.at_end & self.sliding, 3, 2)
+
     @cached_property
     def vertices(self) -> Floats:
         """`(v, 3)` [cm]."""
@@ -153,7 +160,7 @@ class Chains:
         """First column of each vertex `(v,)`, and the column of each segment's u `(n,)`."""
         if not self.loose:
             return np.zeros(0, dtype=np.int64), np.arange(len(self.track))
-        wide = np.where(self.at_end, 3, 2)
+        wide = self._shifts
         # In the order along the track, so that what belongs together stands together.
         has_segment = np.ones(len(wide), dtype=np.int64)
         has_segment[self.first_of_track[1:] - 1] = 0
@@ -164,7 +171,7 @@ class Chains:
     def size(self) -> int:
         """Length of the state."""
         first, energy = self._freedom
-        return max(int(first[-1]) + 3 if len(first) else 0, int(energy[-1]) + 1 if len(energy) else 0)
+        return max(int(first[-1] + self._shifts[-1]) if len(first) else 0, int(energy[-1]) + 1 if len(energy) else 0)
 
     @property
     def energy_columns(self) -> Ints:
@@ -173,7 +180,7 @@ class Chains:
 
     @property
     def end_columns(self) -> Ints:
-        """`(tracks,)` columns of the shifts of the last vertices along their tracks."""
+        """`(tracks,)` columns of the shifts of the last vertices along their tracks; only where these are `sliding`."""
         return self._freedom[0][self.first_of_track[1:] - 1] + 2
 
     @property
@@ -204,7 +211,7 @@ class Chains:
         first = self._freedom[0]
         if not self.loose:
             return first, first, np.zeros((0, 3))
-        vertex = np.repeat(np.arange(len(first)), np.where(self.at_end, 3, 2))
+        vertex = np.repeat(np.arange(len(first)), self._shifts)
         axis = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)
         return first[vertex] + axis, vertex, self.axes[vertex, axis]
 

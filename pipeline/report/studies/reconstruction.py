@@ -30,7 +30,7 @@ _ANGLE: _Curves = (("angle", "median", PURPLE),)
 _LOSS: _Curves = (
     ("dedx", "mean", BLUE),
     ("dedx_median", "median", ORANGE),
-    ("dedx_all", "mean, all knocked out", PURPLE),
+    ("dedx_all", "mean, with all knocked out", PURPLE),
 )
 _CHARGE: _Curves = (("charge", "", BLUE),)
 _ENDS: _Curves = (("end_gap", "", BLUE),)
@@ -48,15 +48,17 @@ def draw(result: Result) -> tuple[Figure, str]:
         (_FOUND_HITS, "share"),
         (_RMS, "rms distance [mm]"),
         (_BIAS, "mean shift [mm]"),
-        (_ANGLE, f"angle over {result['settings']['window_cm']:g} cm [mrad]"),
-        (_LOSS, "dE/dx over the true one"),
-        (_CHARGE, "charge over the true one"),
-        (_ENDS, "overshoot of ends [mm]"),
+        (_ANGLE, f"angle, {result['settings']['window_cm']:g} cm [mrad]"),
+        (_LOSS, "dE/dx / true"),
+        (_CHARGE, "charge / true"),
+        (_ENDS, "overshoot [mm]"),
     )
     for row, (which, title) in enumerate(rows, start=1):
         for column, x in enumerate(("cos_drift", "drift")):
             ax = axes[2 * row + column]
             _panel(ax, curves, x, which, title)
+            edges = curves["hits_kept"][x]["edges"]
+            ax.set_xlim(edges[0], edges[-1])
             if which is _LOSS:
                 _band(ax, curves, x)
             if which in (_LOSS, _CHARGE):
@@ -121,10 +123,11 @@ def _caption(result: Result) -> str:
         "segments, perpendicular to the curve, in the anode plane and in the plane of track and drift. The shift is "
         "that of the curve. The angle is between the straight lines through true path and curve. dE/dx is that of "
         "reconstructed segments over that of the particle with what it knocked out and is in the hits of the track, in "
-        "the same piece of path: mean over mean, median, and the central 68 % (grey); and over that with all it "
-        "knocked out. The charge of a track is held against what pixels collect of "
-        "the particle, below the threshold too. Overshoot: how far ends lie beyond the true ones (median over tracks "
-        "of the mean of both). Bars are standard errors from the scatter between particles; binomial ones for shares, "
+        "the same piece of path: mean over mean, median, and the central 68 % (grey); and, with the energy found "
+        "beside the track in hits and in short tracks that begin on it, over that with all it knocked out. The charge "
+        "of a track is held against what pixels collect of the particle, below the threshold too. Overshoot: how far "
+        "ends lie beyond the true ones (median over tracks of the mean of both). Bars are standard errors from the "
+        "scatter between particles; binomial ones for shares, "
         f"from ranks for medians.{told}"
     )
 

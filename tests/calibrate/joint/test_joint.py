@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
+from pipeline.calibrate.joint.cutting import cut_at_pixels
+from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
-from pipeline.calibrate.joint.run import KIND, fit_unknown, joined, most_probable, scattering_angle
+from pipeline.calibrate.joint.run import KIND, fit_unknown, most_probable, scattering_angle
+from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
 from pipeline.config.methods import STANDARD_METHODS, Method
 from pipeline.config.unknown import Hypothesis, Unknown
+from pipeline.errors import FitError
 from pipeline.matter.energy_prior import EnergyPrior
-from pipeline.parameters import nominal_values
+from pipeline.parameters import lookup, nominal_values
+from pipeline.reconstruct.distance import distance_to_truth
 from pipeline.simulate.linked import MOVES
 from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.simulate.noise import Noise, NoiseLevels
@@ -92,7 +99,9 @@ def test_the_gradient_of_beliefs_is_the_derivative_of_their_cost(stops: bool) ->
         step[column] = 1e-5
         up, down = (beliefs.of(now.moved(s * step), found).cost for s in (1, -1))
         tolerance = 1e-5 * np.abs(here.gradient).max()
-        assert (up - down) / 2e-5 == pytest.approx(here.gradient[column], rel=2e-4, abs=tolerance)
+        # Ends follow the tables of ranges, whose slopes are good to 3e-4.
+        good = 5e-4 if stops and column in found.end_columns else 2e-4
+        assert (up - down) / 2e-5 == pytest.approx(here.gradient[column], rel=good, abs=tolerance)
     assert np.linalg.eigvalsh(here.curvature.toarray()).min() > 0
     assert beliefs.responsibilities(now).sum(axis=1) == pytest.approx(1.0)
 
@@ -105,7 +114,9 @@ def test_a_straight_track_has_no_kinks_and_scattering_falls_with_energy() -> Non
     fast, slow = (scattering_angle(straight, Hypothesis(kinetic_mev=t))[5] for t in (1000.0, 200.0))
     # 13.6 MeV / (p beta) sqrt(x / X0) with its logarithm, 1 GeV muon, 1 cm: 3.1 mrad (PDG).
     assert fast == pytest.approx(0.0031, rel=0.05)
-    assert slow == pytest.approx(fast * 1095.6 / 269.1, rel=1e-3)
+    # p beta is 1095.6 and 269.1 MeV, beta^2 0.9909 and 0.8804.
+    logarithms = (1 + 0.038 * np.log(1 / 14.0 / beta2) for beta2 in (0.9909, 0.8804))
+    assert fast / slow == pytest.approx(269.1 / 1095.6 * next(logarithms) / next(logarithms), rel=1e-3)
 
 
 def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
@@ -117,7 +128,7 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     gradient = rng.normal(size=n + p)
     at = Evaluated(
         chains, 0.0, gradient[:p], gradient[p:], whole[:p, :p], whole[p:, :p], sparse.csc_array(whole[p:, p:]), 1, 0,
-        np.ones(1),
+        np.ones((1, 2)), sparse.csr_array(whole[p:, p:]), np.zeros(n, dtype=int), np.zeros((1, 2)),
     )  # fmt: skip
     found = at.eliminated()
     covariance = np.linalg.inv(whole)
@@ -132,17 +143,50 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     assert at.energies_eliminated() == pytest.approx(expected, rel=1e-8)
 
 
-def test_short_pieces_are_joined_to_their_neighbours() -> None:
-    segments = tracks(1, bend=0.0)
-    middle = segments.start + 0.01 * (segments.end - segments.start)
-    short = segments.replace(end=middle, dx=0.01 * segments.dx, dE=0.01 * segments.dE)
-    rest = segments.replace(start=middle, dx=0.99 * segments.dx, dE=0.99 * segments.dE)
-    order = np.argsort(np.tile(np.arange(12), 2), kind="stable")
-    found = joined(Segments.concatenate([short, rest]).take(order), 0.05)
-    assert found.length.min() > 0.9
-    assert found.dE.sum() == pytest.approx(segments.dE.sum())
-    assert found.start[0] == pytest.approx(segments.start[0])
-    assert found.end[-1] == pytest.approx(segments.end[-1])
+def test_ends_that_stay_move_across_their_tracks_alone() -> None:
+    chains = Chains.of(tracks(2), loose=True, sliding=False)
+    assert chains.size == 2 * (2 * 13 + 12)
+    step = np.zeros(chains.size)
+    step[chains.vertex_columns()[0]] = 1e-3
+    after = chains.moved(step).segments
+    along = (chains.segments.end - chains.segments.start)[chains.first]
+    moved = (after.start - chains.segments.start)[chains.first]
+    assert (moved * along).sum(axis=1) == pytest.approx(0.0, abs=1e-12)
+    assert np.linalg.norm(moved, axis=1) == pytest.approx(np.sqrt(2) * 1e-3)
+
+
+def test_tracks_are_cut_where_they_pass_from_pixel_to_pixel() -> None:
+    segments = tracks(2)
+    found = cut_at_pixels(segments, MODULE0, 0.1, 0.4)
+    assert found.dE.sum() == pytest.approx(segments.dE.sum(), rel=1e-12)
+    assert found.length.sum() == pytest.approx(segments.length.sum(), rel=1e-3)
+    assert found.length.max() < 0.41 and found.length.min() > 0.09
+    same = found.event_id[1:] == found.event_id[:-1]
+    assert found.start[1:][same] == pytest.approx(found.end[:-1][same], abs=1e-12)
+    # No segment lies on both sides of a border by more than the shortest.
+    low = np.array([MODULE0.x_range[0], MODULE0.y_range[0]])
+    place = [(p[:, :2] - low) / MODULE0.pixel_pitch for p in (found.start, found.end)]
+    crossing = (np.floor(place[0] + 1e-9) != np.floor(place[1] - 1e-9)).any(axis=1)
+    assert crossing.mean() < 0.4
+    long = cut_at_pixels(segments, MODULE0, 0.1, 10.0)
+    assert len(long) < len(found)
+
+
+def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
+    chains = Chains.of(tracks(2), loose=True, sliding=False)
+    model = ForwardModel(chains.segments, MODULE0, SETTINGS)
+    unknown = Unknown(stray_above_mev=0.273)
+    found = structure_of(model, [chains], unknown, TRUTH, 600.0)
+    shares = np.array(found.stray.shares)
+    assert shares.sum() == pytest.approx(1.0) and shares.min() >= 0
+    # 0.4 electrons above 0.273 MeV per cm of muon (1 / W^2 spectrum): some 15 % of pixels get much of one.
+    assert 0.1 < shares[:, 4:].sum() < 0.3 and 0.6 < shares[0, 0] < 0.9
+    # Charge before the threshold and in the hold come from the same electrons.
+    assert shares[4, 4:].sum() > 0.5 * shares[:, 4:].sum()
+    # Birks' charge is concave in dE/dx: uneven losses leave less, by about k dE/dx / (1 + k dE/dx)^2 of the variance.
+    assert -0.02 < found.left < -0.002
+    # Electrons that nobody takes for others leave nothing beside their track.
+    assert structure_of(model, [chains], Unknown(), TRUTH) == Structure()
 
 
 METHOD = STANDARD_METHODS["unknown_segments"].model_copy(
@@ -160,7 +204,7 @@ def fitted(segments: Segments, data: Observables, method: Method, **more: object
 
 
 def displaced(segments: Segments, width: float) -> Segments:
-    chains = Chains.of(segments, loose=True)
+    chains = Chains.of(segments, loose=True, sliding=False)
     step = np.zeros(chains.size)
     columns = chains.vertex_columns()[0]
     step[columns] = width * np.random.default_rng(9).normal(size=len(columns))
@@ -171,7 +215,10 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     segments = tracks(3)
     kept: list[Progress] = []
     data, begun = data_of(segments, 1), displaced(segments, 0.02)
-    found = fitted(begun, data, METHOD, on_iteration=kept.append)
+    found = fitted(begun, data, METHOD, on_iteration=kept.append, truth=segments)
+    # It began 200 um off on either axis across the tracks.
+    assert 0.02 < distance_to_truth(begun, segments).rms < 0.04
+    assert found.diagnostics["position_rms_um"] < 150 and found.diagnostics["position_missed_fraction"] == 0
     assert found.converged and found.uncertainty is not None and found.uncertainty.kind == KIND
     by_name = {p.name: p for p in found.parameters if p.free}
     for name in ("electric_field", "transverse_diffusion"):
@@ -200,3 +247,17 @@ def test_the_energies_of_the_input_do_not_matter() -> None:
 
 def replace_geometry(unknown: Unknown) -> Unknown:
     return unknown.model_copy(update={"geometry": False})
+
+
+def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
+    """No hit is explained, so that the curvature is that of beliefs alone."""
+    chains = Chains.of(tracks(1), loose=True)
+    n, free = chains.size, [lookup("birks_ab", "test"), lookup("electric_field", "test")]
+    nothing = Evaluated(
+        chains, 1.0, np.zeros(2), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 0, 40,
+        np.zeros((40, 2)), sparse.csr_array((0, n)), np.zeros(0, dtype=int), np.zeros((40, 2)),
+    )  # fmt: skip
+    part = SimpleNamespace(planned=lambda state, values: None, at=lambda *given, **more: nothing)
+    start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))
+    with pytest.raises(FitError, match="0 of 40 hits are explained"):
+        maximise(Problem([part], free, nominal_values()), start)  # type: ignore[list-item]

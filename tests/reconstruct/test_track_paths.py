@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.study.track_paths import StraightPieces, line_of
+from pipeline.reconstruct.track_paths import StraightPieces, line_of
 
 CORNER = StraightPieces.through(np.array([[0.0, 0, 0], [4.0, 0, 0], [4.0, 0, 0], [4.0, 3, 0]]))
 

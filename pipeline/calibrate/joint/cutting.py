@@ -1,0 +1,68 @@
+"""Tracks cut anew, where they pass from one pixel to the next.
+
+What a particle lost within one pixel is what the pixel tells. Segments that end elsewhere tie losses together that have
+nothing to do with each other, and the fit would make up for it by losses that go up and down.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from ...detector.geometry import DetectorGeometry
+from ...tables import Floats, Ints, Segments
+
+#: Lengths [cm] between which segments are.
+SHORTEST, LONGEST = 0.15, 0.5
+
+
+def cut_at_pixels(
+    segments: Segments, geometry: DetectorGeometry, shortest: float = SHORTEST, longest: float = LONGEST
+) -> Segments:
+    """Chains of segments with ends where their tracks cross borders of pixels.
+
+    A border closer than `shortest` [cm] along the track to the one before is passed over; where they are further apart
+    than `longest` [cm], as on tracks along the drift, there are ends in between. Energies are shared out by length.
+    """
+    track = segments.track_index()
+    order = np.argsort(track, kind="stable")
+    segments, track = segments.take(order), track[order]
+    first = np.searchsorted(track, np.arange(int(track.max(initial=-1)) + 2))
+    pieces = [_cut(segments.take(np.arange(a, b)), geometry, shortest, longest) for a, b in pairwise(first)]
+    rows = np.concatenate(
+        [np.zeros(0, dtype=np.int64), *(a + row for a, (row, *_) in zip(first[:-1], pieces, strict=True))]
+    )
+    start, end, energy = (
+        np.concatenate([np.zeros((0, *shape)), *(p[i] for p in pieces)]) for i, shape in ((1, (3,)), (2, (3,)), (3, ()))
+    )
+    dx = np.linalg.norm(end - start, axis=1)
+    return segments.take(rows).replace(start=start, end=end, dE=energy, dx=dx, dEdx=energy / dx)
+
+
+def _cut(
+    track: Segments, geometry: DetectorGeometry, shortest: float, longest: float
+) -> tuple[Ints, Floats, Floats, Floats]:
+    """Rows of the old segments, start, end and energy of the new ones."""
+    points = np.concatenate([track.start, track.end[-1:]])
+    path = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    borders = []
+    for axis, low in ((0, geometry.x_range[0]), (1, geometry.y_range[0])):
+        place = (points[:, axis] - low) / geometry.pixel_pitch
+        for i in range(len(points) - 1):
+            a, b = sorted((place[i], place[i + 1]))
+            lines = np.arange(np.ceil(a), np.ceil(b))
+            if len(lines):
+                part = (lines - place[i]) / (place[i + 1] - place[i])
+                borders.append(path[i] + part * (path[i + 1] - path[i]))
+    cuts = [0.0]
+    for border in np.sort(np.concatenate([np.zeros(0), *borders])):
+        if border - cuts[-1] >= shortest and path[-1] - border >= shortest:
+            cuts.append(float(border))
+    cuts.append(float(path[-1]))
+    fine = [np.linspace(a, b, max(int(np.ceil((b - a) / longest)), 1), endpoint=False) for a, b in pairwise(cuts)]
+    at = np.append(np.concatenate(fine), path[-1])
+    ends = np.stack([np.interp(at, path, points[:, k]) for k in range(3)], axis=1)
+    energy = np.diff(np.interp(at, path, np.concatenate([[0.0], np.cumsum(track.dE)])))
+    row = np.clip(np.searchsorted(path, 0.5 * (at[1:] + at[:-1]), side="right") - 1, 0, len(track) - 1)
+    return row, ends[:-1], ends[1:], energy

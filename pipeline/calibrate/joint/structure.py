@@ -1,0 +1,194 @@
+"""What segments of a fitted track are not: measured on simulation, for what pixels record of a track.
+
+Electrons above the production cut are no part of a fitted track. Most of them stop within a few millimetres of it, so
+that its pixels get their charge, too. And a particle loses its energy unevenly within a segment, which moves charge
+to and fro and, as recombination takes more where much is lost, leaves a little less of it.
+
+Particles of the first hypothesis are followed along the tracks that were found, with all that they knock out
+(`pipeline.produce`), and read out with noise. Neither data nor truth are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ...config.unknown import Unknown
+from ...produce.flight import World
+from ...produce.joining import RAW
+from ...produce.rules import Rules
+from ...produce.transport import transport
+from ...simulate.first_passage import NO_STRAY, Stray
+from ...simulate.model import ForwardModel
+from ...simulate.noise import Noise
+from ...simulate.pixel_likelihood import Recorded, check_noise
+from ...tables import SPECIES, Bools, Floats, Observables, Primaries
+from .beliefs import shifted
+from .cutting import cut_at_pixels
+from .part import Part, steepness
+from .tracks import Chains
+
+#: Number of the stream of random numbers that simulations for this draw from.
+_STREAM = 24
+#: About so much track [cm] is simulated.
+_LENGTH = 4000.0
+#: Longest step [cm] of the simulated particles: much finer than segments.
+_STEP = 0.1
+#: Only steps of pixels to which the particle itself still has to bring more [electrons] are looked at.
+_OWN = 1000.0
+#: Means [electrons] of the exponentials, after that of what is as good as none.
+_NONE, _MEANS = 10.0, (60.0, 250.0, 1000.0, 4000.0, 15000.0)
+_EM_STEPS = 300
+#: Smaller shares than this are none.
+_LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What pixels record besides the charge of the segments of a track.
+
+    `stray` charge of others; widths [electrons] by which charge within the track is moved before hits (`early`) and
+    while they are held (`held`); `left`: the charge of a track over that of its segments, less 1.
+    """
+
+    stray: Stray = NO_STRAY
+    early: float = 0.0
+    held: float = 0.0
+    left: float = 0.0
+
+
+def structure_of(
+    model: ForwardModel,
+    found: Sequence[Chains],
+    unknown: Unknown,
+    values: Mapping[str, float],
+    length: float = _LENGTH,
+) -> Structure:
+    """What tracks that were `found` leave besides their segments, at parameter `values`; from `length` [cm] of track.
+
+    Nothing where `stray_above_mev` is null, and for particles that stop, which knock out little that travels.
+    """
+    hypothesis = unknown.hypotheses[0]
+    if unknown.stray_above_mev is None or hypothesis.kinetic_mev is None:
+        return Structure()
+    pdg = SPECIES[hypothesis.species]
+    rules = Rules(_STEP, unknown.stray_above_mev, hadronic=False)
+    rng = np.random.default_rng([_STREAM, 0])
+    thrown = _along(found, pdg, hypothesis.kinetic_mev, length)
+    segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
+    segments = segments.take((segments.dE > 0) & (segments.length > 0))
+    own = np.abs(segments.pdg_id) == pdg
+    smooth = cut_at_pixels(segments.take(own), model.geometry)
+    track, fitted = (ForwardModel(s, model.geometry, model.settings, model.pixels) for s in (segments, smooth))
+    noise = model.settings.noise
+    assert noise is not None
+    hits = track.hits(values, Noise(noise, _STREAM))
+    columns = hits.recorded(model.geometry.readout, integer=False)
+    data = Observables(
+        hits.event, hits.channel, hits.order, np.stack(columns, axis=1), ("adc", "t"), np.ones(len(columns[0]), bool)
+    )
+    of_own, of_others, silent = _seen(track, own, data, values)
+    of_segments = _seen(fitted, np.ones(len(smooth), dtype=bool), data, values)[0]
+    both = np.isfinite(of_own).all(axis=1) & np.isfinite(of_segments).all(axis=1)
+    moved = (of_own - of_segments)[both]
+    return Structure(
+        _exponentials(of_others[np.isfinite(of_others).all(axis=1)], silent),
+        _width(moved[:, 0]),
+        _width(moved[:, 1]),
+        float(of_own[both].sum() / of_segments[both].sum() - 1),
+    )
+
+
+def with_structure(part: Part, structure: Structure, values: Mapping[str, float]) -> Part:
+    """A part whose noise holds the charge that is moved within tracks, and whose beliefs the charge that is lost."""
+    noise = part.settings.noise
+    if noise is None or structure == Structure():
+        return part
+    noise = replace(
+        noise,
+        reset=math.hypot(noise.reset, structure.early),
+        sampling=math.hypot(noise.sampling, structure.held),
+    )
+    least = steepness(part.found.segments.dEdx, values, part.settings.recombination)
+    change = math.log1p(structure.left) / float(np.median(least))
+    energy = tuple(shifted(belief, change) for belief in part.beliefs.energy)
+    return replace(part, settings=replace(part.settings, noise=noise), beliefs=replace(part.beliefs, energy=energy))
+
+
+def _along(found: Sequence[Chains], pdg: int, kinetic: float, wanted: float) -> Primaries:
+    """Particles that start where tracks do, and in their direction; each in an event of its own."""
+    tracks = [(c.segments.start[c.first], c.segments.end[c.first]) for c in found]
+    start, end = (np.concatenate(points) for points in zip(*tracks, strict=True))
+    length = sum(float(c.segments.length.sum()) for c in found)
+    times = max(1, round(wanted / length))
+    chosen = np.tile(np.arange(len(start)), times)
+    if length > wanted:
+        chosen = chosen[:: int(length / wanted)]
+    direction = (end - start)[chosen]
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    n = len(chosen)
+    number = np.arange(n)
+    none = np.zeros(n, dtype=np.int64)
+    return Primaries(
+        number, none, np.full(n, pdg), start[chosen] + 1e-3 * direction, direction, np.full(n, kinetic), np.zeros(n)
+    )
+
+
+def _seen(
+    model: ForwardModel, own: Bools, data: Observables, values: Mapping[str, float]
+) -> tuple[Floats, Floats, Floats]:
+    """Charge [electrons] before hits and while they are held, of the segments that are `own` and of others `(h, 2)`
+    (NaN where a pixel gets little of the former), and what silent pixels have of others `(m,)`."""
+    recorded = Recorded(model, model.plan(values), data, check_noise(model, data))
+    complete = model.complete(values)
+    of_hits = np.full((2, len(data), 2), np.nan)
+    of_silence = [np.zeros(0)]
+    for block in recorded.plan.blocks:
+        charges, c = model.charges(recorded.plan, block, complete, ()), recorded.chains(block)
+        a, b = int(recorded.plan.first[block[0]]), int(recorded.plan.first[block[1]])
+        mine = model.tensor(own[recorded.plan.segment[a:b]].astype(np.float64))
+        crossing, end = c.times()
+        rows = recorded.rows[recorded.hits_of(block)]
+        totals, ends = [], []
+        for found, share in zip(of_hits, (mine, 1 - mine), strict=True):
+            of = replace(charges, charge=charges.charge * share)
+            at, ended = of.evaluate(c.pixel, crossing)[0], of.evaluate(c.pixel, end)[0]
+            found[rows] = torch.stack([at - c.previous_of(ended), ended - at], dim=1).numpy()
+            totals.append(of.total())
+            ends.append(ended)
+        of_hits[:, rows[(totals[0][c.pixel] - c.previous_of(ends[0]) <= _OWN).numpy()]] = np.nan
+        silent = (totals[0] - c.last_of(ends[0], 0.0) > _OWN) & ~c.full
+        of_silence.append((totals[1] - c.last_of(ends[1], 0.0))[silent].numpy())
+    return of_hits[0], of_hits[1], np.concatenate(of_silence)
+
+
+def _width(moved: Floats) -> float:
+    """Standard deviation, but for the farthest tails."""
+    low, high = np.quantile(moved, [0.005, 0.995])
+    return float(np.clip(moved, low, high).std())
+
+
+def _exponentials(of_hits: Floats, of_silence: Floats) -> Stray:
+    """Shares of pairs of exponentials of `_MEANS` in charges [electrons], by the EM algorithm.
+
+    Of silent pixels only what comes before a hit is known.
+    """
+    means = np.array([_NONE, *_MEANS])
+    early, held, silent = (
+        np.exp(-np.maximum(x, 0.0)[:, None] / means) / means for x in (of_hits[:, 0], of_hits[:, 1], of_silence)
+    )
+    share = np.full((len(means), len(means)), 1 / len(means) ** 2)
+    for _ in range(_EM_STEPS):
+        of_each = early @ share * held
+        pairs = share * (early.T @ (held / of_each.sum(axis=1, keepdims=True)))
+        alone = silent * share.sum(axis=1)
+        alone /= alone.sum(axis=1, keepdims=True)
+        share = pairs + alone.sum(axis=0)[:, None] * share / share.sum(axis=1, keepdims=True)
+        share /= share.sum()
+    share = np.where(share > _LEAST, share, 0.0)
+    share /= share.sum()
+    return Stray(tuple(tuple(row) for row in share.tolist()), _MEANS, _MEANS)
