@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,17 @@ class Curves(Section):
     piece_spread: Positive = Field(
         0.5, description="prior width of the charge per length of a piece about that of its track, relative"
     )
+
+
+class Stopping(Section):
+    """Tracks of particles that stop inside, by their dE/dx against residual range; others are left out."""
+
+    species: Literal["muon", "pion", "proton", "kaon"] = Field("proton", description="which particle")
+    probability: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.9, description="least probability that a track of this particle ends where it stopped"
+    )
+    within_cm: Positive = Field(0.5, description="range that may be left there: how well ends are found")
+    min_length_cm: NotNegative = Field(5.0, description="least length of the tracks")
 
 
 class Reconstruct(Section):
@@ -56,6 +67,9 @@ class Reconstruct(Section):
         None, description="mip: momentum of all particles [MeV/c]; null: that at which they lose least (3.5 masses)"
     )
     particles: Particles = Particles()
+    stopping: Stopping | None = Field(
+        None, description="keep tracks of particles that stop inside, turned to end there, before the cuts; null: all"
+    )
     cuts: Select | None = Field(
         None, description="cuts on reconstructed tracks, as those of `select` on true ones; null: none"
     )

@@ -7,7 +7,8 @@ import numpy as np
 from ..config.selection import Select
 from ..detector.geometry import DetectorGeometry
 from ..select.cuts import apply_cuts
-from ..tables import CutStep, Reconstruction
+from ..tables import CutStep, Ints, Reconstruction
+from .likelihood import track_of_segments
 
 
 def cut_tracks(
@@ -20,17 +21,20 @@ def cut_tracks(
     is left.
     """
     selection = apply_cuts(found.segments, select, geometry, seed, where)
-    left = selection.segments
-    tracks = np.stack([found.tracks.event_id, found.tracks.track_id], axis=1)
-    there = np.stack([left.event_id, left.traj_id], axis=1)
-    kept = (tracks[:, None] == np.unique(there, axis=0)[None]).all(axis=2).any(axis=1)
+    return with_segments(found, selection.rows), selection.cut_flow
+
+
+def with_segments(found: Reconstruction, rows: Ints) -> Reconstruction:
+    """What is left with the segments `rows` `(k,)` alone: tracks without any are gone, their hits belong to none."""
+    kept = np.zeros(len(found.tracks), dtype=np.bool_)
+    kept[track_of_segments(found)[rows]] = True
     number = np.where(kept, np.cumsum(kept) - 1, -1)
     return Reconstruction(
         tracks=found.tracks.take(kept),
-        segments=left,
-        residual_range=found.residual_range[selection.rows],
-        position_error=found.position_error[selection.rows],
-        charge=found.charge[selection.rows],
-        knocked_out=found.knocked_out[selection.rows],
+        segments=found.segments.take(rows),
+        residual_range=found.residual_range[rows],
+        position_error=found.position_error[rows],
+        charge=found.charge[rows],
+        knocked_out=found.knocked_out[rows],
         hit_track=np.where(found.hit_track >= 0, number[found.hit_track], -1),
-    ), selection.cut_flow
+    )

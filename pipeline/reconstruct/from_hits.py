@@ -18,6 +18,7 @@ from .field import with_measured_field
 from .modes import with_model_losses
 from .particles import identified
 from .reconstruct import reconstruct
+from .stopping import stopping_tracks
 from .t0 import with_found_times
 from .velocity import VelocityEstimate
 
@@ -45,10 +46,11 @@ def from_hits(
     where: str,
     progress: Callable[[int], None] = lambda events: None,
 ) -> FromHits:
-    """Times of events, drift velocity, tracks, particles and dE/dx, each as the settings ask for it.
+    """Times of events, drift velocity, tracks, particles, those that stop and dE/dx, each as the settings ask for it.
 
     `values` are assumed, others nominal; `classifier` is as for `identified`; `where` names the hits in errors, and
-    `progress(n)` is called after n more events. Raises `ReconstructionError` where nothing can be found.
+    `progress(n)` is called after n more events. Raises `ReconstructionError` where nothing can be found, and
+    `SelectionError` where nothing stops.
     """
     values = {**nominal_values(), **values}
     used, times, velocity = hits, None, None
@@ -60,7 +62,11 @@ def from_hits(
             # Ends at the cathode tell another time at another velocity.
             used, times = with_found_times(hits, geometry, values, settings.finding, model_settings, where)
     found = reconstruct(used, geometry, values, settings, model_settings, pixels=pixels, progress=progress)
-    found = with_model_losses(identified(found, used, geometry, settings.particles, classifier), settings)
+    found = identified(found, used, geometry, settings.particles, classifier)
+    if settings.stopping is not None:
+        resolution = settings.particles.charge_resolution
+        found = stopping_tracks(found, settings.stopping, geometry, resolution, where)
+    found = with_model_losses(found, settings)
     hit_track = np.full(len(hits), -1)
     hit_track[np.isin(hits.event_id, list(used.event_t0))] = found.hit_track
     return FromHits(replace(found, hit_track=hit_track), Assumed(values, times), velocity)

@@ -59,32 +59,59 @@ def evidence(reconstruction: Reconstruction, geometry: DetectorGeometry, charge_
     `charge_resolution`: relative error of dE/dx over 1 cm that is not straggling; it falls as the root of the length.
     Segments without dE/dx do not count.
     """
-    tracks, segments = reconstruction.tracks, reconstruction.segments
-    owner = track_of_segments(reconstruction)
-    used = (owner >= 0) & (segments.dEdx > 0) & (segments.length > 0)
-    owner, number = owner[used], len(tracks)
-    length, log_dedx = segments.length[used], np.log(segments.dEdx[used])
-    ahead = reconstruction.residual_range[used]
-    behind = np.maximum(tracks.length[owner] - ahead, 0.0)
-    resolution = charge_resolution / np.sqrt(length)
-    inside = np.stack([_inside(tracks.end, geometry), _inside(tracks.start, geometry)])
+    tracks = _Measured.of(reconstruction, geometry, charge_resolution)
     columns = {"log_likelihood": [], "stopping": [], "forward": []}  # type: dict[str, list[Floats]]
     for name in SPECIES:
         if name == "electron":
-            total = _summed(electron_log_density(log_dedx), owner, number)
-            found = total, np.zeros(number), np.full(number, 0.5)
+            total = _summed(electron_log_density(tracks.log_dedx), tracks.owner, tracks.number)
+            found = total, np.zeros(tracks.number), np.full(tracks.number, 0.5)
         else:
-            sums = np.zeros((2, len(FURTHER), number))
-            for way, distance in enumerate((ahead, behind)):
-                for k in range(0, len(owner), _AT_ONCE):
-                    some = slice(k, k + _AT_ONCE)
-                    density = _of_all_further(log_dedx[some], distance[some], length[some], resolution[some], name)
-                    sums[way] += [_summed(one, owner[some], number) for one in density]
-            found = _over_hypotheses(sums, inside, _STOPS[name])
+            total, share = _over_hypotheses(tracks, name)
+            found = total, share[:, 0].sum(axis=0), share[0].sum(axis=0)
         for column, values in zip(columns.values(), found, strict=True):
             column.append(values)
     stacked = {key: np.stack(values, axis=1) for key, values in columns.items()}
-    return Evidence(**stacked, segments=np.bincount(owner, minlength=number).astype(np.int64))
+    return Evidence(**stacked, segments=np.bincount(tracks.owner, minlength=tracks.number).astype(np.int64))
+
+
+def ends_of_range(
+    reconstruction: Reconstruction, geometry: DetectorGeometry, charge_resolution: float, species: str, within: float
+) -> Floats:
+    """`(2, n)` posterior probability that a track of a particle of `species` has less than `within` [cm] of its range
+    left at the end of the track, and at its start; arguments as for `evidence`."""
+    share = _over_hypotheses(_Measured.of(reconstruction, geometry, charge_resolution), species)[1]
+    return np.asarray(share[:, within > FURTHER].sum(axis=1))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The segments of `number` tracks that hold dE/dx: `owner`, `length`, `log_dedx`, `resolution` `(k,)`; `distance`
+    `(2, k)` to the end of the track and to its start; `inside` `(2, n)`: whether these lie inside."""
+
+    number: int
+    owner: Ints
+    length: Floats
+    log_dedx: Floats
+    resolution: Floats
+    distance: Floats
+    inside: Bools
+
+    @staticmethod
+    def of(reconstruction: Reconstruction, geometry: DetectorGeometry, charge_resolution: float) -> _Measured:
+        tracks, segments = reconstruction.tracks, reconstruction.segments
+        owner = track_of_segments(reconstruction)
+        used = (owner >= 0) & (segments.dEdx > 0) & (segments.length > 0)
+        owner, length = owner[used], segments.length[used]
+        ahead = reconstruction.residual_range[used]
+        return _Measured(
+            number=len(tracks),
+            owner=owner,
+            length=length,
+            log_dedx=np.log(segments.dEdx[used]),
+            resolution=charge_resolution / np.sqrt(length),
+            distance=np.stack([ahead, np.maximum(tracks.length[owner] - ahead, 0.0)]),
+            inside=np.stack([_inside(tracks.end, geometry), _inside(tracks.start, geometry)]),
+        )
 
 
 def posterior(log_likelihood: Floats, prior: Mapping[str, float], temper: float = 1.0) -> Floats:
@@ -130,19 +157,23 @@ def track_of_segments(reconstruction: Reconstruction) -> Ints:
     return np.array([rows.get(key, -1) for key in keys], dtype=np.int64)
 
 
-def _over_hypotheses(sums: Floats, inside: Bools, stops: float) -> tuple[Floats, Floats, Floats]:
-    """Log-likelihood, and posterior probabilities of a stop and of the direction, from `(2, m, n)` of all hypotheses.
-
-    `inside` `(2, n)`: whether the last end, in each direction, lies inside.
-    """
-    weight = np.empty_like(sums)
-    stop = np.where(inside, stops, 1e-9)
+def _over_hypotheses(tracks: _Measured, species: str) -> tuple[Floats, Floats]:
+    """Log-likelihood `(n,)` of a species, and the posterior `(2, m, n)` of directions and further ranges."""
+    log = np.zeros((2, len(FURTHER), tracks.number))
+    for way, distance in enumerate(tracks.distance):
+        for k in range(0, len(tracks.owner), _AT_ONCE):
+            some = slice(k, k + _AT_ONCE)
+            density = _of_all_further(
+                tracks.log_dedx[some], distance[some], tracks.length[some], tracks.resolution[some], species
+            )
+            log[way] += [_summed(one, tracks.owner[some], tracks.number) for one in density]
+    weight = np.empty_like(log)
+    stop = np.where(tracks.inside, _STOPS[species], 1e-9)
     weight[:, 0] = stop
     weight[:, 1:] = ((1 - stop) / (len(FURTHER) - 1))[:, None]
-    log = sums + np.log(0.5 * weight)
-    total = logsumexp(log, axis=(0, 1))
-    share = np.exp(log - total)
-    return np.asarray(total), np.asarray(share[:, 0].sum(axis=0)), np.asarray(share[0].sum(axis=0))
+    log += np.log(0.5 * weight)
+    total = np.asarray(logsumexp(log, axis=(0, 1)))
+    return total, np.exp(log - total)
 
 
 def _summed(density: Floats, owner: Ints, number: int) -> Floats:

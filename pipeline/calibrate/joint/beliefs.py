@@ -26,8 +26,9 @@ class EnergyDensity:
     """Logarithm of the density of u of segments `(n,)`, and its derivatives to u: `value`, `first`, `second`.
 
     Of particles that stop also the derivative to the residual range [1/cm] at fixed u (`by_range`), and by how much the
-    most probable u follows it (`follow`); None where the end of the track means nothing. `by_length` [1/cm]: derivative
-    to the length of a segment that grows at one end, at fixed u; None: 0.
+    most probable u follows it (`follow`) and the length of a segment that grows (`follow_length`); None where the end
+    of the track means nothing. `by_length` [1/cm]: derivative to the length of a segment that grows at one end, at
+    fixed u; None: 0.
     """
 
     value: Floats
@@ -35,6 +36,7 @@ class EnergyDensity:
     second: Floats
     by_range: Floats | None = None
     follow: Floats | None = None
+    follow_length: Floats | None = None
     by_length: Floats | None = None
 
 
@@ -113,7 +115,7 @@ class Beliefs:
                 grown = weight * f.by_length
                 np.subtract.at(gradient, now.end_columns, grown[now.last])
                 np.add.at(gradient, now.start_columns, grown[now.first])
-            if f.by_range is None or f.follow is None or not (now.loose and now.sliding):
+            if f.by_range is None or f.follow is None or f.follow_length is None or not (now.loose and now.sliding):
                 diagonal = np.zeros(now.size)
                 diagonal[now.energy_columns] = weight * information
                 curvature = curvature + sparse.diags_array(diagonal)
@@ -123,9 +125,16 @@ class Beliefs:
             inner = np.ones(len(now.track), dtype=bool)
             inner[now.last] = False  # its own range is in `by_length`
             np.subtract.at(gradient, end, weight * f.by_range * inner)
-            n = len(now.track)
-            rows = np.tile(np.arange(n), 2)
-            entries = np.concatenate([np.ones(n), -f.follow]), (rows, np.concatenate([now.energy_columns, end]))
+            n, first = len(now.track), now.first
+            # The last segment does not move away from the end, it grows with it; so does the first with the start.
+            follow = np.where(inner, f.follow, f.follow_length)
+            entries = (
+                np.concatenate([np.ones(n), -follow, f.follow_length[first]]),
+                (
+                    np.concatenate([np.arange(n), np.arange(n), first]),
+                    np.concatenate([now.energy_columns, end, now.start_columns]),
+                ),
+            )
             jacobian = sparse.csr_array(sparse.coo_array(entries, shape=(n, now.size)))
             curvature = curvature + jacobian.T @ sparse.diags_array(weight * information) @ jacobian
         return -log, gradient, sparse.csr_array(curvature)
@@ -223,12 +232,14 @@ def stopping(prior: EnergyPrior) -> EnergyBelief:
         longer, shorter = (prior.layers_at(length + s, residual + 0.5 * s).log_density(u)[0] for s in (step, -step))
         away = _LENGTH_STEP * residual
         modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (away, -away)]
+        grown = [prior.layers_at(length + s, residual + 0.5 * s).mode_and_width()[0] for s in (step, -step)]
         return EnergyDensity(
             value,
             first,
             second,
             by_range=layers.by_range(u),
             follow=(modes[0] - modes[1]) / (2 * away),
+            follow_length=(grown[0] - grown[1]) / (2 * step),
             by_length=(longer - shorter) / (2 * step),
         )
 

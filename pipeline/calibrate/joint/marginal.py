@@ -30,9 +30,12 @@ _R = TypeVar("_R")
 
 #: Noise is taken so many times as wide while tracks, and then parameters, too, find their places, then as it is.
 WIDENED = (4.0, 2.0, 1.0)
+#: The same of slow particles, which leave a hundred times the noise in a pixel: where that is wrong by a tenth, steps
+#: at noise that is not much wider lead into side minima.
+WIDENED_SLOW = (16.0, 4.0, 1.0)
 #: The first stage in which parameters move: tracks were found at those that a fit begins with.
 _MOVING = 1
-#: A stage before the last ends when a step promises to lower the cost by less than this per hit.
+#: A stage before the last ends when a step promises to lower the cost by less than this per hit, times the widening.
 _ROUGH = 2e-3
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
 _FINE, _STILL = 1e-4, 0.02
@@ -106,6 +109,7 @@ class Problem:
     determinant: bool = True
     max_iterations: int = 60
     stray: Stray = NO_STRAY
+    widened: tuple[float, ...] = WIDENED
     prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
 
     @property
@@ -136,7 +140,7 @@ class Problem:
 
     def evaluate(self, point: Point, plans: Sequence[Planned]) -> list[Evaluated]:
         """All parts at a point."""
-        values, widened = self.values(point.x), WIDENED[point.stage]
+        values, widened = self.values(point.x), self.widened[point.stage]
         jobs = list(zip(self.parts, point.states, plans, point.classes or [None] * len(self.parts), strict=True))
         return self.map(
             lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray, classes=j[3]),
@@ -149,7 +153,7 @@ class Problem:
         """Which hits of all parts hold stray charge; nothing where there is none."""
         if self.stray.none:
             return ()
-        values, widened = self.values(point.x), WIDENED[point.stage]
+        values, widened = self.values(point.x), self.widened[point.stage]
         jobs = list(zip(self.parts, found, plans, point.classes or [None] * len(self.parts), strict=True))
         return tuple(
             self.map(lambda j: associated(j[0], j[1], values, self.names, j[2], self.stray, widened, j[3]), jobs)
@@ -168,7 +172,7 @@ def maximise(
     while True:
         plans = problem.plans(point)
         point, found, status = _newton(problem, point, plans, record)
-        if point.stage + 1 < len(WIDENED):
+        if point.stage + 1 < len(problem.widened):
             classes = problem.associated(point, found, plans) if point.stage >= _MOVING else ()
             point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1, classes=classes)
             continue
@@ -219,7 +223,7 @@ def _newton(
     record: Callable[[Point, float, Mapping[str, float]], None],
 ) -> tuple[Point, list[Evaluated], str | None]:
     """Levenberg-Marquardt steps of parameters and states at one width of the noise; why it failed, if it did."""
-    last = point.stage + 1 == len(WIDENED)
+    widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
     found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
     if point.iteration == 0 and point.stage == 0:
@@ -240,7 +244,7 @@ def _newton(
                 ) from None
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
-        if promised < (_FINE if last else _ROUGH) * hits and (moved < _STILL or not last):
+        if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
             return point, found, None
         x, states = _stepped(problem, point, eliminated, step)
         try:

@@ -35,9 +35,9 @@ _ROOM = 0.1
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and the `segments` that it was made for."""
+    """A plan and the `deposits` that it was made for."""
 
-    segments: Segments
+    deposits: Segments
     plan: Plan
 
 
@@ -69,8 +69,9 @@ class Part:
         classes: StrayClasses | None = None,
     ) -> Evaluated:
         """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
-        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
-        plan = None if planned is None else planned.plan.moved(planned.segments, state.segments, self.geometry)
+        deposits = state.deposits
+        model = ForwardModel(deposits, self.geometry, self.settings, self.pixels)
+        plan = None if planned is None else planned.plan.moved(planned.deposits, deposits, self.geometry)
         hits = linked_probability(
             model,
             self.data,
@@ -84,7 +85,7 @@ class Part:
             classes=classes,
         )
         believed = self.beliefs.of(state, self.found)
-        moves = state.moves(steepness(state.segments.dEdx, values, self.settings.recombination))
+        moves = state.moves(steepness(deposits.dEdx, values, self.settings.recombination))
         local = sparse.csr_array(hits.local_rows @ moves)
         return Evaluated(
             state=state,
@@ -104,8 +105,8 @@ class Part:
 
     def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
         """The plan for tracks near a state."""
-        model = ForwardModel(state.segments, self.geometry, self.settings, self.pixels)
-        return Planned(state.segments, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
+        model = ForwardModel(state.deposits, self.geometry, self.settings, self.pixels)
+        return Planned(state.deposits, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
 
 
 def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:

@@ -29,7 +29,7 @@ from ..uncertainty import from_information
 from .begin import with_recorded_charge
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
 from .cutting import cut_at_pixels, usable
-from .marginal import Maximum, Point, Problem, maximise
+from .marginal import WIDENED, WIDENED_SLOW, Maximum, Point, Problem, maximise
 from .part import Part
 from .structure import structure_of, with_structure
 from .tracks import Chains
@@ -83,10 +83,12 @@ def fit_unknown(
         determinant=method.unknown.determinant,
         max_iterations=method.max_iterations,
         stray=structure.stray,
+        widened=WIDENED_SLOW if _stops(method.unknown) else WIDENED,
         prior=prior,
     )
     states = tuple(part.found for part in parts)
-    if method.unknown.energy == "fitted":
+    if method.unknown.energy == "fitted" and not _stops(method.unknown):
+        # The loss at a residual range is known better than the charge of a piece is.
         begun = {**fixed, **initial}
         states = tuple(problem.map(lambda part: with_recorded_charge(part, part.found, begun), parts))
     start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
@@ -146,7 +148,8 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
     segments = usable(model.segments, loose=unknown.geometry)
-    if unknown.geometry and unknown.relative_width is None:  # such a width is that of the segments as they are
+    # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
+    if unknown.geometry and unknown.relative_width is None and not _stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
@@ -157,11 +160,18 @@ def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: T
     parts = []
     for k in range(int(number.max()) + 1):
         chains = Chains.of(segments.take(number[row] == k), loose=unknown.geometry, sliding=sliding)
+        if unknown.energy == "fitted" and _stops(unknown):
+            chains = chains.stopping(EnergyPrior(SPECIES[unknown.hypotheses[0].species]).all_losses)
         beliefs = beliefs_of(chains, unknown, tracks)
         mine = data.take(np.isin(data.event, events[number == k]))
         begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
+
+
+def _stops(unknown: Unknown) -> bool:
+    """Whether tracks are taken for those of particles that stop at their ends."""
+    return unknown.hypotheses[0].kinetic_mev is None
 
 
 def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:
@@ -261,7 +271,8 @@ def most_probable(chains: Chains, beliefs: Beliefs) -> Chains:
     for _ in range(30):
         found = [density(now) for density in beliefs.energy]
         first, second = (np.choose(likely, [getattr(f, n) for f in found]) for n in ("first", "second"))
-        move = np.clip(first / np.maximum(-second, 4.0), -0.5, 0.5)
+        # Where the density is convex, as in tails, its curvature still tells how far its slope reaches.
+        move = np.clip(first / np.maximum(np.abs(second), 4.0), -0.5, 0.5)
         step = np.zeros(chains.size)
         step[chains.energy_columns] = move
         now = now.moved(step)

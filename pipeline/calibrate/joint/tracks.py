@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ...matter.ranges import RangeTable
 from ...simulate.linked import MOVES
 from ...tables import Bools, Floats, Ints, Segments
 
@@ -19,6 +20,55 @@ from ...tables import Bools, Floats, Ints, Segments
 _FARTHEST = 0.1
 #: No segment becomes shorter than this [cm].
 _SHORTEST = 0.02
+#: Parts of segments of particles that stop are at most this part of the residual range where they begin, ...
+_PART = 0.2
+#: ... but for the last one, of this length [cm].
+_LAST = 0.03
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How the loss changes within segments of particles that stop: what recombines is not the mean of a segment.
+
+    Segments have parts `(m,)`, in order: `owner` is the segment, `low` and `high` are the ends as fractions of its
+    length. `table`: range against energy of the particle, after which parts share the loss of their segment.
+    """
+
+    table: RangeTable
+    owner: Ints
+    low: Floats
+    high: Floats
+
+    @staticmethod
+    def of(table: RangeTable, length: Floats, residual: Floats) -> Profile:
+        """Parts of segments of `length` `(n,)` [cm] whose centres are `residual` `(n,)` [cm] from the end."""
+        owner, low, high = [], [], []
+        for i, (whole, to_start) in enumerate(zip(length, residual + 0.5 * length, strict=True)):
+            to_end = max(to_start - whole, 0.0)
+            last = max(to_end, min(_LAST, 0.5 * whole))
+            count = int(np.ceil(np.log(to_start / last) / -np.log(1 - _PART) - 1e-9))
+            ranges = to_start * (last / to_start) ** (np.arange(count + 1) / count)
+            ranges = ranges if last == to_end else np.append(ranges, to_end)
+            places = (to_start - ranges) / whole
+            owner.append(np.full(len(places) - 1, i))
+            low.append(places[:-1])
+            high.append(np.append(places[1:-1], 1.0))
+        return Profile(table, *(np.concatenate(v) for v in (owner, low, high)))
+
+    def log_shares(self, length: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
+        """`(m,)` logarithm of the dE/dx of parts over that of their segment (arguments as for `of`), and its
+        derivatives [1/cm] to the residual range at fixed length, and to the length at a fixed end of the segment."""
+        whole, to_end = length[self.owner], (residual - 0.5 * length)[self.owner]
+        energy, by_range, by_length = [], [], []
+        for place in (self.low, self.high, np.zeros_like(self.low), np.ones_like(self.low)):
+            left = np.maximum(to_end + (1 - place) * whole, 0.0)
+            energy.append(self.table.energy(left))
+            by_range.append(self.table.loss(left))
+            by_length.append(by_range[-1] * (1 - place))
+        own, all_ = energy[0] - energy[1], energy[2] - energy[3]
+        shares = np.log(own / all_) - np.log(self.high - self.low)
+        slopes = [(of[0] - of[1]) / own - (of[2] - of[3]) / all_ for of in (by_range, by_length)]
+        return shares, slopes[0], slopes[1]
 
 
 @dataclass(frozen=True)
@@ -27,7 +77,8 @@ class Chains:
 
     `segments` are sorted by track, each track's in order from its start to its end; `track` `(n,)` counts tracks from
     0. `loose`: whether vertices may move; `sliding`: whether ends may move along their tracks, too. `axes` `(v, 3, 3)`:
-    two axes across the track and one along it, at each vertex; a track of n segments has n + 1.
+    two axes across the track and one along it, at each vertex; a track of n segments has n + 1. `profile`: how the loss
+    changes within segments; None: it does not.
     """
 
     segments: Segments
@@ -35,6 +86,7 @@ class Chains:
     loose: bool
     axes: Floats
     sliding: bool = True
+    profile: Profile | None = None
 
     @staticmethod
     def of(segments: Segments, *, loose: bool, sliding: bool = True) -> Chains:
@@ -44,6 +96,28 @@ class Chains:
         segments, track = segments.take(order), track[order]
         made = Chains(segments, track, loose, np.zeros((0, 3, 3)), sliding)
         return replace(made, axes=_axes(made.vertices, made.first_of_track)) if loose else made
+
+    def stopping(self, table: RangeTable) -> Chains:
+        """The tracks of particles with this range table that stop at their ends."""
+        return replace(self, profile=Profile.of(table, self.segments.length, self.residual_range))
+
+    @cached_property
+    def deposits(self) -> Segments:
+        """The segments in parts of one dE/dx each."""
+        if self.profile is None:
+            return self.segments
+        p = self.profile
+        whole = self.segments.take(p.owner)
+        step, part = whole.end - whole.start, p.high - p.low
+        dedx = whole.dEdx * np.exp(p.log_shares(self.segments.length, self.residual_range)[0])
+        return whole.replace(
+            segment_id=np.arange(len(whole)),
+            start=whole.start + p.low[:, None] * step,
+            end=whole.start + p.high[:, None] * step,
+            dx=whole.dx * part,
+            dEdx=dedx,
+            dE=dedx * whole.dx * part,
+        )
 
     @property
     def tracks(self) -> int:
@@ -147,11 +221,33 @@ class Chains:
         return np.asarray(np.log(self.segments.dEdx))
 
     def moves(self, steepness: Floats) -> sparse.csr_array:
-        """`(7 n, size)`: what each element of the state does to each segment, in `MOVES`.
+        """`(7 m, size)`: what each element of the state does to each of the `deposits`, in `MOVES`.
 
-        `steepness` `(n,)` is d ln(charge) / d u of a segment of fixed length: a longer segment of the same dE/dx holds
+        `steepness` `(m,)` is d ln(charge) / d u of a deposit of fixed length: a longer one of the same dE/dx holds
         charge in proportion.
         """
+        moved = self._moves_of_segments()
+        profile = self.profile
+        if profile is None:
+            owner = np.arange(len(self.track))
+            low, part = np.zeros(len(owner)), np.ones(len(owner))
+        else:
+            owner, low, part = profile.owner, profile.low, profile.high - profile.low
+        m, wide = len(owner), len(MOVES)
+        row, from_ = wide * np.arange(m), wide * owner
+        # u; ln(length), as energy; places of nodes, counted from the ends of the deposit.
+        rows, columns, values = [row, row], [from_, len(MOVES) * len(self.track) + owner], [np.ones(m), 1 / steepness]
+        for k in range(1, 4):
+            rows += [row + k, row + k, row + k + 3]
+            columns += [from_ + k, from_ + k + 3, from_ + k + 3]
+            values += [np.ones(m), low, part]
+        shape = (wide * m, moved.shape[0])
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        of_deposits = sparse.csr_array(sparse.coo_array(entries, shape=shape)) @ moved
+        return of_deposits if profile is None or not self.loose else of_deposits + self._changes_of_profile(profile)
+
+    def _moves_of_segments(self) -> sparse.csr_array:
+        """`(8 n, size)`: u and shifts of the nodes of each segment in `MOVES`, then changes of all ln(length)."""
         n, wide = len(self.track), len(MOVES)
         energy = wide * np.arange(n)
         rows, columns, values = [energy], [self.energy_columns], [np.ones(n)]
@@ -165,16 +261,32 @@ class Chains:
             for segments, sign, of_all in ((segment_after, -1.0, 1.0), (segment_before, 1.0, 0.0)):
                 there = segments[vertex] >= 0
                 s, w, c = segments[vertex][there], axis[there], column[there]
-                longer = sign * (w * direction[s]).sum(axis=1) / (self.segments.length[s] * steepness[s])
-                rows.append(wide * s)
+                rows.append(wide * n + s)
                 columns.append(c)
-                values.append(longer)
+                values.append(sign * (w * direction[s]).sum(axis=1) / self.segments.length[s])
                 for k in range(3):
                     rows += [wide * s + 1 + k, wide * s + 4 + k]
                     columns += [c, c]
                     values += [of_all * w[:, k], sign * w[:, k]]
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-        return sparse.csr_array(sparse.coo_array(entries, shape=(wide * n, self.size)))
+        return sparse.csr_array(sparse.coo_array(entries, shape=((wide + 1) * n, self.size)))
+
+    def _changes_of_profile(self, profile: Profile) -> sparse.csr_array:
+        """`(7 m, size)`: how the loss of deposits changes as their tracks grow at either end."""
+        _, by_range, by_length = profile.log_shares(self.segments.length, self.residual_range)
+        first, last = self.first, self.last
+        track = self.track[profile.owner]
+        of_last, of_first = profile.owner == last[track], profile.owner == first[track]
+        at_end = np.where(of_last, by_length, by_range)
+        row = len(MOVES) * np.arange(len(track))
+        entries = (
+            np.concatenate([at_end, -by_length[of_first]]),
+            (
+                np.concatenate([row, row[of_first]]),
+                np.concatenate([self.end_columns[track], self.start_columns[track[of_first]]]),
+            ),
+        )
+        return sparse.csr_array(sparse.coo_array(entries, shape=(len(MOVES) * len(track), self.size)))
 
     def moved(self, step: Floats) -> Chains:
         """The tracks after a `step` `(size,)` of their state."""

@@ -1,0 +1,89 @@
+"""Tracks of particles that stop inside are kept, and turned to end there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.config.reconstruction import Stopping
+from pipeline.errors import SelectionError
+from pipeline.matter.scattering import across
+from pipeline.reconstruct.likelihood import track_of_segments
+from pipeline.reconstruct.stopping import stopping_tracks, turned
+from pipeline.storage.detector import load_geometry
+from tests.reconstruct.ideal import ideal, produced
+
+GEOMETRY = load_geometry("module0")
+RESOLUTION = 0.04
+
+
+@pytest.fixture(scope="module")
+def protons():
+    """Protons that stop inside and protons of 1 GeV, half of the tracks turned round; and where the former stopped."""
+    species = [
+        {"pdg": [2212], "number": [4, 4], "kinetic_energy_mev": energies}
+        for energies in ([120.0, 200.0], [900.0, 1100.0])
+    ]
+    blocks = {"inside": {"particles": [8, 8], "species": species, "margin_cm": 25.0, "z_cm": [3.0, 28.0]}}
+    (part,) = produced(blocks, 8, GEOMETRY, 5)
+    found, _ = ideal(part, GEOMETRY, 5, least_cm=5.0)
+    t = part.trajectories
+    stops = t.end[(t.pdg_id == 2212) & (t.end_process == t.PROCESSES.index("stopped"))]
+    return found, stops
+
+
+def distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points[:, None] - others[None], axis=2).min(axis=1)
+
+
+def test_protons_that_stop_are_kept_and_end_where_they_stopped(protons) -> None:
+    found, stops = protons
+    kept = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, "hits.h5")
+    assert 15 < len(kept.tracks) < len(found.tracks)
+    at_end, at_start = distance(kept.tracks.end, stops), distance(kept.tracks.start, stops)
+    # Those that react on the way make tracks that end like others that stop in one of twenty cases.
+    assert (at_end < 0.5).mean() > 0.9
+    assert (at_start < 0.5).mean() < 0.1
+    assert distance(found.tracks.end, stops)[found.tracks.length > 5].max() > 0.5  # half of them were the other way
+    owner = track_of_segments(kept)
+    for track in range(len(kept.tracks)):
+        rows = np.flatnonzero(owner == track)
+        assert kept.segments.end[rows[:-1]] == pytest.approx(kept.segments.start[rows[1:]], abs=1e-9)
+        assert kept.segments.end[rows[-1]] == pytest.approx(kept.tracks.end[track], abs=1e-9)
+        assert (np.diff(kept.residual_range[rows]) < 0).all()
+        # They lose most in the end.
+        assert kept.segments.dEdx[rows[-3:]].mean() > 1.5 * kept.segments.dEdx[rows[:3]].mean()
+
+
+def test_a_track_turned_twice_is_itself_and_its_line_has_the_same_errors_in_space(protons) -> None:
+    found, _ = protons
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(len(found.tracks), 4, 4))
+    found = replace(found, tracks=replace(found.tracks, covariance=root @ root.swapaxes(1, 2)))
+    every = np.ones(len(found.tracks), dtype=bool)
+    once = turned(found, every)
+    twice = turned(once, every)
+    for name in ("start", "end", "direction", "covariance"):
+        assert getattr(twice.tracks, name) == pytest.approx(getattr(found.tracks, name), abs=1e-9)
+    for name in ("start", "end", "dEdx"):
+        assert getattr(twice.segments, name) == pytest.approx(getattr(found.segments, name), abs=1e-12)
+    assert twice.residual_range == pytest.approx(found.residual_range, abs=1e-9)
+
+    def in_space(tracks) -> tuple[np.ndarray, np.ndarray]:
+        # Covariance of the point 2 cm ahead of the middle in the direction of the first line.
+        ahead = 2.0 * np.sign((tracks.direction * found.tracks.direction).sum(axis=1))
+        axes = np.stack(across(tracks.direction), axis=2)
+        matrix = np.concatenate([axes, axes * ahead[:, None, None]], axis=2)
+        return matrix @ tracks.covariance @ matrix.swapaxes(1, 2)
+
+    assert in_space(once.tracks) == pytest.approx(in_space(found.tracks), abs=1e-9)
+
+
+def test_without_any_that_stops_a_sentence_says_so(protons) -> None:
+    found, _ = protons
+    with pytest.raises(
+        SelectionError, match=r"hits.h5: none of \d+ tracks is a kaon of 5 cm or more that stops inside"
+    ):
+        stopping_tracks(found, Stopping(species="kaon", probability=0.999999), GEOMETRY, 0.01, "hits.h5")
