@@ -201,7 +201,7 @@ STANDARD_METHODS = {
         optimiser="fisher_scoring",
         free=WITHOUT_KB,
         max_iterations=200,
-        unknown=Unknown(production_cut_mev=0.273, stray_above_mev=0.273),
+        unknown=Unknown(production_cut_mev=0.273, stray_above_mev=0.273, min_track_cm=10.0),
     ),
     "masked_residuals": Method(
         charge_scale_adc=0.506,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .section import Positive, Section
+from .section import NotNegative, Positive, Section
 
 
 class Hypothesis(Section):
@@ -43,6 +43,9 @@ class Unknown(Section):
         None,
         description="struck electrons above this are followed in a simulation, to know what pixels of a track get of "
         "them besides what its segments leave; null: hits hold no such charge",
+    )
+    min_track_cm: NotNegative = Field(
+        0.0, description="tracks of unknown places that are shorter than this are left out: most are struck electrons"
     )
     scattering: Positive = Field(1.0, description="factor on the angles of multiple scattering that are expected")
     ends_cm: Positive = Field(0.5, description="how well the ends of tracks are known along them before the fit")

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from ..calibrate.run import fit_hits
 from ..config.methods import Method
 from ..config.models import Config
@@ -21,6 +19,9 @@ from ..simulate.setup import forward_model, model_settings
 from ..storage.pixels import load_pixels
 from ..tables import FitResult
 from .experiment import Experiment, PixelExperiment
+
+#: Tracks found in hits that are shorter than this [cm] are left out.
+_SHORTEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,12 @@ class FromHits:
     """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
 
     Tracks are found with the values that the fit starts from, the field measured by tracks across the cathode, and
-    again with the fitted ones, `rounds` times in all: which hits belong to a track stays as it is during a fit. Those
-    of less than `shortest` [cm] are left out: most are struck electrons.
+    again with the fitted ones, `rounds` times in all: which hits belong to a track stays as it is during a fit.
     """
 
     unknown: Unknown
     config: Config
     rounds: int = 2
-    shortest: float = 10.0
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
         """See `Estimator.fit`."""
@@ -124,9 +123,7 @@ class FromHits:
         method = marginal(method, self.unknown)
         for _ in range(self.rounds):
             found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
-            track = found.segments.track_index()
-            long = np.bincount(track, found.segments.length)[track] >= self.shortest
-            model = PixelObservables(forward_model(found.segments.take(long), geometry, self.config))
+            model = PixelObservables(forward_model(found.segments, geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
             result = fit_hits(
                 model, data, begun, name,
@@ -161,6 +158,7 @@ def estimator(task: Task, method: Method, config: Config, settings: UnknownFits)
             "production_cut_mev": settings.production_cut_mev,
             # Of hits alone, struck electrons are no tracks: what pixels get of them is simulated.
             "stray_above_mev": settings.production_cut_mev if task.from_hits else None,
+            "min_track_cm": _SHORTEST if task.from_hits else 0.0,
         }
     )
     return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)

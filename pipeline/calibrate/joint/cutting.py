@@ -71,15 +71,20 @@ def _cut(
     return row, ends[:-1], ends[1:], energy
 
 
-def usable(segments: Segments, *, loose: bool) -> Segments:
-    """Those of the segments that chains can be made of, short ones joined where places move (`loose`).
+def usable(segments: Segments, *, loose: bool, shortest: float = 0.0) -> Segments:
+    """Those of the segments that chains can be made of; where places move (`loose`) those of tracks that are not
+    shorter than `shortest` [cm], short segments joined.
 
     Raises `FitError` where there are none.
     """
-    segments = joined(segments, _SHORT) if loose else segments
+    if loose:
+        segments = joined(segments, _SHORT)
+        track = segments.track_index()
+        segments = segments.take(np.bincount(track, segments.length)[track] >= shortest)
     segments = segments.take((segments.length > 0) & (segments.dE > 0))
     if not len(segments):
-        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
+        longer = f" of tracks of {shortest:g} cm or more (unknown.min_track_cm)" if shortest else ""
+        raise FitError(f"there are no segments{longer} to begin with; loosen the cuts, or reconstruct again.")
     return segments
 
 

@@ -147,7 +147,7 @@ def _approached(part: Part, method: Method, name: str) -> dict[str, float]:
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each."""
-    segments = usable(model.segments, loose=unknown.geometry)
+    segments = usable(model.segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
     # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
     if unknown.geometry and unknown.relative_width is None and not _stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
-from pipeline.calibrate.joint.cutting import cut_at_pixels, joined
+from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.run import KIND, fit_unknown, most_probable, scattering_angle
@@ -170,6 +170,14 @@ def test_tracks_are_cut_where_they_pass_from_pixel_to_pixel() -> None:
     assert crossing.mean() < 0.4
     long = cut_at_pixels(segments, MODULE0, 0.1, 10.0)
     assert len(long) < len(found)
+
+
+def test_short_tracks_are_left_out_where_places_move() -> None:
+    segments = Segments.concatenate([tracks(1), tracks(2, pieces=5).take(np.arange(5, 10))])
+    assert usable(segments, loose=True, shortest=10.0).length.sum() == pytest.approx(12.0, rel=1e-3)
+    assert len(usable(segments, loose=False, shortest=10.0)) == 17
+    with pytest.raises(FitError, match=r"20 cm or more \(unknown.min_track_cm\)"):
+        usable(segments, loose=True, shortest=20.0)
 
 
 def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
