@@ -12,7 +12,9 @@ from ..config.models import Config
 from ..config.robustness import UnknownFits
 from ..config.unknown import Unknown
 from ..parameters import nominal_values
+from ..reconstruct.field import with_measured_field
 from ..reconstruct.reconstruct import reconstruct
+from ..reconstruct.stopping import stopping_tracks
 from ..simulate.observe import PixelObservables, observables_of_hits
 from ..simulate.setup import forward_model, model_settings
 from ..storage.pixels import load_pixels
@@ -99,8 +101,9 @@ class UnknownDeposits:
 class FromHits:
     """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
 
-    Tracks are found with the values that the fit starts from, and again with the fitted ones, `rounds` times in all:
-    which hits belong to a track stays as it is during a fit.
+    Tracks are found with the values that the fit starts from (the field by tracks across the cathode, if so
+    configured), and again with the fitted ones, `rounds` times in all: which hits belong to a track, and which tracks
+    stop, stays as it is during a fit.
     """
 
     unknown: Unknown
@@ -114,9 +117,14 @@ class FromHits:
         data = observables_of_hits(hits, geometry)
         settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
         values = {**nominal_values(), **method.fixed, **method.initial}
-        method = marginal(method, self.unknown)
+        method, steps = marginal(method, self.unknown), self.config.reconstruct
+        if steps.velocity == "crossers" and "electric_field" in method.free:
+            values, _ = with_measured_field(hits, geometry, values, steps, settings)
         for _ in range(self.rounds):
-            found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
+            found = reconstruct(hits, geometry, values, steps, settings, pixels=pixels)
+            if steps.stopping is not None:
+                resolution = steps.particles.charge_resolution
+                found = stopping_tracks(found, steps.stopping, geometry, resolution, "hits of a study")
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
             result = fit_hits(
