@@ -37,7 +37,7 @@ class Stopping(Section):
     probability: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.9, description="least probability that a track of this particle ends where it stopped"
     )
-    within_cm: Positive = Field(0.5, description="range that may be left there: how well ends are found")
+    within_cm: Positive = Field(0.3, description="range that may be left there: how well ends are found")
     min_length_cm: NotNegative = Field(5.0, description="least length of the tracks")
 
 

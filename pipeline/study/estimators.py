@@ -14,6 +14,7 @@ from ..config.unknown import Unknown
 from ..parameters import nominal_values
 from ..reconstruct.field import with_measured_field
 from ..reconstruct.reconstruct import reconstruct
+from ..reconstruct.stopping import stopping_tracks
 from ..simulate.observe import PixelObservables, observables_of_hits
 from ..simulate.setup import forward_model, model_settings
 from ..storage.pixels import load_pixels
@@ -103,8 +104,9 @@ class UnknownDeposits:
 class FromHits:
     """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
 
-    Tracks are found with the values that the fit starts from, the field measured by tracks across the cathode, and
-    again with the fitted ones, `rounds` times in all: which hits belong to a track stays as it is during a fit.
+    Tracks are found with the values that the fit starts from (the field by tracks across the cathode, if so
+    configured), and again with the fitted ones, `rounds` times in all: which hits belong to a track, and which tracks
+    stop, stays as it is during a fit.
     """
 
     unknown: Unknown
@@ -118,11 +120,14 @@ class FromHits:
         data = observables_of_hits(hits, geometry)
         settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
         values = {**nominal_values(), **method.fixed, **method.initial}
-        if "electric_field" in method.free:
-            values, _ = with_measured_field(hits, geometry, values, self.config.reconstruct, settings)
-        method = marginal(method, self.unknown)
+        method, steps = marginal(method, self.unknown), self.config.reconstruct
+        if steps.velocity == "crossers" and "electric_field" in method.free:
+            values, _ = with_measured_field(hits, geometry, values, steps, settings)
         for _ in range(self.rounds):
-            found = reconstruct(hits, geometry, values, self.config.reconstruct, settings, pixels=pixels)
+            found = reconstruct(hits, geometry, values, steps, settings, pixels=pixels)
+            if steps.stopping is not None:
+                resolution = steps.particles.charge_resolution
+                found = stopping_tracks(found, steps.stopping, geometry, resolution, "hits of a study")
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
             result = fit_hits(
@@ -150,15 +155,18 @@ def estimator(task: Task, method: Method, config: Config, settings: UnknownFits)
     """The estimator that leaves open what `task` says, with what `method` and a study believe of deposits."""
     if task.known:
         return KnownDeposits()
+    stops = any(h.kinetic_mev is None for h in settings.hypotheses)
+    cut = settings.production_cut_mev
     unknown = method.unknown.model_copy(
         update={
             "geometry": task.geometry,
             "energy": "fitted" if task.dedx else "given",
             "hypotheses": settings.hypotheses if task.particles else settings.hypotheses[:1],
-            "production_cut_mev": settings.production_cut_mev,
-            # Of hits alone, struck electrons are no tracks: what pixels get of them is simulated.
-            "stray_above_mev": settings.production_cut_mev if task.from_hits else None,
-            "min_track_cm": _SHORTEST if task.from_hits else 0.0,
+            # Of hits alone, struck electrons are no tracks: what pixels get of them is simulated. Those of slow particles
+            # hardly leave their track.
+            "production_cut_mev": None if task.from_hits and stops else cut,
+            "stray_above_mev": cut if task.from_hits and not stops else None,
+            "min_track_cm": _SHORTEST if task.from_hits and not stops else 0.0,
         }
     )
     return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)

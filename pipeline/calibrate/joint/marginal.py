@@ -20,7 +20,7 @@ from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
 from ...simulate.first_passage import NO_STRAY, Stray
 from ...simulate.linked import StrayClasses
-from ...tables import Floats
+from ...tables import Bools, Floats
 from .association import associated
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
@@ -50,6 +50,8 @@ _ROUNDS = 8
 _STEP = 1.5
 #: A part whose cost grows by more has lost its way.
 _LOST = 1.0
+#: So often its step is made smaller before the others go on.
+_SMALLER = 2
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 
 
@@ -138,10 +140,12 @@ class Problem:
         values = self.values(point.planned_x)
         return self.map(lambda job: job[0].planned(job[1], values), list(zip(self.parts, point.planned, strict=True)))
 
-    def evaluate(self, point: Point, plans: Sequence[Planned]) -> list[Evaluated]:
-        """All parts at a point."""
+    def evaluate(self, point: Point, plans: Sequence[Planned], some: Sequence[int] | None = None) -> list[Evaluated]:
+        """All parts at a point; or those of the numbers `some`, whose states alone are in the point."""
         values, widened = self.values(point.x), self.widened[point.stage]
-        jobs = list(zip(self.parts, point.states, plans, point.classes or [None] * len(self.parts), strict=True))
+        classes = point.classes or [None] * len(self.parts)
+        numbers = range(len(self.parts)) if some is None else some
+        jobs = [(self.parts[i], s, plans[i], classes[i]) for i, s in zip(numbers, point.states, strict=True)]
         return self.map(
             lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray, classes=j[3]),
             jobs,
@@ -185,7 +189,7 @@ def maximise(
             # What is left are wiggles, between which the fit would go to and fro.
             gradient = 0.5 * (gradient + point.determinant)
         move = np.linalg.solve(information, gradient - point.determinant)
-        settled = np.abs(move * np.sqrt(np.diag(information))).max() < _SETTLED
+        settled = np.abs(move / np.sqrt(np.diag(np.linalg.inv(information)))).max() < _SETTLED
         point = _planned_anew(_damped(point, _LEAST_DAMPING))
         classes = problem.associated(point, found, plans)
         point = replace(point, determinant=gradient, rounds=point.rounds + 1, classes=classes)
@@ -251,9 +255,12 @@ def _newton(
             after = problem.evaluate(replace(point, x=x, states=states), plans)
         except (ValueError, ModelRangeError):
             after = []
+        lost = np.ones(len(found), dtype=bool)
+        if after:
+            lost = np.array([a.cost - e.cost > _LOST for a, e in zip(after, found, strict=True)])
+            after = _calmed(problem, replace(point, x=x), found, after, lost, x - point.x, plans)
+            states = tuple(a.state for a in after)
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
-        worse = np.array([a.cost - e.cost for a, e in zip(after, found, strict=False)])
-        lost = worse > _LOST if after else np.ones(len(found), dtype=bool)
         dampings = np.where(
             lost, np.maximum(point.dampings, 1e-6) * 30, np.maximum(point.dampings / 10, _LEAST_DAMPING)
         )
@@ -273,6 +280,34 @@ def _newton(
         else:
             raised = np.maximum(point.dampings, 1e-6) * 30
             point = replace(point, damping=max(point.damping, 1e-6) * 30, dampings=raised)
+
+
+def _calmed(
+    problem: Problem,
+    point: Point,
+    before: Sequence[Evaluated],
+    after: Sequence[Evaluated],
+    lost: Bools,
+    step: Floats,
+    plans: Sequence[Planned],
+) -> list[Evaluated]:
+    """The parts `after` a `step` of the coordinates, those that have `lost` their way with smaller steps of their
+    states alone, if these end lower; the others need not wait for them."""
+    calmed, dampings = list(after), point.dampings.copy()
+    for _ in range(_SMALLER):
+        again = [i for i in np.flatnonzero(lost).tolist() if calmed[i].cost - before[i].cost > _LOST]
+        if not again:
+            break
+        dampings[again] = np.maximum(dampings[again], 1e-6) * 30
+        some = [before[i].eliminated(dampings[i]) for i in again]
+        begun = replace(point, x=point.x - step, states=tuple(before[i].state for i in again))
+        try:
+            tried = problem.evaluate(replace(point, states=_stepped(problem, begun, some, step)[1]), plans, again)
+        except (ValueError, ModelRangeError):
+            break
+        for i, e in zip(again, tried, strict=True):
+            calmed[i] = e if e.cost < calmed[i].cost else calmed[i]
+    return calmed
 
 
 def _counts(found: Sequence[Evaluated]) -> dict[str, float]:
