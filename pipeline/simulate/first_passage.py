@@ -56,32 +56,24 @@ class Stray:
         """Whether there is no stray charge at all."""
         return not self.early_means and not self.held_means
 
-    def crossed(
-        self, x: Tensor, width: float, charge: RecordedCharge, wide: float, classes: Classes | None = None
-    ) -> Crossed:
+    def crossed(self, x: Tensor, width: float, charge: RecordedCharge, wide: float) -> Crossed:
         """The noise of a reset, of this `width`, and stray charge make up `x` [electrons]; sampling noise (`wide`) and
-        stray charge make up what was recorded besides the mean. With `classes` it is the mean logarithm over these.
+        stray charge make up what was recorded besides the mean.
         """
         times, charges = self._early(x, width), self._held(charge, wide)
         if self.none:
             return Crossed(times[0] + charges[0], torch.ones_like(times[0]), torch.ones_like(charges[0]))
-        if classes is not None:
-            log = (torch.stack(times, dim=-1) * classes.early).sum(dim=-1)
-            log = log + (torch.stack(charges, dim=-1) * classes.held).sum(dim=-1)
-            found = classes
-        else:
-            log, found = self._together(times, charges)
+        log, found = self._together(times, charges)
         early = _information(found.early, self.early_means, width)
         return Crossed(log, early.sqrt(), _information(found.held, self.held_means, wide).sqrt())
 
-    def classes(self, x: Tensor, width: Tensor | float, charge: RecordedCharge, wide: Tensor | float) -> Classes:
-        """Which of the exponentials made hits; `width` and `wide` may hold what else is not known of the model."""
-        return self._together(self._early(x, width), self._held(charge, wide))[1]
+    def _early(self, x: Tensor, width: float) -> list[Tensor]:
+        return [
+            log_density(x / width) - math.log(width),
+            *(log_with_exponential(x, width, m) for m in self.early_means),
+        ]
 
-    def _early(self, x: Tensor, width: Tensor | float) -> list[Tensor]:
-        return [_log_normal(x, width), *(log_with_exponential(x, width, m) for m in self.early_means)]
-
-    def _held(self, charge: RecordedCharge, width: Tensor | float) -> list[Tensor]:
+    def _held(self, charge: RecordedCharge, width: float) -> list[Tensor]:
         more, size = charge.middle(), charge.size()
         # A charge that was clipped may be any above its limit.
         clipped = torch.isinf(charge.high)
@@ -124,10 +116,6 @@ class Classes:
     early: Tensor
     held: Tensor
 
-    def of(self, rows: Tensor) -> Classes:
-        """Those of some hits, at all places within their ticks."""
-        return Classes(self.early[rows, None, None], self.held[rows, None, None])
-
 
 @dataclass(frozen=True)
 class RecordedCharge:
@@ -137,11 +125,9 @@ class RecordedCharge:
     high: Tensor
     mean: Tensor
 
-    def log_probability(self, width: Tensor | float) -> Tensor:
-        """As `recorded`; with a width of its own for each hit it is a density times the size of the bin."""
-        if isinstance(width, float):
-            return recorded(self.low, self.high, self.mean, width)
-        return _log_normal(self.middle(), width) + self.size()
+    def log_probability(self, width: float) -> Tensor:
+        """As `recorded`."""
+        return recorded(self.low, self.high, self.mean, width)
 
     def middle(self) -> Tensor:
         """What is more than the mean: of the middle of the bin, or of its end that is finite."""
@@ -177,7 +163,7 @@ class Chains:
     recorded [electrons], `counts`: the number of different ADC counts, `clipped`: the largest charge that is not
     clipped, `last`: row of the last hit or -1, `full`:
     whether no further hit can be recorded. `hold` [us]; `reset`, `sampling`: widths of the noise [electrons];
-    `outlier_rate`: probability of an outlier at every step; `stray` charge, and its `classes` where they are held.
+    `outlier_rate`: probability of an outlier at every step; `stray` charge.
     """
 
     pixel: Tensor
@@ -197,7 +183,6 @@ class Chains:
     tick: float = 0.0
     outlier_rate: float = OUTLIER_RATE
     stray: Stray = NO_STRAY
-    classes: Classes | None = None
 
     @property
     def first(self) -> Tensor:
@@ -270,7 +255,7 @@ def log_probability(chains: Chains, charges: Charges) -> LogProbability:
 def _real_valued(c: Chains, q: Charges) -> LogProbability:
     threshold, before = c.threshold[c.pixel], c.previous_of(q.end)
     lowered, expected = threshold - q.crossing + before, threshold + q.end - q.crossing
-    found = c.stray.crossed(lowered, c.reset, RecordedCharge(c.low, c.high, expected), c.sampling, c.classes)
+    found = c.stray.crossed(lowered, c.reset, RecordedCharge(c.low, c.high, expected), c.sampling)
     crossed = q.current.clamp(min=SMALLEST_CURRENT).log() + found.log
     armed = c.previous_of(c.time) + c.hold
     at_once = ~c.first & ((c.time - armed).abs() < _SAME_TIME)
@@ -289,10 +274,6 @@ def _information(classes: Tensor, means: tuple[float, ...], width: float) -> Ten
     """What a value tells that has noise of this `width` and stray charge, compared with one without the latter."""
     told = width**2 / (width**2 + classes.new_tensor((0.0, *means)) ** 2)
     return (classes * told).sum(dim=-1)
-
-
-def _log_normal(x: Tensor, width: Tensor | float) -> Tensor:
-    return log_density(x / width) - (math.log(width) if isinstance(width, float) else width.log())
 
 
 def recorded(low: Tensor, high: Tensor, mean: Tensor, width: float) -> Tensor:
@@ -345,8 +326,7 @@ def _in_ticks(c: Chains, q: Charges) -> LogProbability:
         before = end[row] if k else torch.zeros_like(end[row])
         lowered = threshold[i, None, None] - crossing[i, None, :] + before[:, :, None]
         of_charge = RecordedCharge(low[i], high[i], mean[i, None, :])
-        classes = None if c.classes is None else c.classes.of(i)
-        seen = c.stray.crossed(lowered, c.reset, of_charge, c.sampling, classes)
+        seen = c.stray.crossed(lowered, c.reset, of_charge, c.sampling)
         ways = place[row][:, :, None] + seen.log + arrival[i, None, :]
         crossed = torch.logsumexp(ways, dim=1)
         share = ways.detach().flatten(1).softmax(dim=1).view_as(ways)

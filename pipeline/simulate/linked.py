@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..errors import FitError
-from ..tables import Bools, Floats, Ints, Observables
+from ..tables import Bools, Floats, Observables
 from .charge import PixelCharges, segment_sum
-from .first_passage import NO_STRAY, Chains, Charges, Classes, RecordedCharge, Stray
+from .first_passage import NO_STRAY, Chains, Charges, Stray
 from .model import ForwardModel
 from .pixel_information import Steering
 from .pixel_likelihood import Recorded, check_noise, pulled
@@ -38,15 +38,13 @@ _HARDLY = 1e-300
 class Linked:
     """Log-probability of data, its derivatives, and rows whose products are the Gauss-Newton form of the information.
 
-    `log` is summed over all pixels but the ignored. `score` `(P,)` of parameters; `local_score` `(7 n,)` of `MOVES` of
-    each of n segments, segment by segment. `rows` `(r, P)` and the sparse `local_rows` `(r, 7 n)`: the information is
-    the product of each with each, summed over rows. `hits` were explained, `outliers` were not. `weights` `(h, 2)` are
-    those of times and charges. `sources` `(r,)`: twice the row of the hit whose time a row is about, one more for its
-    charge, -1 for silence. `excess` `(h, 2)`: what noise and stray charge make up before hits, and in their charges
-    [electrons]; NaN where no deposit reaches.
+    `of_pixels` `(p,)` are those of the pixels of the plan, 0 of the ignored, and `log` is their sum. `score` `(P,)` of
+    parameters; `local_score` `(7 n,)` of `MOVES` of each of n segments, segment by segment. `rows` `(r, P)` and the
+    sparse `local_rows` `(r, 7 n)`: the information is the product of each with each, summed over rows. `hits` were
+    explained, `outliers` were not. `weights` `(h, 2)` are those of times and charges.
     """
 
-    log: float
+    of_pixels: Floats
     score: Floats
     local_score: Floats
     rows: Floats
@@ -54,16 +52,11 @@ class Linked:
     hits: int
     outliers: int
     weights: Floats
-    sources: Ints
-    excess: Floats
 
-
-@dataclass(frozen=True)
-class StrayClasses:
-    """Probabilities of the exponentials of stray charge for hits, none first: `early` `(h, a)` and `held` `(h, b)`."""
-
-    early: Floats
-    held: Floats
+    @property
+    def log(self) -> float:
+        """Log-probability of all data but the ignored."""
+        return float(self.of_pixels.sum())
 
 
 def linked_probability(
@@ -77,14 +70,13 @@ def linked_probability(
     weights: Floats | None = None,
     plan: Plan | None = None,
     stray: Stray = NO_STRAY,
-    classes: StrayClasses | None = None,
 ) -> Linked:
     """The likelihood of `probability`, with derivatives to the parameters `names` and to each segment of the model.
 
     Rows of data that are `ignored` `(h,)` take their whole pixels out: what they saw is not of these segments. Noise is
     `widened` times as wide as that of the model, and there are no outliers then: that finds the way from afar. With
     the `weights` of a point near, rows have those: they are smooth where a hit is about to become an outlier. Pixels
-    may get `stray` charge, of `classes` that are held. A `plan` of other places of the segments, moved, goes before the
+    may get `stray` charge. A `plan` of other places of the segments, moved, goes before the
     model's own. Raises as `probability` does, and `FitError` for data of a discriminator with noise.
     """
     noise = check_noise(model, data)
@@ -108,23 +100,17 @@ def linked_probability(
     def run(block: tuple[int, int]) -> Linked:
         charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
         of_hits = None if held is None else held[recorded.hits_of(block)]
-        hits = recorded.rows[recorded.hits_of(block)]
         chains = replace(recorded.chains(block), stray=stray)
-        if classes is not None:
-            of_block = (model.tensor(v[hits]) for v in (classes.early, classes.held))
-            chains = replace(chains, classes=Classes(*of_block))
         if widened > 1:
             chains = replace(chains, outlier_rate=_HARDLY)
-        return _block(charges, chains, owners, used[slice(*block)], columns, of_hits, hits)
+        return _block(charges, chains, owners, used[slice(*block)], columns, of_hits)
 
     parts = model.map_blocks(run, plan.blocks)
     width = len(MOVES) * len(model.segments)
     shares = np.ones((len(data), 2))
     shares[recorded.rows] = np.concatenate([np.zeros((0, 2)), *(p.weights for p in parts)])
-    excess = np.full((len(data), 2), np.nan)
-    excess[recorded.rows] = np.concatenate([np.zeros((0, 2)), *(p.excess for p in parts)])
     return Linked(
-        log=float(sum(p.log for p in parts)),
+        of_pixels=np.concatenate([np.zeros(0), *(p.of_pixels for p in parts)]),
         score=sum((p.score for p in parts), np.zeros(len(names))),
         local_score=sum((p.local_score for p in parts), np.zeros(width)),
         rows=np.concatenate([np.zeros((0, len(names))), *(p.rows for p in parts)]),
@@ -132,8 +118,6 @@ def linked_probability(
         hits=sum(p.hits for p in parts),
         outliers=sum(p.outliers for p in parts),
         weights=shares,
-        sources=np.concatenate([np.zeros(0, dtype=np.int64), *(p.sources for p in parts)]),
-        excess=excess,
     )
 
 
@@ -183,9 +167,8 @@ def _block(
     used: Bools,
     columns: list[int],
     weights: Tensor | None,
-    hits: Ints,
 ) -> Linked:
-    """The likelihood of a block of pixels; `weights` are those of its `hits`, in their order."""
+    """The likelihood of a block of pixels; `weights` are those of its hits, in their order."""
     crossing, end = c.times()
     pixel = torch.cat([c.pixel] * (2 if c.tick else 1))
     q, current, of_crossing = _evaluated(charges, pixel, crossing, owners, columns, second=True)
@@ -212,13 +195,10 @@ def _block(
     if weights is not None:
         found = replace(found, explained=torch.ones_like(found.explained), clean=weights)
     root = Steering.of(c, at, found, clock=c.tick)
-    rows, local_rows, sources = _rows(c, root, slopes, use, use_hit, hits)
-    threshold = c.threshold[c.pixel]
-    n = len(c.pixel)
-    charge = RecordedCharge(c.low, c.high, threshold + at.end[:n] - at.crossing[:n])
-    before = threshold - at.crossing[:n] + c.previous_of(at.end[:n])
+    rows, local_rows = _rows(c, root, slopes, use, use_hit)
+    of_pixels = found.ends.detach().clone().index_add_(0, c.pixel, found.hits.detach())
     return Linked(
-        log=float(found.hits.detach()[use_hit].sum() + found.ends.detach()[use].sum()),
+        of_pixels=(of_pixels * use).numpy(),
         score=score,
         local_score=local,
         rows=rows,
@@ -226,15 +206,13 @@ def _block(
         hits=int(use_hit.sum()) - outliers,
         outliers=outliers,
         weights=shares.numpy(),
-        sources=sources,
-        excess=torch.stack([before, charge.middle()], dim=1).numpy(),
     )
 
 
 def _rows(
-    c: Chains, root: Steering, slopes: Mapping[str, _Slopes], use: Tensor, use_hit: Tensor, hits: Ints
-) -> tuple[Floats, sparse.csr_array, Ints]:
-    """The rows of `Steering`, to parameters and to moves of segments, and their sources."""
+    c: Chains, root: Steering, slopes: Mapping[str, _Slopes], use: Tensor, use_hit: Tensor
+) -> tuple[Floats, sparse.csr_array]:
+    """The rows of `Steering`, to parameters and to moves of segments."""
     n, pixels = len(c.pixel), len(c.last)
     time, charge = (root.time * use_hit).numpy(), (root.charge * use_hit).numpy()
     known, silence = root.known.numpy(), (root.silence * use).numpy()
@@ -253,14 +231,13 @@ def _rows(
     height = 2 * n + pixels
     # Rows of pixels without any chance to fire tell nothing.
     keep = np.concatenate([time > 0, charge > 0, silence > 1e-12 / c.reset])
-    sources = np.concatenate([2 * hits, 2 * hits + 1, np.full(pixels, -1)])[keep]
     parts = []
     for name, entries in (("crossing", to_crossing), ("end", to_end), ("total", to_total)):
         row, column, value = (np.concatenate(v) for v in zip(*entries, strict=True))
         wide = slopes[name].of_parameters.shape[0]
         factor = sparse.csr_array((value, (row, column)), shape=(height, wide))[keep]
         parts.append((factor @ slopes[name].of_parameters, factor @ slopes[name].of_segments))
-    return sum(p[0] for p in parts), sparse.csr_array(sum((p[1] for p in parts[1:]), parts[0][1])), sources
+    return sum(p[0] for p in parts), sparse.csr_array(sum((p[1] for p in parts[1:]), parts[0][1]))
 
 
 def _evaluated(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..calibrate.joint.cutting import usable
 from ..calibrate.joint.part import Evaluated, Part
-from ..calibrate.joint.run import beliefs_of
+from ..calibrate.joint.parts import beliefs_of
 from ..calibrate.joint.tracks import Chains
 from ..config.bound import Bound, Knowledge
 from ..config.methods import WITHOUT_KB

@@ -46,9 +46,9 @@ EnergyBelief = Callable[[Chains], EnergyDensity]
 
 @dataclass(frozen=True)
 class Believed:
-    """Minus log-density of a state: `cost`, `gradient` `(N,)` and `curvature` `(N, N)`."""
+    """Minus log-density of a state: `of_tracks` `(tracks,)`, `gradient` `(N,)` and `curvature` `(N, N)`."""
 
-    cost: float
+    of_tracks: Floats
     gradient: Floats
     curvature: sparse.csr_array
 
@@ -78,11 +78,12 @@ class Beliefs:
             # Single scatters on nuclei give angles far larger than usual: Student's distribution in both planes.
             square = np.tile((residuals.reshape(2, -1) ** 2).sum(axis=0), 2)
             weight = (_FREEDOM + 2) / (_FREEDOM + square / _CORE**2) / _CORE**2
-            cost += 0.25 * (_FREEDOM + 2) * float(np.log1p(square / (_FREEDOM * _CORE**2)).sum())
+            of_kinks = 0.25 * (_FREEDOM + 2) * np.log1p(square / (_FREEDOM * _CORE**2))
+            cost += np.bincount(np.tile(now.track_of_vertices[~now.at_end], 2), of_kinks, now.tracks)
             gradient += jacobian.T @ (weight * residuals)
             entries.append(jacobian.T @ sparse.diags_array(weight) @ jacobian)
             residuals, jacobian = self._places(now, found)
-            cost += 0.5 * float(residuals @ residuals)
+            cost += np.bincount(now.track_of_vertices[now.vertex_columns()[1]], 0.5 * residuals**2, now.tracks)
             gradient += jacobian.T @ residuals
             entries.append(jacobian.T @ jacobian)
         return Believed(cost, gradient, sparse.csr_array(sum(entries[1:], entries[0])))
@@ -91,16 +92,16 @@ class Beliefs:
         """`(tracks, hypotheses)` probability of each hypothesis given the energy losses as they stand."""
         return self._mixture(now)[0]
 
-    def _mixture(self, now: Chains) -> tuple[Floats, list[EnergyDensity], float]:
+    def _mixture(self, now: Chains) -> tuple[Floats, list[EnergyDensity], Floats]:
         found = [density(now) for density in self.energy]
         with np.errstate(divide="ignore"):
             log = np.log(self.weights)
         log = log + np.stack([np.bincount(now.track, f.value, now.tracks) for f in found], axis=1)
         most = log.max(axis=1, keepdims=True)
         total = most + np.log(np.exp(log - most).sum(axis=1, keepdims=True))
-        return np.exp(log - total), found, float(total.sum())
+        return np.exp(log - total), found, total[:, 0]
 
-    def _energies(self, now: Chains) -> tuple[float, Floats, sparse.csr_array]:
+    def _energies(self, now: Chains) -> tuple[Floats, Floats, sparse.csr_array]:
         """The mixture of the hypotheses; its curvature is their mean, as after the hits hardly a track is undecided."""
         share, found, log = self._mixture(now)
         gradient = np.zeros(now.size)

@@ -5,6 +5,9 @@ states that are each known to some ten per cent move the parameters by many stan
 (Neyman and Scott, Econometrica 16 (1948) 1). Its gradient, along the states that follow the parameters, comes from
 central differences; as it hardly changes over the width of the likelihood, it is held while Newton steps converge, then
 taken anew.
+
+Where tracks like the fitted ones can be simulated, the gradient that the same estimator has there at the truth is taken
+off (`expected`): it is zero only as far as the model of segments is right.
 """
 
 from __future__ import annotations
@@ -19,9 +22,7 @@ import numpy as np
 from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
 from ...simulate.first_passage import NO_STRAY, Stray
-from ...simulate.linked import StrayClasses
 from ...tables import Bools, Floats
-from .association import associated
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
@@ -38,31 +39,40 @@ _MOVING = 1
 #: A stage before the last ends when a step promises to lower the cost by less than this per hit, times the widening.
 _ROUGH = 2e-3
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
-_FINE, _STILL = 1e-4, 0.02
+_FINE, _STILL = 1e-4, 0.05
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
 _ROUGHNESS = 5e-4
-#: The determinant's gradient is good when a new one would move no parameter by more standard deviations than this.
-_SETTLED = 0.1
-#: The determinant and the classes of hits are taken anew at most so often.
-_ROUNDS = 8
+#: The determinant's gradient is good when the parameters have moved by fewer standard deviations since it was taken.
+_SETTLED = 0.2
+#: It is taken at least so often, and at most.
+_FEWEST, _ROUNDS = 2, 8
 #: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
 #: makes the determinant wiggle, and narrow differences would take that for its slope.
 _STEP = 1.5
-#: A part whose cost grows by more has lost its way.
+#: The expected gradient is taken so often: near the result, and at it.
+_SIMULATIONS = 2
+#: A track whose cost grows by more than this, and the square of the step of the parameters in standard deviations, has
+#: lost its way.
 _LOST = 1.0
-#: So often its step is made smaller before the others go on.
-_SMALLER = 2
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The `gradient` `(P,)` to the coordinates that minus the log-likelihood of such data has on average at the truth,
+    and the `scatter` `(P, P)` of that of data about it, as far as it is known."""
+
+    gradient: Floats
+    scatter: Floats
 
 
 @dataclass(frozen=True)
 class Point:
     """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
-    `WIDENED`, the gradient of the determinant `(P,)`, how often that was taken, and steps so far.
+    `WIDENED`, the gradient of the determinant `(P,)` and how often (`rounds`) that was taken, what is `expected` of the
+    gradient and how often (`simulations`) that was, and steps so far.
 
-    `classes` of the hits of all parts, where hits hold stray charge (`associated`).
-
-    `dampings` `(parts,)` are those of the states of each part: a track that has lost its way holds up no other.
+    `dampings` `(tracks,)` of each part are those of the states of tracks: one that has lost its way holds up no other.
     Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
     """
 
@@ -70,13 +80,19 @@ class Point:
     states: tuple[Chains, ...]
     planned: tuple[Chains, ...] = ()
     planned_x: Floats = field(default_factory=lambda: np.zeros(0))
-    dampings: Floats = field(default_factory=lambda: np.zeros(0))
+    dampings: tuple[Floats, ...] = ()
     damping: float = _DAMPING
     stage: int = 0
-    classes: tuple[StrayClasses, ...] = ()
     determinant: Floats = field(default_factory=lambda: np.zeros(0))
     rounds: int = 0
+    expected: Expected | None = None
+    simulations: int = 0
     iteration: int = 0
+
+    @property
+    def tilt(self) -> Floats:
+        """`(P,)` what is added to the gradient of the cost of parts."""
+        return self.determinant if self.expected is None else self.determinant - self.expected.gradient
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,8 @@ class Problem:
 
     `determinant`: whether Laplace's determinant is in the cost; without it the result is biased. `prior` gives
     the cost, gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values.
+    `expected` gives what is expected of the gradient of a problem like this at coordinates `(P,)`, with steps `(P,)` of
+    the determinant's differences, roughly if that is enough; None: nothing is.
     """
 
     parts: Sequence[Part]
@@ -113,6 +131,7 @@ class Problem:
     stray: Stray = NO_STRAY
     widened: tuple[float, ...] = WIDENED
     prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
+    expected: Callable[[Problem, Floats, Floats, bool], Expected] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,24 +162,10 @@ class Problem:
     def evaluate(self, point: Point, plans: Sequence[Planned], some: Sequence[int] | None = None) -> list[Evaluated]:
         """All parts at a point; or those of the numbers `some`, whose states alone are in the point."""
         values, widened = self.values(point.x), self.widened[point.stage]
-        classes = point.classes or [None] * len(self.parts)
         numbers = range(len(self.parts)) if some is None else some
-        jobs = [(self.parts[i], s, plans[i], classes[i]) for i, s in zip(numbers, point.states, strict=True)]
+        jobs = [(self.parts[i], s, plans[i]) for i, s in zip(numbers, point.states, strict=True)]
         return self.map(
-            lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray, classes=j[3]),
-            jobs,
-        )
-
-    def associated(
-        self, point: Point, found: Sequence[Evaluated], plans: Sequence[Planned]
-    ) -> tuple[StrayClasses, ...]:
-        """Which hits of all parts hold stray charge; nothing where there is none."""
-        if self.stray.none:
-            return ()
-        values, widened = self.values(point.x), self.widened[point.stage]
-        jobs = list(zip(self.parts, found, plans, point.classes or [None] * len(self.parts), strict=True))
-        return tuple(
-            self.map(lambda j: associated(j[0], j[1], values, self.names, j[2], self.stray, widened, j[3]), jobs)
+            lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray), jobs
         )
 
 
@@ -175,27 +180,33 @@ def maximise(
     point = point if point.planned else _planned_anew(_damped(point, _DAMPING))
     while True:
         plans = problem.plans(point)
-        point, found, status = _newton(problem, point, plans, record)
+        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= _MOVING)
         if point.stage + 1 < len(problem.widened):
-            classes = problem.associated(point, found, plans) if point.stage >= _MOVING else ()
-            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1, classes=classes)
+            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
             continue
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
         information = _total(problem, point, eliminated)[1]
-        gradient = determinant_gradient(problem, point, found, eliminated, information, plans)
-        if point.rounds > 1:
+        wanted = 0 if problem.expected is None else _SIMULATIONS
+        if point.rounds >= _FEWEST and point.simulations >= wanted:
+            moved = np.abs(point.x - point.planned_x) / np.sqrt(np.diag(np.linalg.inv(information)))
+            if moved.max() < _SETTLED:
+                break
+            if point.rounds >= _ROUNDS:
+                status = "the determinant of the states did not settle"
+                break
+        steps = determinant_steps(problem, information)
+        gradient = np.sum(determinant_gradients(problem, point, found, eliminated, steps, plans), axis=0)
+        if point.rounds >= _FEWEST and point.simulations >= wanted:
             # What is left are wiggles, between which the fit would go to and fro.
             gradient = 0.5 * (gradient + point.determinant)
-        move = np.linalg.solve(information, gradient - point.determinant)
-        settled = np.abs(move / np.sqrt(np.diag(np.linalg.inv(information)))).max() < _SETTLED
-        point = _planned_anew(_damped(point, _LEAST_DAMPING))
-        classes = problem.associated(point, found, plans)
-        point = replace(point, determinant=gradient, rounds=point.rounds + 1, classes=classes)
-        if (settled and point.rounds > 1) or point.rounds >= _ROUNDS:
-            status = None if settled else "the determinant of the states did not settle"
-            break
+        expected, simulations = point.expected, point.simulations
+        if problem.expected is not None and point.rounds > 0 and simulations < wanted:
+            simulations += 1
+            expected = problem.expected(problem, point.x, steps, simulations < wanted)
+        point = replace(point, determinant=gradient, expected=expected, simulations=simulations)
+        point = replace(_planned_anew(_damped(point, _LEAST_DAMPING)), rounds=point.rounds + 1)
     chain = problem.slopes(point.x)
     _, information, cost = _total(problem, point, eliminated, found)
     scaled = np.outer(chain, chain)
@@ -212,8 +223,32 @@ def maximise(
     )
 
 
+def gradients_at(problem: Problem, point: Point, steps: Floats) -> Floats:
+    """`(parts, P)` gradient to the coordinates of minus the log-likelihood of each part, its state integrated over, at
+    the coordinates of `point`; states begin with those in it, and parts do not wait for each other.
+
+    `steps` are those of the determinant's differences.
+    """
+
+    def of_part(i: int) -> Floats:
+        alone = replace(problem, parts=[problem.parts[i]], threads=1, expected=None)
+        there = replace(point, states=(point.states[i],), planned=(), expected=None, iteration=0)
+        there = _planned_anew(_damped(replace(there, determinant=np.zeros(len(point.x))), _DAMPING))
+        while True:
+            plans = alone.plans(there)
+            there, found, _ = _newton(alone, there, plans, lambda *_: None, moving=False)
+            if there.stage + 1 == len(alone.widened):
+                break
+            there = replace(_planned_anew(_damped(there, _DAMPING)), stage=there.stage + 1)
+        eliminated = [e.eliminated() for e in found]
+        gradient = eliminated[0].gradient * problem.slopes(point.x)
+        return np.asarray(gradient + determinant_gradients(alone, there, found, eliminated, steps, plans)[0])
+
+    return np.stack(problem.map(of_part, range(len(problem.parts))))
+
+
 def _damped(point: Point, damping: float) -> Point:
-    return replace(point, damping=damping, dampings=np.full(len(point.states), damping))
+    return replace(point, damping=damping, dampings=tuple(np.full(s.tracks, damping) for s in point.states))
 
 
 def _planned_anew(point: Point) -> Point:
@@ -225,8 +260,11 @@ def _newton(
     point: Point,
     plans: Sequence[Planned],
     record: Callable[[Point, float, Mapping[str, float]], None],
+    *,
+    moving: bool,
 ) -> tuple[Point, list[Evaluated], str | None]:
-    """Levenberg-Marquardt steps of parameters and states at one width of the noise; why it failed, if it did."""
+    """Levenberg-Marquardt steps of states and (`moving`) parameters at one width of the noise; why it failed, if it
+    did."""
     widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
     found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
@@ -237,8 +275,8 @@ def _newton(
             return point, found, "no convergence within max_iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
         gradient, curvature, cost = _total(problem, point, eliminated, found)
-        step = np.zeros(len(gradient))
-        if point.stage >= _MOVING:
+        step, moved = np.zeros(len(gradient)), 0.0
+        if moving:
             try:
                 step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
             except np.linalg.LinAlgError:
@@ -246,88 +284,79 @@ def _newton(
                     f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is "
                     f"free: {', '.join(problem.names)}; are these segments near the particles that left the hits?"
                 ) from None
+            moved = float(np.abs(step * np.sqrt(np.diag(curvature))).max())
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
-        moved = np.abs(step * np.sqrt(np.diag(curvature))).max()
         if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
             return point, found, None
-        x, states = _stepped(problem, point, eliminated, step)
-        try:
-            after = problem.evaluate(replace(point, x=x, states=states), plans)
-        except (ValueError, ModelRangeError):
-            after = []
-        lost = np.ones(len(found), dtype=bool)
-        if after:
-            lost = np.array([a.cost - e.cost > _LOST for a, e in zip(after, found, strict=True)])
-            after = _calmed(problem, replace(point, x=x), found, after, lost, x - point.x, plans)
-            states = tuple(a.state for a in after)
+        x, in_values = _stepped(problem, point, step)
+        after, lost = _tried(problem, replace(point, x=x), found, eliminated, in_values, _LOST + moved**2, plans)
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
-        dampings = np.where(
-            lost, np.maximum(point.dampings, 1e-6) * 30, np.maximum(point.dampings / 10, _LEAST_DAMPING)
+        dampings = tuple(
+            np.where(gone, np.maximum(d, _DAMPING) * 30, np.maximum(d / 10, _LEAST_DAMPING))
+            for d, gone in zip(point.dampings, lost, strict=True)
         )
         if new < cost:
             damping = max(point.damping / 10, _LEAST_DAMPING)
+            states = tuple(a.state for a in after)
             point = replace(
                 point, x=x, states=states, damping=damping, dampings=dampings, iteration=point.iteration + 1
             )
             found = after
             record(point, new, _counts(found))
-        elif promised < _ROUGHNESS * hits and max(point.damping, point.dampings.max()) > 1e-3 and moved < 2 * _STILL:
+        elif promised < _ROUGHNESS * hits and moved < 2 * _STILL:
             return point, found, None
-        elif max(point.damping, point.dampings.min()) >= _MOST_DAMPING:
+        elif max(point.damping, *(d.min() for d in point.dampings)) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
-        elif lost.any() and not lost.all() and point.dampings[lost].min() < _MOST_DAMPING:
-            point = replace(point, dampings=np.where(lost, dampings, point.dampings))
         else:
-            raised = np.maximum(point.dampings, 1e-6) * 30
+            raised = tuple(np.maximum(d, _DAMPING) * 30 for d in point.dampings)
             point = replace(point, damping=max(point.damping, 1e-6) * 30, dampings=raised)
 
 
-def _calmed(
+def _tried(
     problem: Problem,
     point: Point,
     before: Sequence[Evaluated],
-    after: Sequence[Evaluated],
-    lost: Bools,
-    step: Floats,
+    eliminated: Sequence[Eliminated],
+    in_values: Floats,
+    most: float,
     plans: Sequence[Planned],
-) -> list[Evaluated]:
-    """The parts `after` a `step` of the coordinates, those that have `lost` their way with smaller steps of their
-    states alone, if these end lower; the others need not wait for them."""
-    calmed, dampings = list(after), point.dampings.copy()
-    for _ in range(_SMALLER):
-        again = [i for i in np.flatnonzero(lost).tolist() if calmed[i].cost - before[i].cost > _LOST]
-        if not again:
-            break
-        dampings[again] = np.maximum(dampings[again], 1e-6) * 30
-        some = [before[i].eliminated(dampings[i]) for i in again]
-        begun = replace(point, x=point.x - step, states=tuple(before[i].state for i in again))
-        try:
-            tried = problem.evaluate(replace(point, states=_stepped(problem, begun, some, step)[1]), plans, again)
-        except (ValueError, ModelRangeError):
-            break
-        for i, e in zip(again, tried, strict=True):
-            calmed[i] = e if e.cost < calmed[i].cost else calmed[i]
-    return calmed
+) -> tuple[list[Evaluated], list[Bools]]:
+    """All parts after a step `in_values` `(P,)` of the parameters to those of `point`, and which tracks have lost their
+    way, as their cost grew by more than `most`: these follow the parameters, but make no step of their own. No parts
+    where the model cannot be evaluated."""
+    lost = [np.zeros(e.state.tracks, dtype=bool) for e in before]
+
+    def states(numbers: Sequence[int]) -> tuple[Chains, ...]:
+        moved = []
+        for i in numbers:
+            state, e = before[i].state, eliminated[i]
+            of = state.track_of_columns
+            move = e.newton * ~lost[i][of] + e.follow @ in_values
+            moved.append(state.moved(state.room(move)[of] * move))
+        return tuple(moved)
+
+    try:
+        after = problem.evaluate(replace(point, states=states(range(len(before)))), plans)
+        lost = [a.of_tracks - e.of_tracks > most for a, e in zip(after, before, strict=True)]
+        again = [i for i, gone in enumerate(lost) if gone.any()]
+        for i, e in zip(again, problem.evaluate(replace(point, states=states(again)), plans, again), strict=True):
+            after[i] = e
+    except (ValueError, ModelRangeError):
+        after = []
+    return after, lost
 
 
 def _counts(found: Sequence[Evaluated]) -> dict[str, float]:
     return {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
 
 
-def _stepped(
-    problem: Problem, point: Point, eliminated: Sequence[Eliminated], step: Floats
-) -> tuple[Floats, tuple[Chains, ...]]:
-    """The point after a step of the coordinates, with the states that follow it."""
+def _stepped(problem: Problem, point: Point, step: Floats) -> tuple[Floats, Floats]:
+    """The coordinates after a step, or after as much of it as keeps them in their ranges, and it in values."""
     low = np.array([0.0 if p.fit_inverse else p.to_internal(p.minimum) for p in problem.free])
     high = np.array([np.inf if p.fit_inverse else p.to_internal(p.maximum) for p in problem.free])
     ratio = np.where(step < 0, (low - point.x) / np.minimum(step, -1e-300), (high - point.x) / np.maximum(step, 1e-300))
     step = step * min(1.0, 0.9 * float(ratio.min()))
-    in_values = step * problem.slopes(point.x)
-    states = []
-    for state, e in zip(point.states, eliminated, strict=True):
-        move = e.newton + e.follow @ in_values
-        states.append(state.moved(state.room(move) * move))
-    return point.x + step, tuple(states)
+    return point.x + step, step * problem.slopes(point.x)
 
 
 def _total(
@@ -341,58 +370,46 @@ def _total(
         _, slope, more = problem.prior(problem.values(point.x))
         gradient, curvature = gradient + slope, curvature + more
     cost = _cost(problem, point, found) if found else 0.0
-    return gradient * chain + point.determinant, curvature * np.outer(chain, chain), cost
+    return gradient * chain + point.tilt, curvature * np.outer(chain, chain), cost
 
 
 def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
-    cost = sum(e.cost for e in found) + float(point.determinant @ point.x)
+    cost = sum(e.cost for e in found) + float(point.tilt @ point.x)
     if problem.prior is not None:
         cost += problem.prior(problem.values(point.x))[0]
     return cost if np.isfinite(cost) else np.inf
 
 
-def determinant_gradient(
+def determinant_steps(problem: Problem, information: Floats) -> Floats:
+    """`(P,)` steps of the determinant's differences, for an `information` `(P, P)` in the coordinates."""
+    return np.asarray(_STEP * np.sqrt(len(problem.parts) / np.diag(information)))
+
+
+def determinant_gradients(
     problem: Problem,
     point: Point,
     found: Sequence[Evaluated],
     eliminated: Sequence[Eliminated],
-    information: Floats,
+    steps: Floats,
     plans: Sequence[Planned],
-) -> Floats:
-    """`(P,)` derivative of ln det(H_ll) / 2 to the coordinates, while the states follow.
-
-    `information` `(P, P)` in the coordinates sets the steps of the differences.
-    """
+) -> list[Floats]:
+    """`(P,)` derivative of ln det(H_ll) / 2 of each part to the coordinates, while its state follows, by differences
+    over `steps` `(P,)` to both sides."""
     chain = problem.slopes(point.x)
-    width = _STEP * np.sqrt(len(problem.parts) / np.diag(information))
 
-    def log_det(job: tuple[Part, Evaluated, Eliminated, Planned, StrayClasses | None, int, float]) -> float:
-        part, at, e, plan, classes, k, step = job
-        x = point.x.copy()
-        x[k] += step
-        moved = at.state.moved(e.follow[:, k] * chain[k] * step)
-        # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
-        there = part.at(
-            moved,
-            problem.values(x),
-            problem.names,
-            weights=at.weights,
-            planned=plan,
-            stray=problem.stray,
-            classes=classes,
-        )
-        return there.eliminated().log_det
+    def of_part(job: tuple[Part, Evaluated, Eliminated, Planned]) -> Floats:
+        part, at, e, plan = job
+        gradient = np.zeros(len(steps))
+        for k, step in enumerate(steps):
+            for side in (1.0, -1.0):
+                x = point.x.copy()
+                x[k] += side * step
+                moved = at.state.moved(e.follow[:, k] * chain[k] * side * step)
+                # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
+                there = part.at(
+                    moved, problem.values(x), problem.names, weights=at.weights, planned=plan, stray=problem.stray
+                )
+                gradient[k] += side * 0.25 * there.eliminated().log_det / step
+        return gradient
 
-    gradient = np.zeros(len(point.x))
-    for k, step in enumerate(width):
-        jobs = [
-            (*of_part, k, side * step)
-            for side in (1.0, -1.0)
-            for of_part in zip(
-                problem.parts, found, eliminated, plans, point.classes or [None] * len(plans), strict=True
-            )
-        ]
-        values = problem.map(log_det, jobs)
-        half = len(values) // 2
-        gradient[k] = 0.5 * (sum(values[:half]) - sum(values[half:])) / (2 * step)
-    return gradient
+    return problem.map(of_part, list(zip(problem.parts, found, eliminated, plans, strict=True)))

@@ -22,23 +22,26 @@ from ...detector import argon
 from ...detector.geometry import DetectorGeometry
 from ...detector.pixels import PixelConstants
 from ...simulate.first_passage import NO_STRAY, Stray
-from ...simulate.linked import StrayClasses, linked_probability
+from ...simulate.linked import linked_probability
 from ...simulate.model import ForwardModel, ModelSettings
 from ...simulate.plan import Plan
-from ...tables import Bools, Floats, Ints, Observables, Segments
+from ...tables import Bools, Floats, Observables, Segments
 from .beliefs import Beliefs
 from .tracks import Chains
 
+#: Steps of states that are damped are made shorter at most so often.
+_BOUNDED = 4
 #: Plans hold tracks that move by this much [cm].
 _ROOM = 0.1
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and the `deposits` that it was made for."""
+    """A plan, the `deposits` that it was made for, and the pixels `touched` by tracks, `(tracks, pixels)`."""
 
     deposits: Segments
     plan: Plan
+    touched: sparse.csr_array
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,13 @@ class Part:
         weights: Floats | None = None,
         planned: Planned | None = None,
         stray: Stray = NO_STRAY,
-        classes: StrayClasses | None = None,
     ) -> Evaluated:
         """The log-density of data and state at parameter values, to second order: see `linked_probability`."""
         deposits = state.deposits
         model = ForwardModel(deposits, self.geometry, self.settings, self.pixels)
-        plan = None if planned is None else planned.plan.moved(planned.deposits, deposits, self.geometry)
+        if planned is None:
+            planned = _planned(state, model.plan(values))
+        plan = planned.plan.moved(planned.deposits, deposits, self.geometry)
         hits = linked_probability(
             model,
             self.data,
@@ -82,14 +86,14 @@ class Part:
             weights=weights,
             plan=plan,
             stray=stray,
-            classes=classes,
         )
         believed = self.beliefs.of(state, self.found)
         moves = state.moves(steepness(deposits.dEdx, values, self.settings.recombination))
         local = sparse.csr_array(hits.local_rows @ moves)
         return Evaluated(
             state=state,
-            cost=believed.cost - hits.log,
+            cost=float(believed.of_tracks.sum()) - hits.log,
+            of_tracks=believed.of_tracks - planned.touched @ hits.of_pixels,
             gradient=-hits.score,
             local_gradient=believed.gradient - moves.T @ hits.local_score,
             curvature=hits.rows.T @ hits.rows,
@@ -98,15 +102,21 @@ class Part:
             hits=hits.hits,
             outliers=hits.outliers,
             weights=hits.weights,
-            rows=local,
-            sources=hits.sources,
-            excess=hits.excess,
         )
 
     def planned(self, state: Chains, values: Mapping[str, float]) -> Planned:
         """The plan for tracks near a state."""
         model = ForwardModel(state.deposits, self.geometry, self.settings, self.pixels)
-        return Planned(state.deposits, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
+        return _planned(state, model.plan({**values, "shift_x": _ROOM, "shift_z": _ROOM}))
+
+
+def _planned(state: Chains, plan: Plan) -> Planned:
+    """With the pixels that tracks touch: each counts once for each of its tracks."""
+    pixels = len(plan.event)
+    pairs = np.repeat(np.arange(pixels), np.diff(plan.first)) * np.int64(state.tracks)
+    pixel, track = np.divmod(np.unique(pairs + state.track_of_deposits[plan.segment]), state.tracks)
+    shape = (state.tracks, pixels)
+    return Planned(state.deposits, plan, sparse.csr_array((np.ones(len(pixel)), (track, pixel)), shape=shape))
 
 
 def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:
@@ -121,10 +131,14 @@ def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Minus log-density at a state and parameter values, with its gradient and curvature in both."""
+    """Minus log-density at a state and parameter values, with its gradient and curvature in both.
+
+    `of_tracks` `(tracks,)`: that of each track and of all pixels that it touches.
+    """
 
     state: Chains
     cost: float
+    of_tracks: Floats
     gradient: Floats
     local_gradient: Floats
     curvature: Floats
@@ -133,15 +147,21 @@ class Evaluated:
     hits: int
     outliers: int
     weights: Floats
-    rows: sparse.csr_array
-    sources: Ints
-    excess: Floats
 
-    def eliminated(self, damping: float = 0.0) -> Eliminated:
-        """The state eliminated, its curvature raised by `damping` of its diagonal."""
-        local = self.local if not damping else self.local + damping * sparse.diags_array(self.local.diagonal())
-        factor = factorised(local)
-        solved = factor.solve(np.column_stack([self.local_gradient, self.mixed]))
+    def eliminated(self, damping: Floats | None = None) -> Eliminated:
+        """The state eliminated, its curvature raised by `damping` `(tracks,)` of its diagonal, and so far that its own
+        step is not much larger than it can be (`Chains.farthest`)."""
+        diagonal = self.local.diagonal()
+        more = np.zeros(len(diagonal)) if damping is None else damping[self.state.track_of_columns] * diagonal
+        for _ in range(1 if damping is None else _BOUNDED):
+            local = self.local + sparse.diags_array(more) if more.any() else self.local
+            factor = factorised(sparse.csc_array(local))
+            solved = factor.solve(np.column_stack([self.local_gradient, self.mixed]))
+            far = np.abs(solved[:, 0]) / self.state.farthest
+            if far.max(initial=0.0) <= 1:
+                break
+            # What would go far is held back, so that all others know that it is.
+            more += np.maximum(far - 1, 0.0) * (diagonal + more)
         return Eliminated(
             gradient=self.gradient - self.mixed.T @ solved[:, 0],
             curvature=self.curvature - self.mixed.T @ solved[:, 1:],

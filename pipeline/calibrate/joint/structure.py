@@ -4,8 +4,7 @@ Electrons above the production cut are no part of a fitted track. Most of them s
 that its pixels get their charge, too. And a particle loses its energy unevenly within a segment, which moves charge
 to and fro and, as recombination takes more where much is lost, leaves a little less of it.
 
-Particles of the first hypothesis are followed along the tracks that were found, with all that they knock out
-(`pipeline.produce`), and read out with noise. Neither data nor truth are used.
+Both are measured on particles that are simulated along the tracks that were found (`simulated`).
 """
 
 from __future__ import annotations
@@ -18,26 +17,19 @@ import numpy as np
 import torch
 
 from ...config.unknown import Unknown
-from ...produce.flight import World
-from ...produce.joining import RAW
-from ...produce.rules import Rules
-from ...produce.transport import transport
 from ...simulate.first_passage import NO_STRAY, Stray
 from ...simulate.model import ForwardModel
-from ...simulate.noise import Noise
 from ...simulate.pixel_likelihood import Recorded, check_noise
-from ...tables import SPECIES, Bools, Floats, Observables, Primaries
+from ...tables import Bools, Floats, Observables
 from .beliefs import shifted
-from .cutting import cut_at_pixels
 from .part import Part, steepness
+from .simulated import length_of, simulated
 from .tracks import Chains
 
 #: Number of the stream of random numbers that simulations for this draw from.
 _STREAM = 24
 #: About so much track [cm] is simulated.
 _LENGTH = 4000.0
-#: Longest step [cm] of the simulated particles: much finer than segments.
-_STEP = 0.1
 #: Only steps of pixels to which the particle itself still has to bring more [electrons] are looked at.
 _OWN = 1000.0
 #: Means [electrons] of the exponentials, after that of what is as good as none.
@@ -75,24 +67,12 @@ def structure_of(
     hypothesis = unknown.hypotheses[0]
     if unknown.stray_above_mev is None or hypothesis.kinetic_mev is None:
         return Structure()
-    pdg = SPECIES[hypothesis.species]
-    rules = Rules(_STEP, unknown.stray_above_mev, hadronic=False)
-    rng = np.random.default_rng([_STREAM, 0])
-    thrown = _along(found, pdg, hypothesis.kinetic_mev, length)
-    segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
-    segments = segments.take((segments.dE > 0) & (segments.length > 0))
-    own = np.abs(segments.pdg_id) == pdg
-    smooth = cut_at_pixels(segments.take(own), model.geometry)
-    track, fitted = (ForwardModel(s, model.geometry, model.settings, model.pixels) for s in (segments, smooth))
-    noise = model.settings.noise
-    assert noise is not None
-    hits = track.hits(values, Noise(noise, _STREAM))
-    columns = hits.recorded(model.geometry.readout, integer=False)
-    data = Observables(
-        hits.event, hits.channel, hits.order, np.stack(columns, axis=1), ("adc", "t"), np.ones(len(columns[0]), bool)
-    )
-    of_own, of_others, silent = _seen(track, own, data, values)
-    of_segments = _seen(fitted, np.ones(len(smooth), dtype=bool), data, values)[0]
+    like = simulated(model, found, unknown, length / length_of(found), _STREAM)
+    data = like.data(values)
+    track = like.model(like.segments)
+    of_own, of_others, silent = _seen(track, like.own, data, values)
+    everything = np.ones(len(like.tracks), dtype=bool)
+    of_segments = _seen(like.model(like.tracks), everything, data, values)[0]
     both = np.isfinite(of_own).all(axis=1) & np.isfinite(of_segments).all(axis=1)
     moved = (of_own - of_segments)[both]
     return Structure(
@@ -117,25 +97,6 @@ def with_structure(part: Part, structure: Structure, values: Mapping[str, float]
     change = math.log1p(structure.left) / float(np.median(least))
     energy = tuple(shifted(belief, change) for belief in part.beliefs.energy)
     return replace(part, settings=replace(part.settings, noise=noise), beliefs=replace(part.beliefs, energy=energy))
-
-
-def _along(found: Sequence[Chains], pdg: int, kinetic: float, wanted: float) -> Primaries:
-    """Particles that start where tracks do, and in their direction; each in an event of its own."""
-    tracks = [(c.segments.start[c.first], c.segments.end[c.first]) for c in found]
-    start, end = (np.concatenate(points) for points in zip(*tracks, strict=True))
-    length = sum(float(c.segments.length.sum()) for c in found)
-    times = max(1, round(wanted / length))
-    chosen = np.tile(np.arange(len(start)), times)
-    if length > wanted:
-        chosen = chosen[:: int(length / wanted)]
-    direction = (end - start)[chosen]
-    direction /= np.linalg.norm(direction, axis=1)[:, None]
-    n = len(chosen)
-    number = np.arange(n)
-    none = np.zeros(n, dtype=np.int64)
-    return Primaries(
-        number, none, np.full(n, pdg), start[chosen] + 1e-3 * direction, direction, np.full(n, kinetic), np.zeros(n)
-    )
 
 
 def _seen(

@@ -18,6 +18,8 @@ from ...tables import Bools, Floats, Ints, Segments
 
 #: No vertex moves by more in one step [cm].
 _FARTHEST = 0.1
+#: No u by more, down and up.
+_LOWEST, _HIGHEST = 1.0, 3.0
 #: No segment becomes shorter than this [cm].
 _SHORTEST = 0.02
 #: Parts of segments of particles that stop are at most this part of the residual range where they begin, ...
@@ -123,6 +125,26 @@ class Chains:
     def tracks(self) -> int:
         """Number of tracks."""
         return int(self.track[-1]) + 1 if len(self.track) else 0
+
+    @cached_property
+    def track_of_deposits(self) -> Ints:
+        """`(m,)` which track each of the `deposits` is of."""
+        return self.track if self.profile is None else self.track[self.profile.owner]
+
+    @cached_property
+    def track_of_vertices(self) -> Ints:
+        """`(v,)` which track each vertex is of."""
+        return np.repeat(np.arange(self.tracks), np.diff(self.first_of_track))
+
+    @cached_property
+    def track_of_columns(self) -> Ints:
+        """`(size,)` which track each element of the state is of."""
+        of = np.zeros(self.size, dtype=np.int64)
+        of[self.energy_columns] = self.track
+        if self.loose:
+            column, vertex, _ = self.vertex_columns()
+            of[column] = self.track_of_vertices[vertex]
+        return of
 
     @cached_property
     def start_vertex(self) -> Ints:
@@ -289,8 +311,12 @@ class Chains:
         return sparse.csr_array(sparse.coo_array(entries, shape=(len(MOVES) * len(track), self.size)))
 
     def moved(self, step: Floats) -> Chains:
-        """The tracks after a `step` `(size,)` of their state."""
-        dedx = self.segments.dEdx * np.exp(np.clip(step[self.energy_columns], -1.0, 1.0))
+        """The tracks after a `step` `(size,)` of their state.
+
+        Upwards, a step of u is taken for one of the charge, to which hits are linear: dE/dx grows by 1 + step.
+        """
+        by = np.clip(step[self.energy_columns], -_LOWEST, _HIGHEST)
+        dedx = self.segments.dEdx * np.where(by > 0, 1 + by, np.exp(by))
         start, end = self.segments.start, self.segments.end
         if self.loose:
             column, vertex, axis = self.vertex_columns()
@@ -304,18 +330,27 @@ class Chains:
         dx = np.linalg.norm(end - start, axis=1) if self.loose else self.segments.dx
         return replace(self, segments=self.segments.replace(start=start, end=end, dx=dx, dEdx=dedx, dE=dedx * dx))
 
-    def room(self, step: Floats) -> float:
-        """The part of a step, at most 1, that keeps every segment longer than `_SHORTEST`, and in its direction."""
+    @cached_property
+    def farthest(self) -> Floats:
+        """`(size,)` the longest step of each element of the state that `moved` takes whole."""
+        far = np.full(self.size, _FARTHEST)
+        far[self.energy_columns] = _LOWEST
+        return far
+
+    def room(self, step: Floats) -> Floats:
+        """`(tracks,)` the part of a step, at most 1, that keeps every segment longer than `_SHORTEST`, and in its
+        direction."""
+        part = np.ones(self.tracks)
         if not self.loose:
-            return 1.0
-        part = 1.0
+            return part
         direction = self.segments.end - self.segments.start
         for _ in range(20):
-            after = self.moved(part * step).segments
+            after = self.moved(part[self.track_of_columns] * step).segments
             ahead = ((after.end - after.start) * direction).sum(axis=1) / np.linalg.norm(direction, axis=1)
-            if (ahead > np.minimum(_SHORTEST, 0.5 * self.segments.length)).all():
-                return part
-            part *= 0.5
+            short = ahead <= np.minimum(_SHORTEST, 0.5 * self.segments.length)
+            if not short.any():
+                break
+            part[self.track[short]] *= 0.5
         return part
 
 

@@ -1,0 +1,90 @@
+"""What is expected of the gradient of a fit at the truth: measured on simulation, as a fit takes it off.
+
+The likelihood knows a track as straight segments, each of one dE/dx, and charge of others as the same on all pixels.
+Real tracks lose energy in single collisions, and Laplace's integral over their segments is not exact. So the mean of
+the gradient g(theta) of minus the log-likelihood is not zero at the true theta_0. It can be measured, on tracks like
+the fitted ones that are simulated at theta_0, with the gradient of the same estimator at theta_0. The solution of
+`g(theta) = mean g at theta` is consistent whatever the likelihood leaves out (indirect inference: Gourieroux, Monfort
+and Renault, J. Appl. Econometrics 8 (1993) S85; Gallant and Tauchen, Econometric Theory 12 (1996) 657), and with I its
+derivative and J the scatter of g it has the covariance
+
+    I^-1 J I^-1 (1 + 1 / n)
+
+where n is how many times more is simulated than measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...config.unknown import Unknown
+from ...simulate.model import ForwardModel
+from ...tables import Floats, Ints
+from .marginal import Expected, Point, Problem, gradients_at
+from .part import Part
+from .parts import parts_of
+from .simulated import Simulated, length_of, simulated
+from .structure import Structure, with_structure
+
+#: Number of the stream of random numbers of these simulations.
+_STREAM = 25
+#: Parts of this length [cm] are single events.
+_ALONE = 1e-3
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Tracks `like` those of a fit of `length` [cm], simulated, and what the fit takes for its own: the `structure` of
+    segments at values `begun`, and what is believed of what is `unknown`."""
+
+    like: Simulated
+    length: float
+    structure: Structure
+    begun: Mapping[str, float]
+    unknown: Unknown
+
+    @staticmethod
+    def of(
+        model: ForwardModel, parts: Sequence[Part], unknown: Unknown, structure: Structure, begun: Mapping[str, float]
+    ) -> Likeness:
+        """That of `parts` of a fit which begins with the segments of a `model`.
+
+        Raises `FitError` where simulated tracks are too short to be fitted.
+        """
+        found = [part.found for part in parts]
+        like = simulated(model, found, unknown, unknown.simulated, _STREAM)
+        return Likeness(like, length_of(found), structure, begun, unknown)
+
+    def expected(self, problem: Problem, x: Floats, steps: Floats, rough: bool = False) -> Expected:
+        """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
+        determinant's differences are those of the data. A `rough` answer comes of every track once."""
+        values, like = problem.values(x), self.like.once() if rough else self.like
+        # A track in every part: how gradients of equal tracks scatter is what a fit does.
+        unknown = self.unknown.model_copy(update={"part_length_cm": _ALONE})
+        parts = parts_of(like.model(like.tracks), like.data(values), unknown)
+        parts = [coarse(with_structure(part, self.structure, self.begun)) for part in parts]
+        alike = replace(problem, parts=parts, prior=None, expected=None)
+        gradients = gradients_at(alike, Point(x, tuple(part.found for part in parts)), steps)
+        share = self.length / length_of([part.found for part in parts])
+        number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different
+        return Expected(gradients.sum(axis=0) * share, _scatter(gradients, number) * share * (1 + share))
+
+
+def coarse(part: Part) -> Part:
+    """A part whose likelihood is integrated coarsely: what that changes is measured with all else."""
+    return replace(part, settings=replace(part.settings, accuracy="coarse"))
+
+
+def _scatter(gradients: Floats, number: Ints) -> Floats:
+    """`(P, P)` sum of the scatter of `gradients` `(n, P)` about the mean of those of one `number` `(n,)`; if no number
+    is there twice, about the mean of all."""
+    _, row, count = np.unique(number, return_inverse=True, return_counts=True)
+    if count.max() < 2:
+        row, count = np.zeros_like(row), np.array([len(row)])
+    mean = np.zeros((len(count), gradients.shape[1]))
+    np.add.at(mean, row, gradients)
+    about = (gradients - (mean / count[:, None])[row]) * np.sqrt(count / np.maximum(count - 1, 1))[row][:, None]
+    return np.asarray(about.T @ about * len(row) / max(int((count > 1)[row].sum()), 1))

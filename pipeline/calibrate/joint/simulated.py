@@ -1,0 +1,132 @@
+"""Tracks like those of a fit, simulated: what the estimator makes of data whose truth is known.
+
+Particles of the first hypothesis start where fitted tracks do, in their direction, and are followed in steps much finer
+than segments, with all that they knock out (`pipeline.produce`); what they leave is read out with noise. Neither data
+nor their truth are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...config.unknown import Unknown
+from ...errors import FitError
+from ...matter.energy_prior import EnergyPrior
+from ...produce.flight import World
+from ...produce.joining import RAW
+from ...produce.rules import Rules
+from ...produce.transport import transport
+from ...simulate.model import ForwardModel
+from ...simulate.noise import Noise
+from ...tables import SPECIES, Bools, Floats, Observables, Primaries, Segments
+from .cutting import cut_at_pixels
+from .tracks import Chains
+
+#: Longest step [cm] of the simulated particles: much finer than segments.
+_STEP = 0.1
+#: Energy [MeV] above which struck electrons are followed, where nothing else is said.
+_CUT = 0.273
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Particles along `different` tracks, each in an event of its own; those of events that number apart are along the
+    same one.
+
+    `segments` of all that was deposited, those that are the particles' `own` `(n,)`, and these as the `tracks` of a
+    fit. Models are as `like` that of the fit; noise is drawn from a `stream` of random numbers.
+    """
+
+    segments: Segments
+    own: Bools
+    tracks: Segments
+    different: int
+    like: ForwardModel
+    stream: int
+
+    def model(self, segments: Segments) -> ForwardModel:
+        """The model of other segments."""
+        return ForwardModel(segments, self.like.geometry, self.like.settings, self.like.pixels)
+
+    def once(self) -> Simulated:
+        """Every different track once."""
+        some, tracks = (s.event_id < self.different for s in (self.segments, self.tracks))
+        return replace(self, segments=self.segments.take(some), own=self.own[some], tracks=self.tracks.take(tracks))
+
+    def data(self, values: Mapping[str, float]) -> Observables:
+        """What they leave at parameter `values`."""
+        noise = self.like.settings.noise
+        assert noise is not None
+        hits = self.model(self.segments).hits(values, Noise(noise, self.stream))
+        columns = np.stack(hits.recorded(self.like.geometry.readout, integer=False), axis=1)
+        valid = np.ones(len(columns), dtype=bool)
+        return Observables(hits.event, hits.channel, hits.order, columns, ("adc", "t"), valid)
+
+
+def simulated(
+    model: ForwardModel,
+    found: Sequence[Chains],
+    unknown: Unknown,
+    times: float,
+    stream: int,
+) -> Simulated:
+    """Particles along the tracks that were `found`, `times` over (below 1: along some of them).
+
+    Random numbers are of this `stream`. Raises `FitError` where nothing comes out that a fit would take.
+    """
+    rules = Rules(_STEP, unknown.stray_above_mev or unknown.production_cut_mev or _CUT, hadronic=False)
+    rng = np.random.default_rng([stream, 0])
+    thrown, different = _along(found, unknown, times)
+    segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
+    segments = segments.take((segments.dE > 0) & (segments.length > 0))
+    own = np.abs(segments.pdg_id) == SPECIES[unknown.hypotheses[0].species]
+    tracks = _cut(segments.take(own), found, unknown, model)
+    row = tracks.track_index()
+    tracks = tracks.take(np.bincount(row, tracks.length)[row] >= unknown.min_track_cm)
+    kept = np.isin(segments.event_id, tracks.event_id)
+    segments, own = segments.take(kept), own[kept]
+    if not len(tracks):
+        raise FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
+    return Simulated(segments, own, tracks, different, model, stream)
+
+
+def length_of(found: Sequence[Chains]) -> float:
+    """Length [cm] of all tracks."""
+    return sum(float(chains.segments.length.sum()) for chains in found)
+
+
+def _cut(own: Segments, found: Sequence[Chains], unknown: Unknown, model: ForwardModel) -> Segments:
+    """The deposits of the particles in segments like those that were found."""
+    if unknown.hypotheses[0].kinetic_mev is not None:
+        return cut_at_pixels(own, model.geometry)
+    usual = float(np.median(np.concatenate([chains.segments.length for chains in found])))
+    return cut_at_pixels(own, model.geometry, shortest=np.inf, longest=usual)
+
+
+def _along(found: Sequence[Chains], unknown: Unknown, times: float) -> tuple[Primaries, int]:
+    """Particles that start where tracks do, and in their direction; along how many different tracks."""
+    start, end = (
+        np.concatenate([getattr(c.segments, side)[c.first] for c in found]) for side in ("start", "end")
+    )  # fmt: skip
+    kinetic = np.concatenate([_energy(c, unknown) for c in found])
+    some = np.arange(0, len(start), max(1, int(1 / times)))
+    chosen = np.tile(some, max(1, round(times)))
+    direction = (end - start)[chosen]
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    n = len(chosen)
+    number, none = np.arange(n), np.zeros(n, dtype=np.int64)
+    pdg = np.full(n, SPECIES[unknown.hypotheses[0].species])
+    at = start[chosen] + 1e-3 * direction
+    return Primaries(number, none, pdg, at, direction, kinetic[chosen], np.zeros(n)), len(some)
+
+
+def _energy(chains: Chains, unknown: Unknown) -> Floats:
+    """`(tracks,)` kinetic energy [MeV] with which the particles of tracks begin."""
+    hypothesis = unknown.hypotheses[0]
+    if hypothesis.kinetic_mev is not None:
+        return np.full(chains.tracks, hypothesis.kinetic_mev)
+    length: Floats = np.bincount(chains.track, chains.segments.length, chains.tracks).astype(np.float64)
+    return np.asarray(EnergyPrior(SPECIES[hypothesis.species]).all_losses.energy(length))
