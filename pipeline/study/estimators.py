@@ -123,13 +123,16 @@ class FromHits:
         method, steps = marginal(method, self.unknown), self.config.reconstruct
         if steps.velocity == "crossers" and "electric_field" in method.free:
             values, _ = with_measured_field(hits, geometry, values, steps, settings)
-        for _ in range(self.rounds):
+        rough = self.unknown.model_copy(update={"determinant": False, "simulated": 0.0})
+        for left in reversed(range(self.rounds)):
             found = reconstruct(hits, geometry, values, steps, settings, pixels=pixels)
             if steps.stopping is not None:
                 resolution = steps.particles.charge_resolution
                 found = stopping_tracks(found, steps.stopping, geometry, resolution, "hits of a study")
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
             begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
+            if left:
+                begun = begun.model_copy(update={"unknown": rough})
             result = fit_hits(
                 model, data, begun, name,
                 target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks, truth=truth.segments,

@@ -70,7 +70,8 @@ class Likeness:
         gradients = gradients_at(alike, Point(x, tuple(part.found for part in parts)), steps)
         share = self.length / length_of([part.found for part in parts])
         number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different
-        return Expected(gradients.sum(axis=0) * share, _scatter(gradients, number) * share * (1 + share))
+        scatter, pairs = _scatter(gradients, number)
+        return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
 
 
 def coarse(part: Part) -> Part:
@@ -78,13 +79,14 @@ def coarse(part: Part) -> Part:
     return replace(part, settings=replace(part.settings, accuracy="coarse"))
 
 
-def _scatter(gradients: Floats, number: Ints) -> Floats:
-    """`(P, P)` sum of the scatter of `gradients` `(n, P)` about the mean of those of one `number` `(n,)`; if no number
-    is there twice, about the mean of all."""
+def _scatter(gradients: Floats, number: Ints) -> tuple[Floats, int]:
+    """`(P, P)` sum of the scatter of `gradients` `(n, P)` about the mean of those of one `number` `(n,)`, and its
+    degrees of freedom; if no number is there twice, about the mean of all."""
     _, row, count = np.unique(number, return_inverse=True, return_counts=True)
     if count.max() < 2:
         row, count = np.zeros_like(row), np.array([len(row)])
     mean = np.zeros((len(count), gradients.shape[1]))
     np.add.at(mean, row, gradients)
     about = (gradients - (mean / count[:, None])[row]) * np.sqrt(count / np.maximum(count - 1, 1))[row][:, None]
-    return np.asarray(about.T @ about * len(row) / max(int((count > 1)[row].sum()), 1))
+    freedom = int((count - 1).sum())
+    return np.asarray(about.T @ about * len(row) / max(int((count > 1)[row].sum()), 1)), freedom

@@ -51,6 +51,8 @@ _FEWEST, _ROUNDS = 2, 8
 _STEP = 1.5
 #: The expected gradient is taken so often: near the result, and at it.
 _SIMULATIONS = 2
+#: See `Expected.covariance`.
+_ALIKE = 30
 #: A track whose cost grows by more than this, and the square of the step of the parameters in standard deviations, has
 #: lost its way.
 _LOST = 1.0
@@ -60,10 +62,21 @@ _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 @dataclass(frozen=True)
 class Expected:
     """The `gradient` `(P,)` to the coordinates that minus the log-likelihood of such data has on average at the truth,
-    and the `scatter` `(P, P)` of that of data about it, as far as it is known."""
+    and the `scatter` `(P, P)` of that of data about it, as far as it is known; the latter comes of so many `pairs`."""
 
     gradient: Floats
     scatter: Floats
+    pairs: int
+
+    def covariance(self, information: Floats) -> Floats:
+        """`(P, P)` of the coordinates, where `information` `(P, P)` is the derivative of the gradient.
+
+        A scatter of few pairs is uncertain, that of rare tracks above all. So it is taken together with `_ALIKE` pairs
+        that would scatter as the information says, but for one factor for all parameters.
+        """
+        alike = float(np.trace(np.linalg.solve(information, self.scatter))) / len(information) * information
+        scatter = (self.pairs * self.scatter + _ALIKE * alike) / (self.pairs + _ALIKE)
+        return np.asarray(np.linalg.solve(information, np.linalg.solve(information, scatter).T))
 
 
 @dataclass(frozen=True)

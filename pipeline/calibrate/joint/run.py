@@ -161,7 +161,8 @@ def packed(point: Point) -> State:
         for s in (*point.states, *point.planned)
     ]
     counts = np.array([float(point.rounds), float(point.simulations)])
-    expected = [] if point.expected is None else [point.expected.gradient, point.expected.scatter.ravel()]
+    e = point.expected
+    expected = [] if e is None else [e.gradient, e.scatter.ravel(), np.array([float(e.pairs)])]
     memory = [counts, point.determinant, point.planned_x, *point.dampings, *places, *expected]
     return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=np.concatenate(memory))
 
@@ -196,7 +197,7 @@ def unpacked(state: State, start: Point) -> Point:
         stage=state.stage,
         determinant=determinant,
         rounds=rounds,
-        expected=Expected(taken(p), taken(p, p)) if len(left[0]) else None,
+        expected=Expected(taken(p), taken(p, p), int(taken(1)[0])) if len(left[0]) else None,
         simulations=simulations,
         iteration=state.iteration,
     )
@@ -205,9 +206,7 @@ def unpacked(state: State, start: Point) -> Point:
 def _told(end: Maximum) -> Floats:
     """`(P, P)` inverse of the covariance of the coordinates: where gradients were simulated, that of their scatter."""
     expected = end.point.expected
-    if expected is None:
-        return end.information
-    return np.asarray(end.information @ np.linalg.solve(expected.scatter, end.information))
+    return end.information if expected is None else np.linalg.inv(expected.covariance(end.information))
 
 
 def _result(

@@ -12,7 +12,8 @@ from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
-from pipeline.calibrate.joint.run import KIND, fit_unknown, most_probable, scattering_angle
+from pipeline.calibrate.joint.parts import most_probable, scattering_angle
+from pipeline.calibrate.joint.run import KIND, fit_unknown
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress

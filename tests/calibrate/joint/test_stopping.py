@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.calibrate.joint.beliefs import Beliefs, stopping
-from pipeline.calibrate.joint.run import fit_unknown, most_probable
+from pipeline.calibrate.joint.parts import most_probable
+from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.config.methods import STANDARD_METHODS
 from pipeline.config.unknown import Hypothesis, Unknown
