@@ -165,10 +165,10 @@ def estimator(task: Task, method: Method, config: Config, settings: UnknownFits)
             "geometry": task.geometry,
             "energy": "fitted" if task.dedx else "given",
             "hypotheses": settings.hypotheses if task.particles else settings.hypotheses[:1],
-            # Of hits alone, struck electrons are no tracks: what pixels get of them is simulated. Those of slow
-            # particles hardly leave their track.
+            # Struck electrons are no tracks where losses are fitted: what pixels get of them is simulated. Those of
+            # slow particles hardly leave their track.
             "production_cut_mev": None if task.from_hits and stops else cut,
-            "stray_above_mev": cut if task.from_hits and not stops else None,
+            "stray_above_mev": cut if task.dedx and not stops else None,
             "min_track_cm": _SHORTEST if task.from_hits and not stops else 0.0,
         }
     )

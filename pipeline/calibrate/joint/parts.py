@@ -22,15 +22,24 @@ from .tracks import Chains
 
 #: Belief in u of electrons of any energy, and of segments of uncertain length.
 _ANYTHING = 1.3, 1.0
+#: Electrons and photons.
+_LIGHT = (11, 22)
 #: Belief in u where it is given: as good as known.
 _KNOWN = 1e-3
 
 
 def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
-    """The sample in parts of whole events, with what is believed of each."""
-    segments = usable(model.segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
+    """The sample in parts of whole events, with what is believed of each; without electrons where their charge is that
+    of others (`stray_above_mev`).
+
+    Raises `FitError` where no segments are left.
+    """
+    segments, tracks_alone = model.segments, unknown.stray_above_mev is not None
+    if tracks_alone:
+        segments = segments.take(~np.isin(np.abs(segments.pdg_id), _LIGHT))
+    segments = usable(segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
     # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
-    if unknown.geometry and unknown.relative_width is None and not stops(unknown):
+    if (unknown.geometry or tracks_alone) and unknown.relative_width is None and not stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
@@ -63,7 +72,7 @@ def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Belie
     more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
     if unknown.energy == "given":
         return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
-    anything = np.isin(np.abs(chains.segments.pdg_id), (11, 22)) & (tracks is None)
+    anything = np.isin(np.abs(chains.segments.pdg_id), _LIGHT) & (tracks is None)
     if chains.loose and not chains.sliding:
         # Ends that stay where they were found make lengths of the last segments, and so their u, uncertain.
         anything[chains.first] = anything[chains.last] = True

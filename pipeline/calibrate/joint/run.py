@@ -111,7 +111,9 @@ def fit_unknown(
 
 def _simulates(unknown: Unknown) -> bool:
     """Whether tracks like the fitted ones can be simulated, and should be."""
-    return unknown.simulated > 0 and unknown.geometry and unknown.energy == "fitted" and unknown.relative_width is None
+    tracks_alone = unknown.stray_above_mev is not None or (unknown.geometry and stops(unknown))
+    fitted = unknown.energy == "fitted" and unknown.relative_width is None and unknown.determinant
+    return unknown.simulated > 0 and tracks_alone and fitted
 
 
 def _distances(point: Point, truth: Segments) -> dict[str, float]:
@@ -206,7 +208,7 @@ def unpacked(state: State, start: Point) -> Point:
 def _told(end: Maximum) -> Floats:
     """`(P, P)` inverse of the covariance of the coordinates: where gradients were simulated, that of their scatter."""
     expected = end.point.expected
-    return end.information if expected is None else np.linalg.inv(expected.covariance(end.information))
+    return end.information if expected is None else np.asarray(np.linalg.inv(expected.covariance(end.information)))
 
 
 def _result(

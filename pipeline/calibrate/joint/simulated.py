@@ -1,6 +1,6 @@
 """Tracks like those of a fit, simulated: what the estimator makes of data whose truth is known.
 
-Particles of the first hypothesis start where fitted tracks do, in their direction, and are followed in steps much finer
+Particles of the hypotheses start where found tracks do, in their direction, and are followed in steps much finer
 than segments, with all that they knock out (`pipeline.produce`); what they leave is read out with noise. Neither data
 nor their truth are used.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...config.unknown import Unknown
+from ...config.unknown import Hypothesis, Unknown
 from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...produce.flight import World
@@ -27,6 +27,8 @@ from .tracks import Chains
 
 #: Longest step [cm] of the simulated particles: much finer than segments.
 _STEP = 0.1
+#: Particles that nuclei may stop.
+_INTERACTING = ("pion", "proton", "kaon")
 #: Energy [MeV] above which struck electrons are followed, where nothing else is said.
 _CUT = 0.273
 
@@ -77,12 +79,13 @@ def simulated(
 
     Random numbers are of this `stream`. Raises `FitError` where nothing comes out that a fit would take.
     """
-    rules = Rules(_STEP, unknown.stray_above_mev or unknown.production_cut_mev or _CUT, hadronic=False)
+    cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
+    rules = Rules(_STEP, cut, hadronic=any(h.species in _INTERACTING for h in unknown.hypotheses))
     rng = np.random.default_rng([stream, 0])
-    thrown, different = _along(found, unknown, times)
+    thrown, different = _along(found, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
     segments = segments.take((segments.dE > 0) & (segments.length > 0))
-    own = np.abs(segments.pdg_id) == SPECIES[unknown.hypotheses[0].species]
+    own = (segments.pdg_id == thrown.pdg_id[segments.event_id]) & (segments.traj_id == 0)
     tracks = _cut(segments.take(own), found, unknown, model)
     row = tracks.track_index()
     tracks = tracks.take(np.bincount(row, tracks.length)[row] >= unknown.min_track_cm)
@@ -106,26 +109,29 @@ def _cut(own: Segments, found: Sequence[Chains], unknown: Unknown, model: Forwar
     return cut_at_pixels(own, model.geometry, shortest=np.inf, longest=usual)
 
 
-def _along(found: Sequence[Chains], unknown: Unknown, times: float) -> tuple[Primaries, int]:
-    """Particles that start where tracks do, and in their direction; along how many different tracks."""
+def _along(found: Sequence[Chains], unknown: Unknown, times: float, rng: np.random.Generator) -> tuple[Primaries, int]:
+    """Particles that start where tracks do, and in their direction; along how many different tracks.
+
+    Which of the hypotheses they are is drawn with the probabilities of these.
+    """
     start, end = (
         np.concatenate([getattr(c.segments, side)[c.first] for c in found]) for side in ("start", "end")
     )  # fmt: skip
-    kinetic = np.concatenate([_energy(c, unknown) for c in found])
     some = np.arange(0, len(start), max(1, int(1 / times)))
     chosen = np.tile(some, max(1, round(times)))
+    probability = np.array([h.probability for h in unknown.hypotheses])
+    which = rng.choice(len(probability), size=len(chosen), p=probability / probability.sum())
+    pdg = np.array([SPECIES[h.species] for h in unknown.hypotheses])[which]
+    kinetic = np.stack([np.concatenate([_energy(c, h) for c in found]) for h in unknown.hypotheses])[which, chosen]
     direction = (end - start)[chosen]
     direction /= np.linalg.norm(direction, axis=1)[:, None]
-    n = len(chosen)
-    number, none = np.arange(n), np.zeros(n, dtype=np.int64)
-    pdg = np.full(n, SPECIES[unknown.hypotheses[0].species])
+    number, none = np.arange(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
     at = start[chosen] + 1e-3 * direction
-    return Primaries(number, none, pdg, at, direction, kinetic[chosen], np.zeros(n)), len(some)
+    return Primaries(number, none, pdg, at, direction, kinetic, np.zeros(len(chosen))), len(some)
 
 
-def _energy(chains: Chains, unknown: Unknown) -> Floats:
+def _energy(chains: Chains, hypothesis: Hypothesis) -> Floats:
     """`(tracks,)` kinetic energy [MeV] with which the particles of tracks begin."""
-    hypothesis = unknown.hypotheses[0]
     if hypothesis.kinetic_mev is not None:
         return np.full(chains.tracks, hypothesis.kinetic_mev)
     length: Floats = np.bincount(chains.track, chains.segments.length, chains.tracks).astype(np.float64)

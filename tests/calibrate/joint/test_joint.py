@@ -12,7 +12,7 @@ from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
-from pipeline.calibrate.joint.parts import most_probable, scattering_angle
+from pipeline.calibrate.joint.parts import most_probable, parts_of, scattering_angle
 from pipeline.calibrate.joint.run import KIND, fit_unknown
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
@@ -98,7 +98,7 @@ def test_the_gradient_of_beliefs_is_the_derivative_of_their_cost(stops: bool) ->
     for column in (0, 3, 10, found.size - 1, *found.end_columns):
         step = np.zeros(found.size)
         step[column] = 1e-5
-        up, down = (beliefs.of(now.moved(s * step), found).cost for s in (1, -1))
+        up, down = (beliefs.of(now.moved(s * step), found).of_tracks.sum() for s in (1, -1))
         tolerance = 1e-5 * np.abs(here.gradient).max()
         # Ends follow the tables of ranges, whose slopes are good to 3e-4.
         good = 5e-4 if stops and column in found.end_columns else 2e-4
@@ -111,7 +111,7 @@ def test_a_straight_track_has_no_kinks_and_scattering_falls_with_energy() -> Non
     straight = Chains.of(tracks(1, bend=0.0), loose=True)
     flat = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e-3)).of(straight, straight)
     u_only = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e3)).of(straight, straight)
-    assert flat.cost == pytest.approx(u_only.cost, rel=1e-9)
+    assert flat.of_tracks == pytest.approx(u_only.of_tracks, rel=1e-9)
     fast, slow = (scattering_angle(straight, Hypothesis(kinetic_mev=t))[5] for t in (1000.0, 200.0))
     # 13.6 MeV / (p beta) sqrt(x / X0) with its logarithm, 1 GeV muon, 1 cm: 3.1 mrad (PDG).
     assert fast == pytest.approx(0.0031, rel=0.05)
@@ -128,8 +128,8 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     whole = root.T @ root
     gradient = rng.normal(size=n + p)
     at = Evaluated(
-        chains, 0.0, gradient[:p], gradient[p:], whole[:p, :p], whole[p:, :p], sparse.csc_array(whole[p:, p:]), 1, 0,
-        np.ones((1, 2)), sparse.csr_array(whole[p:, p:]), np.zeros(n, dtype=int), np.zeros((1, 2)),
+        chains, 0.0, np.zeros(1), gradient[:p], gradient[p:], whole[:p, :p], whole[p:, :p],
+        sparse.csc_array(whole[p:, p:]), 1, 0, np.ones((1, 2)),
     )  # fmt: skip
     found = at.eliminated()
     covariance = np.linalg.inv(whole)
@@ -154,6 +154,54 @@ def test_ends_that_stay_move_across_their_tracks_alone() -> None:
     moved = (after.start - chains.segments.start)[chains.first]
     assert (moved * along).sum(axis=1) == pytest.approx(0.0, abs=1e-12)
     assert np.linalg.norm(moved, axis=1) == pytest.approx(np.sqrt(2) * 1e-3)
+
+
+def test_steps_upwards_are_linear_in_the_charge_and_bounded() -> None:
+    chains = Chains.of(tracks(1), loose=True, sliding=False)
+    for step, factor in ((0.5, 1.5), (2.0, 3.0), (50.0, 4.0), (-0.5, np.exp(-0.5)), (-50.0, np.exp(-1.0))):
+        u = np.zeros(chains.size)
+        u[chains.energy_columns] = step
+        assert chains.moved(u).segments.dEdx == pytest.approx(factor * chains.segments.dEdx)
+
+
+def test_a_track_that_has_no_room_holds_up_no_other() -> None:
+    chains = Chains.of(tracks(2), loose=True)
+    step = np.zeros(chains.size)
+    # The first vertex of the first track, along it and past the next.
+    step[chains.start_columns[0]] = 0.1
+    assert chains.room(step).tolist() == [1.0, 1.0]
+    short = Chains.of(tracks(2).replace(start=tracks(2).end - 0.05 * (tracks(2).end - tracks(2).start)), loose=True)
+    part = short.room(step)
+    assert part[0] < 0.5 and part[1] == 1.0
+
+
+def test_states_that_would_go_far_are_held_back_and_all_others_know() -> None:
+    chains = Chains.of(tracks(1), loose=True, sliding=False)
+    n, u = chains.size, chains.energy_columns[3]
+    local = np.eye(n)
+    local[u, u] = 1e-4
+    gradient = np.zeros(n)
+    gradient[u] = 1.0  # undamped, a step of 10,000
+    at = Evaluated(
+        chains, 0.0, np.zeros(1), np.zeros(1), gradient, np.eye(1), np.zeros((n, 1)), sparse.csc_array(local), 1, 0,
+        np.ones((1, 2)),
+    )  # fmt: skip
+    assert at.eliminated().newton[u] == pytest.approx(-1e4)
+    held = at.eliminated(np.zeros(1)).newton
+    assert -1.01 * chains.farthest[u] < held[u] < -0.5 * chains.farthest[u]
+    assert np.delete(held, u) == pytest.approx(0.0)
+
+
+def test_costs_of_tracks_hold_all_of_the_cost_once_where_they_share_no_pixel() -> None:
+    segments = tracks(3)
+    part = parts_of(ForwardModel(segments, MODULE0, SETTINGS), data_of(segments, 1), Unknown(part_length_cm=1e3))[0]
+    found = part.at(part.found, TRUTH, ("birks_ab",))
+    assert found.of_tracks.sum() == pytest.approx(found.cost, rel=1e-12)
+    alone = [
+        parts_of(ForwardModel(s, MODULE0, SETTINGS), data_of(segments, 1), Unknown())[0]
+        for s in (segments.take(segments.event_id == event) for event in range(3))
+    ]
+    assert found.of_tracks == pytest.approx([p.at(p.found, TRUTH, ("birks_ab",)).cost for p in alone], rel=1e-9)
 
 
 def test_tracks_are_cut_where_they_pass_from_pixel_to_pixel() -> None:
@@ -276,8 +324,8 @@ def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
     chains = Chains.of(tracks(1), loose=True)
     n, free = chains.size, [lookup("birks_ab", "test"), lookup("electric_field", "test")]
     nothing = Evaluated(
-        chains, 1.0, np.zeros(2), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 0, 40,
-        np.zeros((40, 2)), sparse.csr_array((0, n)), np.zeros(0, dtype=int), np.zeros((40, 2)),
+        chains, 1.0, np.ones(1), np.zeros(2), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)),
+        sparse.csc_array(np.eye(n)), 0, 40, np.zeros((40, 2)),
     )  # fmt: skip
     part = SimpleNamespace(planned=lambda state, values: None, at=lambda *given, **more: nothing)
     start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))

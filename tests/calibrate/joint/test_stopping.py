@@ -122,7 +122,7 @@ def test_the_last_segment_grows_with_the_end_of_its_track() -> None:
     # In the valley losses cost nothing; the table of ranges is good to some 1e-3 of the slope.
     assert valley @ curvature @ valley < 1e-3 * across
     h2 = 1e-3
-    costs = [beliefs.of(found.moved(s * h2 * shift), found).cost for s in (-1.0, 0.0, 1.0)]
+    costs = [beliefs.of(found.moved(s * h2 * shift), found).of_tracks.sum() for s in (-1.0, 0.0, 1.0)]
     assert across == pytest.approx((costs[0] - 2 * costs[1] + costs[2]) / h2**2, rel=0.1)
 
 

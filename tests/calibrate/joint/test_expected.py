@@ -1,0 +1,131 @@
+"""What is expected of the gradient of a fit, from tracks that are simulated along those that were found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.calibrate.joint.expected import Likeness, _scatter
+from pipeline.calibrate.joint.marginal import Expected, Problem
+from pipeline.calibrate.joint.parts import parts_of
+from pipeline.calibrate.joint.run import fit_unknown
+from pipeline.calibrate.joint.simulated import simulated
+from pipeline.calibrate.joint.structure import structure_of
+from pipeline.calibrate.joint.tracks import Chains
+from pipeline.calibrate.progress import Progress
+from pipeline.config.methods import STANDARD_METHODS
+from pipeline.config.unknown import Hypothesis, Unknown
+from pipeline.errors import FitError
+from pipeline.parameters import lookup
+from pipeline.simulate.model import ForwardModel
+from pipeline.tables import FitResult
+
+from ...simulate.deposits import MODULE0
+from .test_joint import SETTINGS, TRUTH, data_of, tracks
+
+MUON = Unknown(production_cut_mev=0.273, stray_above_mev=0.273, min_track_cm=5.0, simulated=2.0)
+FREE = ("birks_ab", "electric_field", "transverse_diffusion")
+
+
+def test_particles_follow_the_tracks_that_were_found() -> None:
+    segments = tracks(3)
+    model = ForwardModel(segments, MODULE0, SETTINGS)
+    found = [Chains.of(segments, loose=True, sliding=False)]
+    like = simulated(model, found, MUON, 2.0, stream=99)
+    assert like.different == 3
+    assert np.unique(like.tracks.event_id).tolist() == list(range(6))
+    # One particle per event, from where its track began, as a muon of 1 GeV hardly scatters.
+    first = [np.flatnonzero(like.tracks.event_id == event)[0] for event in range(6)]
+    begin = np.tile(segments.start[::12], (2, 1))
+    assert like.tracks.start[first] == pytest.approx(begin, abs=0.01)
+    assert like.segments.traj_id[like.own].max() == 0 and (like.segments.pdg_id[like.own] == 13).all()
+    # Electrons above the cut are not the particle's own; 0.4 of them are struck per cm.
+    electrons = np.unique(np.stack([like.segments.event_id, like.segments.traj_id], axis=1)[~like.own], axis=0)
+    assert 0.2 < len(electrons) / like.tracks.length.sum() < 0.6
+    # Segments hold what the particle lost, and are those of a fit.
+    assert like.tracks.dE.sum() == pytest.approx(like.segments.dE[like.own].sum())
+    assert like.tracks.length.max() < 0.51
+    once = like.once()
+    assert np.unique(once.tracks.event_id).tolist() == [0, 1, 2] and len(once.own) == len(once.segments)
+    a, b = (simulated(model, found, MUON, 2.0, stream=99).data(TRUTH) for _ in range(2))
+    assert a.values.tolist() == b.values.tolist()
+    with pytest.raises(FitError, match="too short to be fitted"):
+        simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, stream=99)
+
+
+def test_particles_that_stop_begin_with_the_energy_of_their_range() -> None:
+    segments = tracks(2)
+    unknown = Unknown(hypotheses=(Hypothesis(species="proton"),))
+    like = simulated(
+        ForwardModel(segments, MODULE0, SETTINGS), [Chains.of(segments, loose=True)], unknown, 20.0, stream=99
+    )
+    length = np.bincount(like.tracks.event_id, like.tracks.length)
+    # Ranges of protons straggle by 1 to 2 %; few are stopped by nuclei on the way.
+    assert np.median(length) == pytest.approx(12.0, rel=0.03)
+    assert (length < 11.0).mean() < 0.35
+
+
+def test_scatter_is_that_of_equal_tracks_about_their_mean() -> None:
+    rng = np.random.default_rng(7)
+    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
+    mean = rng.normal(scale=30.0, size=(4000, 2))
+    twice = np.tile(mean, (2, 1)) + rng.multivariate_normal(np.zeros(2), cov, size=8000)
+    found, pairs = _scatter(twice, np.tile(np.arange(4000), 2))
+    assert found / 8000 == pytest.approx(cov, rel=0.08)
+    assert pairs == 4000
+    # Tracks that are there once scatter about the mean of all.
+    found, pairs = _scatter(twice[:4000] - mean, np.arange(4000))
+    assert found / 4000 == pytest.approx(cov, rel=0.1)
+    assert pairs == 3999
+
+
+def test_the_covariance_is_that_of_scattering_gradients() -> None:
+    information = np.array([[5.0, 1.0], [1.0, 3.0]])
+    inverse = np.linalg.inv(information)
+    # Gradients that scatter as the information says: its inverse, from however few.
+    for pairs in (1, 10_000):
+        found = Expected(np.zeros(2), 1.5 * information, pairs).covariance(information)
+        assert found == pytest.approx(1.5 * inverse)
+    scatter = np.array([[9.0, 2.0], [2.0, 4.0]])
+    found = Expected(np.zeros(2), scatter, 10**9).covariance(information)
+    assert found == pytest.approx(inverse @ scatter @ inverse, rel=1e-6)
+
+
+def test_what_is_expected_is_for_the_length_of_the_data() -> None:
+    segments = tracks(2)
+    unknown = MUON.model_copy(update={"simulated": 1.0})
+    model = ForwardModel(segments, MODULE0, SETTINGS)
+    free = [lookup(n, "test") for n in FREE]
+    x = np.array([p.to_internal(TRUTH[p.name]) for p in free])
+    parts = parts_of(model, data_of(segments, 1), unknown)
+    structure = structure_of(model, [p.found for p in parts], unknown, TRUTH, 300.0)
+    likeness = Likeness.of(model, parts, unknown, structure, TRUTH)
+    problem = Problem(parts, free, {k: v for k, v in TRUTH.items() if k not in FREE}, stray=structure.stray)
+    steps = np.abs(x) * np.array([0.02, 0.001, 0.05])
+    one = likeness.expected(problem, x, steps)
+    half = Likeness(likeness.like, likeness.length / 2, structure, TRUTH, unknown).expected(problem, x, steps)
+    assert half.gradient == pytest.approx(one.gradient / 2, rel=1e-9)
+    # Half the data scatter by half as much in variance, and know what is expected better.
+    ratio = likeness.length / likeness.like.tracks.length.sum()
+    assert half.scatter == pytest.approx(0.5 * one.scatter * (1 + ratio / 2) / (1 + ratio), rel=0.02)
+
+
+def test_a_fit_that_is_broken_off_simulates_the_same_again() -> None:
+    segments = tracks(1)
+    data = data_of(segments, 1)
+    method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": MUON})
+    kept: list[Progress] = []
+
+    def fitted(**more: object) -> FitResult:
+        model = ForwardModel(segments, MODULE0, SETTINGS)
+        return fit_unknown(model, data, method, "m", target=TRUTH, extra={}, **more)  # type: ignore[arg-type]
+
+    found = fitted(on_iteration=kept.append)
+    assert found.converged and found.uncertainty is not None
+    # Simulated tracks make it wider: they are as many again as there are data, twice.
+    known = np.diag(found.uncertainty.others["segments known"])
+    assert (np.diag(found.uncertainty.covariance) > known).all()
+    # After the first simulation, before the second.
+    resumed = fitted(resume=next(p for p in kept if p.state.memory is not None and p.state.memory[1] == 1))
+    assert [p.value for p in resumed.parameters] == [p.value for p in found.parameters]
+    assert resumed.history["objective"].tolist() == found.history["objective"].tolist()
