@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...config.unknown import Hypothesis, Unknown
+from ...detector.geometry import DetectorGeometry
 from ...errors import FitError
 from ...matter.energy_prior import EnergyPrior
 from ...produce.flight import World
@@ -96,6 +97,22 @@ def simulated(
     return Simulated(segments, own, tracks, different, model, stream)
 
 
+def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:
+    """Length [cm] in the detector of straight lines from where tracks start, in their direction."""
+    start, direction = _starts(found)
+    low, high = geometry.bounds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ahead = (np.where(direction > 0, high, low) - start) / direction
+    return float(np.nanmin(np.where(direction == 0, np.nan, ahead), axis=1).clip(0.0).sum())
+
+
+def _starts(found: Sequence[Chains]) -> tuple[Floats, Floats]:
+    """`(tracks, 3)` [cm] where tracks start, and `(tracks, 3)` their directions."""
+    start, end = (np.concatenate([getattr(c.segments, side)[c.first] for c in found]) for side in ("start", "end"))
+    direction = end - start
+    return start, direction / np.linalg.norm(direction, axis=1)[:, None]
+
+
 def length_of(found: Sequence[Chains]) -> float:
     """Length [cm] of all tracks."""
     return sum(float(chains.segments.length.sum()) for chains in found)
@@ -114,20 +131,16 @@ def _along(found: Sequence[Chains], unknown: Unknown, times: float, rng: np.rand
 
     Which of the hypotheses they are is drawn with the probabilities of these.
     """
-    start, end = (
-        np.concatenate([getattr(c.segments, side)[c.first] for c in found]) for side in ("start", "end")
-    )  # fmt: skip
+    start, direction = _starts(found)
     some = np.arange(0, len(start), max(1, int(1 / times)))
     chosen = np.tile(some, max(1, round(times)))
     probability = np.array([h.probability for h in unknown.hypotheses])
     which = rng.choice(len(probability), size=len(chosen), p=probability / probability.sum())
     pdg = np.array([SPECIES[h.species] for h in unknown.hypotheses])[which]
     kinetic = np.stack([np.concatenate([_energy(c, h) for c in found]) for h in unknown.hypotheses])[which, chosen]
-    direction = (end - start)[chosen]
-    direction /= np.linalg.norm(direction, axis=1)[:, None]
     number, none = np.arange(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
-    at = start[chosen] + 1e-3 * direction
-    return Primaries(number, none, pdg, at, direction, kinetic, np.zeros(len(chosen))), len(some)
+    at, along = start[chosen] + 1e-3 * direction[chosen], direction[chosen]
+    return Primaries(number, none, pdg, at, along, kinetic, np.zeros(len(chosen))), len(some)
 
 
 def _energy(chains: Chains, hypothesis: Hypothesis) -> Floats:

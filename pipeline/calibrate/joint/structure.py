@@ -23,7 +23,7 @@ from ...simulate.pixel_likelihood import Recorded, check_noise
 from ...tables import Bools, Floats, Observables
 from .beliefs import shifted
 from .part import Part, steepness
-from .simulated import length_of, simulated
+from .simulated import length_ahead, simulated
 from .tracks import Chains
 
 #: Number of the stream of random numbers that simulations for this draw from.
@@ -67,7 +67,7 @@ def structure_of(
     hypothesis = unknown.hypotheses[0]
     if unknown.stray_above_mev is None or hypothesis.kinetic_mev is None:
         return Structure()
-    like = simulated(model, found, unknown, length / length_of(found), _STREAM)
+    like = simulated(model, found, unknown, length / length_ahead(found, model.geometry), _STREAM)
     data = like.data(values)
     track = like.model(like.segments)
     of_own, of_others, silent = _seen(track, like.own, data, values)
