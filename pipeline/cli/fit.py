@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
     from ..storage.fit import write_fit
     from ..storage.hits import read_hits, read_hits_noise, read_hits_truth
     from ..storage.provenance import Provenance
-    from ..storage.reconstruction import read_assumed
+    from ..storage.reconstruction import read_assumed, read_tracks
     from .common import detector_files, fit_progress, model_config, model_slice, read_with_detector, say, timed
 
     config = model_config(args)
@@ -108,6 +108,7 @@ def main(args: argparse.Namespace) -> None:
             extra={"length_cm": float(segments.length.sum()), "hits_in_data": float(len(hits))},
             on_iteration=on_iteration,
             resume=resume,
+            tracks=None if assumed is None else read_tracks(args.segments),
             truth=truth,
         )
     noise_assumed = model.model.settings.noise if method.for_noise else None

@@ -6,7 +6,7 @@ with `segments`) and `hit_track` (row by row with the file of hits) are in the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -138,10 +138,32 @@ def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -
     rows = np.concatenate([beside["track"], hit_track])
     if len(beside["track"]) != len(segments) or (rows >= count).any() or (rows < -1).any():
         raise FileFormatError(f"{path}: its segments, tracks and hits do not belong together; make it again.")
-    covariance = np.zeros((count, 4, 4))
+    error = np.stack([beside["position_error_1"], beside["position_error_2"]], axis=1)
+    return Reconstruction(
+        _tracks(tracks), segments, beside["residual_range"], error, beside["charge"], beside["knocked_out"], hit_track
+    )
+
+
+def read_tracks(path: Path | str) -> Tracks | None:
+    """The tracks of a file of reconstructed segments, and what they may be; None for other files.
+
+    Raises `FileFormatError` for a damaged table.
+    """
+    try:
+        with open_hdf5(path) as file:
+            if attribute(file, "kind") != KIND or "tracks" not in file:
+                return None
+    except FileFormatError:  # a ROOT file
+        return None
+    with open_hdf5(path) as file:
+        return _tracks(read_table(file, "tracks", _TRACK_TYPES, _TRACK_UNITS))
+
+
+def _tracks(tracks: Mapping[str, np.ndarray]) -> Tracks:
+    covariance = np.zeros((len(tracks["event_id"]), 4, 4))
     for name, (i, j) in _COVARIANCE.items():
         covariance[:, i, j] = covariance[:, j, i] = tracks[name]
-    table = Tracks(
+    return Tracks(
         event_id=tracks["event_id"],
         track_id=tracks["track_id"],
         hits=tracks["hits"],
@@ -153,10 +175,6 @@ def read_reconstruction(path: Path | str, drift_axis: Literal["x", "z"] = "x") -
         covariance=covariance,
         probability=np.stack([tracks[f"probability_{species}"] for species in SPECIES], axis=1),
         **{point: np.stack([tracks[f"{point}_{axis}"] for axis in "xyz"], axis=1) for point in _POINTS},
-    )
-    error = np.stack([beside["position_error_1"], beside["position_error_2"]], axis=1)
-    return Reconstruction(
-        table, segments, beside["residual_range"], error, beside["charge"], beside["knocked_out"], hit_track
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipeline.calibrate.run
 from pipeline.cli.main import run
 from pipeline.parameters import nominal_values
 from pipeline.reconstruct.distance import distance_to_truth
@@ -114,6 +115,23 @@ def test_a_fit_begins_where_its_segments_were_reconstructed(hits, tmp_path):
     assert run(["fit", "--config-json", "{}", *map(str, arguments), "--initial", "birks_ab=0.79"]) == 0
     begun = {p.name: p.initial for p in read_fit(fit).parameters if p.free}
     assert begun == {"electric_field": 0.49, "electron_lifetime": 2200.0, "birks_ab": 0.79}
+
+
+def test_a_fit_is_told_what_its_tracks_may_be(hits, tmp_path, monkeypatch):
+    segments, told = tmp_path / "reconstructed.h5", {}
+    assert reconstruct(hits, segments) == 0
+    fitted = pipeline.calibrate.run.fit_hits
+
+    def fit_hits(*given, **more):
+        told.update(more)
+        return fitted(*given, **more)
+
+    monkeypatch.setattr(pipeline.calibrate.run, "fit_hits", fit_hits)
+    arguments = ["--segments", segments, "--hits", hits, tmp_path / "fit.h5", "--free", "birks_ab"]
+    assert run(["fit", "--config-json", "{}", *map(str, arguments)]) == 0
+    wanted = read_reconstruction(segments).tracks
+    assert told["tracks"].probability.tolist() == wanted.probability.tolist()
+    assert told["tracks"].covariance.tolist() == wanted.covariance.tolist()
 
 
 def test_perturbed_segments_keep_the_times_that_were_found(untimed, tmp_path):

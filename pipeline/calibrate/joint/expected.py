@@ -31,8 +31,8 @@ from .structure import Structure, with_structure
 
 #: Number of the stream of random numbers of these simulations.
 _STREAM = 25
-#: Parts of this length [cm] are single events.
-_ALONE = 1e-3
+#: Length [cm] of the parts in which they are worked on, and how many there are at least, if there are tracks for it.
+_PART, _PARTS = 200.0, 30
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,19 @@ class Likeness:
         """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
         determinant's differences are those of the data. A `rough` answer comes of every track once."""
         values, like = problem.values(x), self.like.once() if rough else self.like
-        # A track in every part: how gradients of equal tracks scatter is what a fit does.
-        unknown = self.unknown.model_copy(update={"part_length_cm": _ALONE})
-        parts = parts_of(like.model(like.tracks), like.data(values), unknown)
+        # Parts of the same tracks: how their gradients scatter is what a fit does.
+        tracks = max(1, round(like.different * min(_PART / self.length, 1 / _PARTS)))
+
+        def together(events: Ints) -> Ints:
+            of = events % like.different // tracks
+            return of * (int(events.max()) + 1) + events // like.different
+
+        parts = parts_of(like.model(like.tracks), like.data(values), self.unknown, together=together)
         parts = [coarse(with_structure(part, self.structure, self.begun)) for part in parts]
         alike = replace(problem, parts=parts, prior=None, expected=None)
         gradients = gradients_at(alike, Point(x, tuple(part.found for part in parts)), steps)
         share = self.length / length_of([part.found for part in parts])
-        number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different
+        number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different // tracks
         scatter, pairs = _scatter(gradients, number)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,11 +28,18 @@ _LIGHT = (11, 22)
 _KNOWN = 1e-3
 
 
-def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: Tracks | None = None) -> list[Part]:
+def parts_of(
+    model: ForwardModel,
+    data: Observables,
+    unknown: Unknown,
+    tracks: Tracks | None = None,
+    together: Callable[[Ints], Ints] | None = None,
+) -> list[Part]:
     """The sample in parts of whole events, with what is believed of each; without electrons where their charge is that
     of others (`stray_above_mev`).
 
-    Raises `FitError` where no segments are left.
+    `together` gives numbers of the parts of events; None: those of `part_length_cm`. Raises `FitError` where no
+    segments are left.
     """
     segments, tracks_alone = model.segments, unknown.stray_above_mev is not None
     if tracks_alone:
@@ -44,7 +51,7 @@ def parts_of(model: ForwardModel, data: Observables, unknown: Unknown, tracks: T
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
-    number = np.unique(number, return_inverse=True)[1]
+    number = np.unique(number if together is None else together(events), return_inverse=True)[1]
     # Where a particle stopped tells its energy; where another one left is known from the border, or tells nothing.
     sliding = any(h.kinetic_mev is None for h in unknown.hypotheses)
     parts = []
