@@ -13,12 +13,13 @@ from ..parameters import table
 from ..tables import FitResult, Floats, Uncertainty
 
 #: Covariances in `Uncertainty.others` that fits of unknown deposits give: as if all of the deposits were known, and as
-#: if only where they lie were. They are no second opinion on the covariance of the fit, but parts of it.
-SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
-ASSUMED = (SEGMENTS_KNOWN, GEOMETRY_KNOWN)
+#: if only where they lie were, and, beside one that was simulated, as if tracks were segments. They are no second
+#: opinion on the covariance of the fit, but parts of it.
+SEGMENTS_KNOWN, GEOMETRY_KNOWN, SEGMENTS = "segments known", "geometry known", "marginal information"
+ASSUMED = (SEGMENTS_KNOWN, GEOMETRY_KNOWN, SEGMENTS)
 #: What a parameter may be limited by, in words.
 NOISE, ENERGY, GEOMETRY = "noise", "unknown dE/dx", "unknown tracks"
-DEPOSITS = "unknown deposits"
+DEPOSITS, STRUCTURE = "unknown deposits", "what tracks have and segments have not"
 #: How much more of the variance than this a parameter gets from the others until it is called limited by them: one
 #: known only in combination has a variance many times that at fixed others.
 _TOGETHER = 10.0
@@ -56,7 +57,7 @@ def limits(result: FitResult) -> tuple[Limit, ...]:
         total = float(known.covariance[i, i])
         if not (0 < total < math.inf) or not value.get(name):
             continue
-        segments, geometry = (_variance(known, kind, i, total) for kind in ASSUMED)
+        segments, geometry, integrated = (_variance(known, kind, i, total) for kind in ASSUMED)
         scale = abs(value[name])
         found.append(
             Limit(
@@ -64,7 +65,7 @@ def limits(result: FitResult) -> tuple[Limit, ...]:
                 math.sqrt(segments) / scale,
                 math.sqrt(geometry) / scale,
                 math.sqrt(total) / scale,
-                _shares(segments, geometry, total),
+                _shares(segments, geometry, integrated, total),
                 _partner(known, i),
             )
         )
@@ -79,8 +80,13 @@ def _variance(known: Uncertainty, kind: str, i: int, total: float) -> float:
     return min(value, total) if value > 0 else math.nan
 
 
-def _shares(segments: float, geometry: float, total: float) -> dict[str, float]:
+def _shares(segments: float, geometry: float, integrated: float, total: float) -> dict[str, float]:
     """Parts of the variance, as far as they are told; all of it is noise where nothing is said of the deposits."""
+    if not math.isnan(integrated):
+        inner = _shares(min(segments, integrated), min(geometry, integrated), math.nan, integrated)
+        return {cause: share * integrated / total for cause, share in inner.items()} | {
+            STRUCTURE: 1 - integrated / total
+        }
     if math.isnan(segments):
         rest = 0.0 if math.isnan(geometry) else total - geometry
         return {NOISE: 1 - rest / total} | ({GEOMETRY: rest / total} if not math.isnan(geometry) else {})

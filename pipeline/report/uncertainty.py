@@ -26,6 +26,8 @@ _MEANING: Mapping[str, str] = {
     "(Huber, White)",
     "marginal information": "the inverse of what these data tell once everything that is unknown of the segments is "
     "integrated over (Laplace's approximation)",
+    "scatter of simulated tracks": "the scatter of what the same fit makes of simulated tracks, between two inverses "
+    "of what these data tell once everything that is unknown of the segments is integrated over",
 }
 #: Ratios of uncertainties that differ from 1 by more are coloured.
 APART = 0.05

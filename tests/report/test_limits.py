@@ -12,7 +12,9 @@ from pipeline.inspect.limits import (
     GEOMETRY,
     GEOMETRY_KNOWN,
     NOISE,
+    SEGMENTS,
     SEGMENTS_KNOWN,
+    STRUCTURE,
     assumptions,
     limits,
     sentence,
@@ -43,6 +45,15 @@ def test_shares_of_the_variance_add_up_and_name_the_largest() -> None:
         assert row.energy == pytest.approx(np.sqrt(0.9) * row.all)
     assert limits(unknown(0.1, 0.3))[0].cause == GEOMETRY
     assert limits(unknown(0.8, 0.9))[0].cause == NOISE
+
+
+def test_what_segments_have_not_has_a_share_of_its_own() -> None:
+    result = unknown(0.1, 0.45)
+    known = result.uncertainty
+    half = {**known.others, SEGMENTS: 0.5 * known.covariance}
+    for row in limits(replace(result, uncertainty=replace(known, others=half))):
+        assert row.shares == pytest.approx({NOISE: 0.1, ENERGY: 0.35, GEOMETRY: 0.05, STRUCTURE: 0.5})
+        assert row.known == pytest.approx(np.sqrt(0.1) * row.all)
 
 
 def test_assumptions_that_would_know_more_than_the_fit_add_no_negative_share() -> None:

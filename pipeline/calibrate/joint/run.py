@@ -29,6 +29,8 @@ from .structure import structure_of, with_structure
 #: Covariances of other assumptions beside that of the fit: see `FitResult.uncertainty.others`.
 SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
 KIND = "marginal information"
+#: The kind of covariance where the gradient was simulated.
+SIMULATED = "scatter of simulated tracks"
 
 #: What the history holds besides the free parameters.
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
@@ -205,6 +207,15 @@ def unpacked(state: State, start: Point) -> Point:
     )
 
 
+def _taken_off(end: Maximum, problem: Problem) -> dict[str, float]:
+    """By how many percent parameters would be larger if what simulated tracks tell were not taken off."""
+    expected, values = end.point.expected, problem.values(end.point.x)
+    if expected is None:
+        return {}
+    bias = -np.linalg.solve(end.information, expected.gradient) * problem.slopes(end.point.x)
+    return {f"taken_off_{n}_percent": 100 * float(b) / values[n] for n, b in zip(problem.names, bias, strict=True)}
+
+
 def _told(end: Maximum) -> Floats:
     """`(P, P)` inverse of the covariance of the coordinates: where gradients were simulated, that of their scatter."""
     expected = end.point.expected
@@ -222,11 +233,12 @@ def _result(
     extra: Mapping[str, float],
 ) -> FitResult:
     free, values = problem.free, problem.values(end.point.x)
-    found = from_information(_told(end), free, values, kind=KIND)
-    others = {
-        kind: from_information(information, free, values).covariance
-        for kind, information in ((GEOMETRY_KNOWN, end.energies), (SEGMENTS_KNOWN, end.known))
-    }
+    expected = end.point.expected
+    found = from_information(_told(end), free, values, kind=KIND if expected is None else SIMULATED)
+    assumed = {GEOMETRY_KNOWN: end.energies, SEGMENTS_KNOWN: end.known}
+    if expected is not None:
+        assumed = {KIND: end.information, **assumed}
+    others = {kind: from_information(told, free, values).covariance for kind, told in assumed.items()}
     found = replace(found, others=others)
     if method.priors:
         slopes = np.array([p.derivative(values[p.name]) for p in free])
@@ -271,6 +283,7 @@ def _result(
             "nuisances": float(states),
             "parts": float(len(problem.parts)),
             "rounds_of_determinant": float(end.point.rounds),
+            **_taken_off(end, problem),
             "condition_number": found.condition_number,
         },
         warnings=undetermined,
