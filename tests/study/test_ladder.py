@@ -259,10 +259,10 @@ def test_what_is_left_open_is_told_to_the_fit() -> None:
     assert (energies.unknown.geometry, energies.unknown.energy) == (False, "fitted")
     assert (places.unknown.geometry, places.unknown.energy) == (True, "given")
     assert [len(e.unknown.hypotheses) for e in (energies, both)] == [1, 2]
-    # Electrons are tracks of their own in the sample; in hits alone they are charge of unknown origin.
+    # Where losses are fitted, electrons are charge of unknown origin; where they are given, tracks of the sample.
     hits = of(ladder.TASKS["S4"])
     assert isinstance(hits, FromHits) and hits.unknown.stray_above_mev == hits.unknown.production_cut_mev == 0.273
-    assert energies.unknown.stray_above_mev is None
+    assert energies.unknown.stray_above_mev == 0.273 and places.unknown.stray_above_mev is None
     assert energies.unknown.production_cut_mev == settings.production_cut_mev
     fitted = marginal(METHOD, energies.unknown)
     assert fitted.objective == "marginal_likelihood" and fitted.free == METHOD.free
