@@ -81,7 +81,9 @@ def simulated(
     Random numbers are of this `stream`. Raises `FitError` where nothing comes out that a fit would take.
     """
     cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
-    rules = Rules(_STEP, cut, hadronic=any(h.species in _INTERACTING for h in unknown.hypotheses))
+    # Those that nuclei stop on their way are no particles that end with their range.
+    through = [h.species for h in unknown.hypotheses if h.kinetic_mev is not None]
+    rules = Rules(_STEP, cut, hadronic=any(species in _INTERACTING for species in through))
     rng = np.random.default_rng([stream, 0])
     thrown, different = _along(found, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
