@@ -38,13 +38,15 @@ _PART, _PARTS = 200.0, 30
 @dataclass(frozen=True)
 class Likeness:
     """Tracks `like` those of a fit of `length` [cm], simulated, and what the fit takes for its own: the `structure` of
-    segments at values `begun`, and what is believed of what is `unknown`."""
+    segments at values `begun`, what is believed of what is `unknown`, and whether its data are whole numbers
+    (`integer`)."""
 
     like: Simulated
     length: float
     structure: Structure
     begun: Mapping[str, float]
     unknown: Unknown
+    integer: bool = False
 
     @staticmethod
     def of(
@@ -56,7 +58,7 @@ class Likeness:
         """
         found = [part.found for part in parts]
         like = simulated(model, found, unknown, unknown.simulated, _STREAM)
-        return Likeness(like, length_of(found), structure, begun, unknown)
+        return Likeness(like, length_of(found), structure, begun, unknown, parts[0].data.integer)
 
     def expected(self, problem: Problem, x: Floats, steps: Floats, rough: bool = False) -> Expected:
         """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
@@ -69,7 +71,9 @@ class Likeness:
             of = events % like.different // tracks
             return of * (int(events.max()) + 1) + events // like.different
 
-        parts = parts_of(like.model(like.tracks), like.data(values), self.unknown, together=together)
+        parts = parts_of(
+            like.model(like.tracks), like.data(values, integer=self.integer), self.unknown, together=together
+        )
         parts = [coarse(with_structure(part, self.structure, self.begun)) for part in parts]
         alike = replace(problem, parts=parts, prior=None, expected=None)
         gradients = gradients_at(alike, Point(x, tuple(part.found for part in parts)), steps)

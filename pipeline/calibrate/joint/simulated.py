@@ -28,6 +28,8 @@ from .tracks import Chains
 
 #: Longest step [cm] of the simulated particles: much finer than segments.
 _STEP = 0.1
+#: Particles start at least so far [cm] inside the detector.
+_INSIDE = 1e-3
 #: Particles that nuclei may stop.
 _INTERACTING = ("pion", "proton", "kaon")
 #: Energy [MeV] above which struck electrons are followed, where nothing else is said.
@@ -59,14 +61,14 @@ class Simulated:
         some, tracks = (s.event_id < self.different for s in (self.segments, self.tracks))
         return replace(self, segments=self.segments.take(some), own=self.own[some], tracks=self.tracks.take(tracks))
 
-    def data(self, values: Mapping[str, float]) -> Observables:
-        """What they leave at parameter `values`."""
+    def data(self, values: Mapping[str, float], *, integer: bool = False) -> Observables:
+        """What they leave at parameter `values`; `integer`: in whole ADC counts and clock ticks."""
         noise = self.like.settings.noise
         assert noise is not None
         hits = self.model(self.segments).hits(values, Noise(noise, self.stream))
-        columns = np.stack(hits.recorded(self.like.geometry.readout, integer=False), axis=1)
+        columns = np.stack(hits.recorded(self.like.geometry.readout, integer=integer), axis=1)
         valid = np.ones(len(columns), dtype=bool)
-        return Observables(hits.event, hits.channel, hits.order, columns, ("adc", "t"), valid)
+        return Observables(hits.event, hits.channel, hits.order, columns, ("adc", "t"), valid, integer=integer)
 
 
 def simulated(
@@ -85,7 +87,7 @@ def simulated(
     through = [h.species for h in unknown.hypotheses if h.kinetic_mev is not None]
     rules = Rules(_STEP, cut, hadronic=any(species in _INTERACTING for species in through))
     rng = np.random.default_rng([stream, 0])
-    thrown, different = _along(found, unknown, times, rng)
+    thrown, different = _along(found, model.geometry, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
     segments = segments.take((segments.dE > 0) & (segments.length > 0))
     own = (segments.pdg_id == thrown.pdg_id[segments.event_id]) & (segments.traj_id == 0)
@@ -128,7 +130,9 @@ def _cut(own: Segments, found: Sequence[Chains], unknown: Unknown, model: Forwar
     return cut_at_pixels(own, model.geometry, shortest=np.inf, longest=usual)
 
 
-def _along(found: Sequence[Chains], unknown: Unknown, times: float, rng: np.random.Generator) -> tuple[Primaries, int]:
+def _along(
+    found: Sequence[Chains], geometry: DetectorGeometry, unknown: Unknown, times: float, rng: np.random.Generator
+) -> tuple[Primaries, int]:
     """Particles that start where tracks do, and in their direction; along how many different tracks.
 
     Which of the hypotheses they are is drawn with the probabilities of these.
@@ -141,8 +145,10 @@ def _along(found: Sequence[Chains], unknown: Unknown, times: float, rng: np.rand
     pdg = np.array([SPECIES[h.species] for h in unknown.hypotheses])[which]
     kinetic = np.stack([np.concatenate([_energy(c, h) for c in found]) for h in unknown.hypotheses])[which, chosen]
     number, none = np.arange(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
-    at, along = start[chosen] + 1e-3 * direction[chosen], direction[chosen]
-    return Primaries(number, none, pdg, at, along, kinetic, np.zeros(len(chosen))), len(some)
+    # A start that was found a little outside is at the border.
+    low, high = geometry.bounds
+    at = np.clip(start, low + _INSIDE, high - _INSIDE)[chosen]
+    return Primaries(number, none, pdg, at, direction[chosen], kinetic, np.zeros(len(chosen))), len(some)
 
 
 def _energy(chains: Chains, hypothesis: Hypothesis) -> Floats:

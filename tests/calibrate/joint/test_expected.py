@@ -49,6 +49,13 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     assert np.unique(once.tracks.event_id).tolist() == [0, 1, 2] and len(once.own) == len(once.segments)
     a, b = (simulated(model, found, MUON, 2.0, stream=99).data(TRUTH) for _ in range(2))
     assert a.values.tolist() == b.values.tolist()
+    # A file of whole numbers is simulated as one.
+    whole = like.data(TRUTH, integer=True)
+    assert whole.integer and (whole.values[:, 0] == np.rint(whole.values[:, 0])).all() and not a.integer
+    # Tracks that were found to begin outside begin at the border.
+    out = segments.replace(start=segments.start - [[40.0, 0.0, 0.0]], end=segments.end - [[40.0, 0.0, 0.0]])
+    beyond = simulated(model, [Chains.of(out, loose=True, sliding=False)], MUON, 1.0, stream=99)
+    assert beyond.tracks.start[:, 0].min() == pytest.approx(MODULE0.bounds[0][0], abs=0.01)
     with pytest.raises(FitError, match="too short to be fitted"):
         simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, stream=99)
 
