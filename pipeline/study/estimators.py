@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..calibrate.run import fit_hits
-from ..config.methods import Method
+from ..config.methods import STANDARD_METHODS, Method
 from ..config.models import Config
 from ..config.robustness import UnknownFits
 from ..config.unknown import Unknown
@@ -21,6 +21,8 @@ from ..storage.pixels import load_pixels
 from ..tables import FitResult
 from .experiment import Experiment, PixelExperiment
 
+#: Steps that such fits may take: tracks find their places first.
+_ITERATIONS = STANDARD_METHODS["unknown_segments"].max_iterations
 #: Tracks found in hits that are shorter than this [cm] are left out.
 _SHORTEST = 10.0
 
@@ -150,7 +152,12 @@ def _pixels(experiment: Experiment) -> PixelExperiment:
 def marginal(method: Method, unknown: Unknown) -> Method:
     """A method as a fit of unknown deposits."""
     return method.model_copy(
-        update={"objective": "marginal_likelihood", "optimiser": "fisher_scoring", "unknown": unknown}
+        update={
+            "objective": "marginal_likelihood",
+            "optimiser": "fisher_scoring",
+            "unknown": unknown,
+            "max_iterations": max(method.max_iterations, _ITERATIONS),
+        }
     )
 
 

@@ -49,6 +49,8 @@ _FEWEST, _ROUNDS = 2, 8
 #: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
 #: makes the determinant wiggle, and narrow differences would take that for its slope.
 _STEP = 1.5
+#: They are not longer than this part of the coordinate.
+_WIDEST = 0.3
 #: The expected gradient is taken so often: near the result, and at it.
 _SIMULATIONS = 2
 #: See `Expected.covariance`.
@@ -209,7 +211,7 @@ def maximise(
             if point.rounds >= _ROUNDS:
                 status = "the determinant of the states did not settle"
                 break
-        steps = determinant_steps(problem, information)
+        steps = determinant_steps(problem, point, information)
         gradient = np.sum(determinant_gradients(problem, point, found, eliminated, steps, plans), axis=0)
         if point.rounds >= _FEWEST and point.simulations >= wanted:
             # What is left are wiggles, between which the fit would go to and fro.
@@ -393,9 +395,12 @@ def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
     return cost if np.isfinite(cost) else np.inf
 
 
-def determinant_steps(problem: Problem, information: Floats) -> Floats:
-    """`(P,)` steps of the determinant's differences, for an `information` `(P, P)` in the coordinates."""
-    return np.asarray(_STEP * np.sqrt(len(problem.parts) / np.diag(information)))
+def determinant_steps(problem: Problem, point: Point, information: Floats) -> Floats:
+    """`(P,)` steps of the determinant's differences at a point, for an `information` `(P, P)` in the coordinates.
+
+    One part may tell little of a parameter: steps are a part of its value at most, so that the model has it.
+    """
+    return np.minimum(_STEP * np.sqrt(len(problem.parts) / np.diag(information)), _WIDEST * np.abs(point.x))
 
 
 def determinant_gradients(
