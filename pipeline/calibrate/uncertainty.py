@@ -31,6 +31,10 @@ _ASYMMETRIC = 0.1
 _SELF_KNOWN = 0.15
 
 EXPECTED, OBSERVED, SANDWICH = "expected information", "observed information", "sandwich"
+#: Of fits of unknown segments: of the likelihood with these integrated over, and where its gradient was simulated.
+MARGINAL, SIMULATED = "marginal information", "scatter of simulated tracks"
+#: What these would say if the segments were known, and if where they lie was.
+SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
 
 
 @runtime_checkable

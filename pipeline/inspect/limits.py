@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..calibrate.uncertainty import GEOMETRY_KNOWN, MARGINAL, SEGMENTS_KNOWN
 from ..parameters import table
 from ..tables import FitResult, Floats, Uncertainty
 
 #: Covariances in `Uncertainty.others` that fits of unknown deposits give: as if all of the deposits were known, and as
 #: if only where they lie were, and, beside one that was simulated, as if tracks were segments. They are no second
 #: opinion on the covariance of the fit, but parts of it.
-SEGMENTS_KNOWN, GEOMETRY_KNOWN, SEGMENTS = "segments known", "geometry known", "marginal information"
-ASSUMED = (SEGMENTS_KNOWN, GEOMETRY_KNOWN, SEGMENTS)
+ASSUMED = (SEGMENTS_KNOWN, GEOMETRY_KNOWN, MARGINAL)
 #: What a parameter may be limited by, in words.
 NOISE, ENERGY, GEOMETRY = "noise", "unknown dE/dx", "unknown tracks"
 DEPOSITS, STRUCTURE = "unknown deposits", "what tracks have and segments have not"
@@ -84,9 +84,8 @@ def _shares(segments: float, geometry: float, integrated: float, total: float) -
     """Parts of the variance, as far as they are told; all of it is noise where nothing is said of the deposits."""
     if not math.isnan(integrated):
         inner = _shares(min(segments, integrated), min(geometry, integrated), math.nan, integrated)
-        return {cause: share * integrated / total for cause, share in inner.items()} | {
-            STRUCTURE: 1 - integrated / total
-        }
+        part = integrated / total
+        return {**{cause: share * part for cause, share in inner.items()}, STRUCTURE: 1 - part}
     if math.isnan(segments):
         rest = 0.0 if math.isnan(geometry) else total - geometry
         return {NOISE: 1 - rest / total} | ({GEOMETRY: rest / total} if not math.isnan(geometry) else {})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from ..calibrate.uncertainty import EXPECTED, MARGINAL, SANDWICH, SIMULATED
 from ..inspect.limits import ASSUMED
 from ..inspect.trust import signed
 from ..parameters import Parameter
@@ -20,13 +21,13 @@ from .outcome import Fit, parameter_of
 
 #: Where uncertainties come from, in words.
 _MEANING: Mapping[str, str] = {
-    "expected information": "the inverse of what data of this kind tell on average, which no fit without bias can "
+    EXPECTED: "the inverse of what data of this kind tell on average, which no fit without bias can "
     "undercut (Cramér and Rao)",
-    "sandwich": "the scatter of the data's pull on the fit, as they show it, between two inverses of its curvature "
+    SANDWICH: "the scatter of the data's pull on the fit, as they show it, between two inverses of its curvature "
     "(Huber, White)",
-    "marginal information": "the inverse of what these data tell once everything that is unknown of the segments is "
+    MARGINAL: "the inverse of what these data tell once everything that is unknown of the segments is "
     "integrated over (Laplace's approximation)",
-    "scatter of simulated tracks": "the scatter of what the same fit makes of simulated tracks, between two inverses "
+    SIMULATED: "the scatter of what the same fit makes of simulated tracks, between two inverses "
     "of what these data tell once everything that is unknown of the segments is integrated over",
 }
 #: Ratios of uncertainties that differ from 1 by more are coloured.

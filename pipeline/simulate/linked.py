@@ -76,8 +76,8 @@ def linked_probability(
     Rows of data that are `ignored` `(h,)` take their whole pixels out: what they saw is not of these segments. Noise is
     `widened` times as wide as that of the model, and there are no outliers then: that finds the way from afar. With
     the `weights` of a point near, rows have those: they are smooth where a hit is about to become an outlier. Pixels
-    may get `stray` charge. A `plan` of other places of the segments, moved, goes before the
-    model's own. Raises as `probability` does, and `FitError` for data of a discriminator with noise.
+    may get `stray` charge. A `plan` of other places of the segments, moved, goes before the model's own. Raises as
+    `probability` does, and `FitError` for data of a discriminator with noise.
     """
     noise = check_noise(model, data)
     if noise.discriminator > 0:

@@ -108,17 +108,12 @@ def read_assumed(path: Path | str) -> Assumed | None:
 
     Raises `FileFormatError` for a damaged table.
     """
-    try:
-        with open_hdf5(path) as file:
-            if attribute(file, "kind") != KIND or _VALUES not in file:
-                return None
-            values = {name: float(value) for name, value in file[_VALUES].attrs.items()}
-            there = _OFFSETS in file
-    except FileFormatError:  # a ROOT file
+    if not _holds(path, _VALUES):
         return None
-    if not there:
-        return Assumed(values)
     with open_hdf5(path) as file:
+        values = {name: float(value) for name, value in file[_VALUES].attrs.items()}
+        if _OFFSETS not in file:
+            return Assumed(values)
         read = read_table(file, _OFFSETS, _OFFSET_TYPES, _OFFSET_UNITS)
     rows = zip(read["event_id"].tolist(), read["offset"].tolist(), read["ends"].tolist(), strict=True)
     return Assumed(values, {event: TimeOffset(value, ends) for event, value, ends in rows})
@@ -149,14 +144,19 @@ def read_tracks(path: Path | str) -> Tracks | None:
 
     Raises `FileFormatError` for a damaged table.
     """
-    try:
-        with open_hdf5(path) as file:
-            if attribute(file, "kind") != KIND or "tracks" not in file:
-                return None
-    except FileFormatError:  # a ROOT file
+    if not _holds(path, "tracks"):
         return None
     with open_hdf5(path) as file:
         return _tracks(read_table(file, "tracks", _TRACK_TYPES, _TRACK_UNITS))
+
+
+def _holds(path: Path | str, name: str) -> bool:
+    """Whether a file is one of segments of this project, and `name` is in it."""
+    try:
+        with open_hdf5(path) as file:
+            return attribute(file, "kind") == KIND and name in file
+    except FileFormatError:  # a ROOT file
+        return False
 
 
 def _tracks(tracks: Mapping[str, np.ndarray]) -> Tracks:

@@ -132,9 +132,8 @@ class FromHits:
                 resolution = steps.particles.charge_resolution
                 found = stopping_tracks(found, steps.stopping, geometry, resolution, "hits of a study")
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
-            begun = method.model_copy(update={"initial": {n: values[n] for n in method.free}})
-            if left:
-                begun = begun.model_copy(update={"unknown": rough})
+            initial, unknown = {n: values[n] for n in method.free}, rough if left else self.unknown
+            begun = method.model_copy(update={"initial": initial, "unknown": unknown})
             result = fit_hits(
                 model, data, begun, name,
                 target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks, truth=truth.segments,

@@ -7,13 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.calibrate.uncertainty import GEOMETRY_KNOWN, MARGINAL, SEGMENTS_KNOWN
 from pipeline.inspect.limits import (
     ENERGY,
     GEOMETRY,
-    GEOMETRY_KNOWN,
     NOISE,
-    SEGMENTS,
-    SEGMENTS_KNOWN,
     STRUCTURE,
     assumptions,
     limits,
@@ -50,7 +48,7 @@ def test_shares_of_the_variance_add_up_and_name_the_largest() -> None:
 def test_what_segments_have_not_has_a_share_of_its_own() -> None:
     result = unknown(0.1, 0.45)
     known = result.uncertainty
-    half = {**known.others, SEGMENTS: 0.5 * known.covariance}
+    half = {**known.others, MARGINAL: 0.5 * known.covariance}
     for row in limits(replace(result, uncertainty=replace(known, others=half))):
         assert row.shares == pytest.approx({NOISE: 0.1, ENERGY: 0.35, GEOMETRY: 0.05, STRUCTURE: 0.5})
         assert row.known == pytest.approx(np.sqrt(0.1) * row.all)

@@ -23,7 +23,7 @@ import numpy as np
 from ...config.unknown import Unknown
 from ...simulate.model import ForwardModel
 from ...tables import Floats, Ints
-from .marginal import Expected, Point, Problem, gradients_at
+from .marginal import Expected, Problem, gradients_at
 from .part import Part
 from .parts import parts_of
 from .simulated import Simulated, length_of, simulated
@@ -60,6 +60,12 @@ class Likeness:
         like = simulated(model, found, unknown, unknown.simulated, _STREAM)
         return Likeness(like, length_of(found), structure, begun, unknown, parts[0].data.integer)
 
+    def prepared(self, part: Part) -> Part:
+        """A part of data as the fit takes it, measured or simulated. Its likelihood is integrated coarsely: what that
+        changes is measured with all else."""
+        part = with_structure(part, self.structure, self.begun)
+        return replace(part, settings=replace(part.settings, accuracy="coarse"))
+
     def expected(self, problem: Problem, x: Floats, steps: Floats, rough: bool = False) -> Expected:
         """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
         determinant's differences are those of the data. A `rough` answer comes of every track once."""
@@ -74,18 +80,13 @@ class Likeness:
         parts = parts_of(
             like.model(like.tracks), like.data(values, integer=self.integer), self.unknown, together=together
         )
-        parts = [coarse(with_structure(part, self.structure, self.begun)) for part in parts]
+        parts = [self.prepared(part) for part in parts]
         alike = replace(problem, parts=parts, prior=None, expected=None)
-        gradients = gradients_at(alike, Point(x, tuple(part.found for part in parts)), steps)
+        gradients = gradients_at(alike, x, steps)
         share = self.length / length_of([part.found for part in parts])
         number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different // tracks
         scatter, pairs = _scatter(gradients, number)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
-
-
-def coarse(part: Part) -> Part:
-    """A part whose likelihood is integrated coarsely: what that changes is measured with all else."""
-    return replace(part, settings=replace(part.settings, accuracy="coarse"))
 
 
 def _scatter(gradients: Floats, number: Ints) -> tuple[Floats, int]:

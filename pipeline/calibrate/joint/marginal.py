@@ -194,11 +194,7 @@ def maximise(
     point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
     point = point if point.planned else _planned_anew(_damped(point, _DAMPING))
     while True:
-        plans = problem.plans(point)
-        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= _MOVING)
-        if point.stage + 1 < len(problem.widened):
-            point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
-            continue
+        point, plans, found, status = _descended(problem, point, record, _MOVING)
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
@@ -238,28 +234,35 @@ def maximise(
     )
 
 
-def gradients_at(problem: Problem, point: Point, steps: Floats) -> Floats:
+def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
     """`(parts, P)` gradient to the coordinates of minus the log-likelihood of each part, its state integrated over, at
-    the coordinates of `point`; states begin with those in it, and parts do not wait for each other.
+    coordinates `x` `(P,)`; states begin where tracks were found, and parts do not wait for each other.
 
     `steps` are those of the determinant's differences.
     """
 
-    def of_part(i: int) -> Floats:
-        alone = replace(problem, parts=[problem.parts[i]], threads=1, expected=None)
-        there = replace(point, states=(point.states[i],), planned=(), expected=None, iteration=0)
-        there = _planned_anew(_damped(replace(there, determinant=np.zeros(len(point.x))), _DAMPING))
-        while True:
-            plans = alone.plans(there)
-            there, found, _ = _newton(alone, there, plans, lambda *_: None, moving=False)
-            if there.stage + 1 == len(alone.widened):
-                break
-            there = replace(_planned_anew(_damped(there, _DAMPING)), stage=there.stage + 1)
+    def of_part(part: Part) -> Floats:
+        alone = replace(problem, parts=[part], threads=1)
+        start = _planned_anew(_damped(Point(x, (part.found,), determinant=np.zeros(len(x))), _DAMPING))
+        point, plans, found, _ = _descended(alone, start, lambda *_: None, len(problem.widened))
         eliminated = [e.eliminated() for e in found]
-        gradient = eliminated[0].gradient * problem.slopes(point.x)
-        return np.asarray(gradient + determinant_gradients(alone, there, found, eliminated, steps, plans)[0])
+        gradient = eliminated[0].gradient * problem.slopes(x)
+        return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans)[0])
 
-    return np.stack(problem.map(of_part, range(len(problem.parts))))
+    return np.stack(problem.map(of_part, problem.parts))
+
+
+def _descended(
+    problem: Problem, point: Point, record: Callable[[Point, float, Mapping[str, float]], None], moving: int
+) -> tuple[Point, list[Planned], list[Evaluated], str | None]:
+    """A point after Newton steps at its width of the noise and all narrower ones, the plans and parts there, and why
+    the last of them failed, if they did; parameters move from stage `moving` on."""
+    while True:
+        plans = problem.plans(point)
+        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving)
+        if point.stage + 1 == len(problem.widened):
+            return point, plans, found, status
+        point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
 
 
 def _damped(point: Point, damping: float) -> Point:

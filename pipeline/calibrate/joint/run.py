@@ -19,18 +19,12 @@ from ..information import Spectrum
 from ..methods import matched_residuals
 from ..priors import Measurements, prior_caveats
 from ..progress import Progress, State
-from ..uncertainty import from_information
-from .expected import Likeness, coarse
+from ..uncertainty import GEOMETRY_KNOWN, MARGINAL, SEGMENTS_KNOWN, SIMULATED, from_information
+from .expected import Likeness
 from .marginal import WIDENED, WIDENED_SLOW, Expected, Maximum, Point, Problem, maximise
 from .part import Part
 from .parts import parts_of, stops
 from .structure import structure_of, with_structure
-
-#: Covariances of other assumptions beside that of the fit: see `FitResult.uncertainty.others`.
-SEGMENTS_KNOWN, GEOMETRY_KNOWN = "segments known", "geometry known"
-KIND = "marginal information"
-#: The kind of covariance where the gradient was simulated.
-SIMULATED = "scatter of simulated tracks"
 
 #: What the history holds besides the free parameters.
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
@@ -65,12 +59,12 @@ def fit_unknown(
     prior = _priors(method, free)
     begun = {**fixed, **initial}
     structure = structure_of(model, [part.found for part in parts], method.unknown, begun)
-    parts = [with_structure(part, structure, begun) for part in parts]
     likeness = None
     if _simulates(method.unknown):
         likeness = Likeness.of(model, parts, method.unknown, structure, begun)
-        parts = [coarse(part) for part in parts]
-
+        parts = [likeness.prepared(part) for part in parts]
+    else:
+        parts = [with_structure(part, structure, begun) for part in parts]
     problem = Problem(
         parts,
         free,
@@ -234,10 +228,10 @@ def _result(
 ) -> FitResult:
     free, values = problem.free, problem.values(end.point.x)
     expected = end.point.expected
-    found = from_information(_told(end), free, values, kind=KIND if expected is None else SIMULATED)
+    found = from_information(_told(end), free, values, kind=MARGINAL if expected is None else SIMULATED)
     assumed = {GEOMETRY_KNOWN: end.energies, SEGMENTS_KNOWN: end.known}
     if expected is not None:
-        assumed = {KIND: end.information, **assumed}
+        assumed = {MARGINAL: end.information, **assumed}
     others = {kind: from_information(told, free, values).covariance for kind, told in assumed.items()}
     found = replace(found, others=others)
     if method.priors:

@@ -13,10 +13,11 @@ from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import most_probable, parts_of, scattering_angle
-from pipeline.calibrate.joint.run import KIND, fit_unknown
+from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
+from pipeline.calibrate.uncertainty import MARGINAL
 from pipeline.config.methods import STANDARD_METHODS, Method
 from pipeline.config.unknown import Hypothesis, Unknown
 from pipeline.errors import FitError
@@ -289,7 +290,7 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     # It began 200 um off on either axis across the tracks.
     assert 0.02 < distance_to_truth(begun, segments).rms < 0.04
     assert found.diagnostics["position_rms_um"] < 150 and found.diagnostics["position_missed_fraction"] == 0
-    assert found.converged and found.uncertainty is not None and found.uncertainty.kind == KIND
+    assert found.converged and found.uncertainty is not None and found.uncertainty.kind == MARGINAL
     by_name = {p.name: p for p in found.parameters if p.free}
     for name in ("electric_field", "transverse_diffusion"):
         p = by_name[name]
