@@ -137,6 +137,14 @@ class DetectorGeometry(_Part):
             found[on_plane & (z >= low) & (z <= high)] = t.tpc
         return found
 
+    def nearest_tpc(self, z: Floats) -> Ints:
+        """`(n,)` drift volume of each drift coordinate [cm]: the one that holds it, else that of the nearest anode."""
+        found: Ints = np.argmin(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1).astype(np.int64)
+        for number, t in enumerate(self.tpcs):
+            low, high = sorted((t.z_anode, t.z_cathode))
+            found[(z >= low) & (z <= high)] = number
+        return found
+
     def active(self, segments: Segments) -> Bools:
         """`(n,)` whether the centre of each segment lies within the outer bounds of the drift volumes."""
         low, high = self.bounds

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..config.section import Section
 from ..detector.geometry import DetectorGeometry
-from ..tables import Floats, Ints, Segments
+from ..tables import Floats, Segments
 from .record import Drawn
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def consistent(segments: Segments) -> Segments:
 def moved(before: Segments, after: Segments, geometry: DetectorGeometry) -> tuple[str, ...]:
     """Sentences for deposits (the same rows before and after) that a move took where they do not belong."""
     notes = []
-    through = np.count_nonzero(volume(before.centre[:, 2], geometry) != volume(after.centre[:, 2], geometry))
+    through = np.count_nonzero(geometry.nearest_tpc(before.centre[:, 2]) != geometry.nearest_tpc(after.centre[:, 2]))
     if through:
         notes.append(f"{through} of {len(after)} deposits went through a cathode into another drift volume")
     left = np.count_nonzero(geometry.active(before) & ~geometry.active(after))
@@ -93,22 +93,11 @@ def moved(before: Segments, after: Segments, geometry: DetectorGeometry) -> tupl
     return tuple(notes)
 
 
-def volume(z: Floats, geometry: DetectorGeometry) -> Ints:
-    """`(n,)` drift volume of each drift coordinate [cm]: the one that holds it, else that of the nearest anode."""
-    anodes = np.array([tpc.z_anode for tpc in geometry.tpcs])
-    found: Ints = np.argmin(np.abs(z[:, None] - anodes), axis=1).astype(np.int64)
-    for number, tpc in enumerate(geometry.tpcs):
-        low, high = sorted((tpc.z_anode, tpc.z_cathode))
-        found[(z >= low) & (z <= high)] = number
-    return found
-
-
 def directions(segments: Segments, along: Along, geometry: DetectorGeometry) -> Floats:
     """`(n, 3)` unit vectors along an axis, or away from the anode of the drift volume that holds the centre."""
     unit = np.zeros((len(segments), 3))
     if along == "drift":
-        away = np.array([np.sign(tpc.z_cathode - tpc.z_anode) for tpc in geometry.tpcs])
-        unit[:, 2] = away[volume(segments.centre[:, 2], geometry)]
+        unit[:, 2] = geometry.outward(geometry.nearest_tpc(segments.centre[:, 2]))
     else:
         unit[:, "xyz".index(along)] = 1.0
     return unit

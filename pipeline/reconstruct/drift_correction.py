@@ -18,7 +18,7 @@ from ..detector.geometry import DetectorGeometry
 from ..matter.scattering import isotropic
 from ..simulate.model import ForwardModel, ModelSettings
 from ..simulate.observe import hits_table
-from ..tables import Floats, Hits, Segments
+from ..tables import Floats, Hits, Ints, Segments
 from .collected import Collected, collect
 
 #: First number of the random stream of the standard tracks; they are the same for every sample.
@@ -40,10 +40,10 @@ class Delays:
     later: Floats
     threshold: float
 
-    def of(self, hits: Hits) -> Floats:
-        """`(h,)` delay [us] of hits."""
-        bin_ = np.clip(np.searchsorted(_EDGES, hits.charge / self.threshold, side="right") - 1, 0, len(self.first) - 1)
-        return np.asarray(np.where(hits.hit > 0, self.later[bin_], self.first[bin_]))
+    def of(self, charge: Floats, hit: Ints) -> Floats:
+        """`(h,)` delay [us] of hits of a `charge` `(h,)` [electrons], each the number `hit` `(h,)` of its pixel."""
+        bin_ = np.clip(np.searchsorted(_EDGES, charge / self.threshold, side="right") - 1, 0, len(self.first) - 1)
+        return np.asarray(np.where(hit > 0, self.later[bin_], self.first[bin_]))
 
 
 def delays(geometry: DetectorGeometry, values: Mapping[str, float], settings: ModelSettings) -> Delays:
@@ -75,7 +75,7 @@ def delays(geometry: DetectorGeometry, values: Mapping[str, float], settings: Mo
 
 def corrected(hits: Hits, geometry: DetectorGeometry, velocity: float, found: Delays) -> Floats:
     """`(h,)` drift coordinate [cm] of hits at `velocity` [cm/us], their delays taken off."""
-    return geometry.drift_coordinate(hits.tpc, hits.t - found.of(hits), velocity)
+    return geometry.drift_coordinate(hits.tpc, hits.t - found.of(hits.charge, hits.hit), velocity)
 
 
 def origins(collected: Collected, pieces: Segments, hits: int) -> tuple[Floats, Floats]:

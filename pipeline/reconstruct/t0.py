@@ -41,7 +41,7 @@ def with_found_times(
     velocity = argon.scaled_drift_velocity(values, geometry.temperature)
     delay = delays(geometry, values, model_settings)
     labels = find_tracks(hits, corrected(hits, geometry, velocity, delay), geometry, finding)
-    found = infer_t0(hits, labels, geometry, velocity, delay.of(hits))
+    found = infer_t0(hits, labels, geometry, velocity, delay.of(hits.charge, hits.hit))
     if not found:
         raise ReconstructionError(
             f"{where}: in no event do two ends of tracks agree on its time; give the times of the events, and set "

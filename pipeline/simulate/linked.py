@@ -250,7 +250,7 @@ def _evaluated(
     parts = []
     for part, rows, counts, values, terms in charges.terms(pixel, time, second=second):
         value[part], current[part] = segment_sum(values, counts).unbind(1)
-        slopes[part] = segment_sum(terms[:, :, columns].flatten(1), counts).view(-1, orders, len(columns))
+        slopes[part] = segment_sum(terms[:, :, columns].flatten(1), counts).view(len(counts), orders, len(columns))
         request = torch.repeat_interleave(torch.arange(part.start, part.start + len(counts)), counts)
         parts.append(_by_segment(request, rows, terms[:, :, -len(LOCAL) :], owners, pixel))
     if not parts:

@@ -427,10 +427,8 @@ def determinant_gradients(
                 x[k] += side * step
                 moved = at.state.moved(e.follow[:, k] * chain[k] * side * step)
                 # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
-                there = part.at(
-                    moved, problem.values(x), problem.names, weights=at.weights, planned=plan, stray=problem.stray
-                )
-                gradient[k] += side * 0.25 * there.eliminated().log_det / step
+                there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
+                gradient[k] += side * 0.25 * there.log_det() / step
         return gradient
 
     return problem.map(of_part, list(zip(problem.parts, found, eliminated, plans, strict=True)))

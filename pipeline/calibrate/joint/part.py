@@ -171,6 +171,10 @@ class Evaluated:
             promised=float(self.local_gradient @ solved[:, 0]),
         )
 
+    def log_det(self) -> float:
+        """ln |det| of the curvature of the state."""
+        return log_determinant(factorised(self.local))
+
     def energies_eliminated(self) -> Floats:
         """`(P, P)` information on the parameters if the places of all segments were known, and only u was not."""
         columns = self.state.energy_columns

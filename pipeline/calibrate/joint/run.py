@@ -9,8 +9,10 @@ import numpy as np
 
 from ...config.methods import Method
 from ...config.unknown import Unknown
+from ...detector import argon
 from ...parameters import Parameter, calibrated, lookup, nominal_values
 from ...reconstruct.distance import distance_to_truth
+from ...reconstruct.field import field_of_velocity
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
 from ...tables import FitResult, FittedParameter, Floats, Observables, Segments, Tracks
@@ -20,6 +22,7 @@ from ..methods import matched_residuals
 from ..priors import Measurements, prior_caveats
 from ..progress import Progress, State
 from ..uncertainty import GEOMETRY_KNOWN, MARGINAL, SEGMENTS_KNOWN, SIMULATED, from_information
+from .aligning import aligned
 from .expected import Likeness
 from .marginal import WIDENED, WIDENED_SLOW, Expected, Maximum, Point, Problem, maximise
 from .part import Part
@@ -52,8 +55,10 @@ def fit_unknown(
     """
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
-    parts = parts_of(model, data, method.unknown, tracks)
     initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
+    if method.unknown.geometry and tracks is None:
+        model, initial = _aligned(model, data, fixed, initial)
+    parts = parts_of(model, data, method.unknown, tracks)
     if not method.unknown.geometry and resume is None:
         initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
@@ -117,6 +122,22 @@ def _distances(point: Point, truth: Segments) -> dict[str, float]:
     found = distance_to_truth(Segments.concatenate([state.segments for state in point.states]), truth)
     rms = {"position_rms_um": 1e4 * found.rms} if np.isfinite(found.rms) else {}
     return {**rms, "position_missed_fraction": found.missed}
+
+
+def _aligned(
+    model: ForwardModel, data: Observables, fixed: Mapping[str, float], initial: Mapping[str, float]
+) -> tuple[ForwardModel, dict[str, float]]:
+    """The model with its tracks where the hits are along the drift, and where to begin: see `aligned`."""
+    moving = next((n for n in _DRIFT if n in initial), None)
+    segments, faster = aligned(model, data, {**fixed, **initial}, moving=moving is not None)
+    begun = dict(initial)
+    if moving == "drift_velocity_scale":
+        begun[moving] *= faster
+    elif moving is not None:
+        temperature = model.geometry.temperature
+        velocity = argon.drift_velocity(initial[moving], temperature)
+        begun[moving] = field_of_velocity(faster * velocity, temperature) or initial[moving]
+    return ForwardModel(segments, model.geometry, model.settings, model.pixels), begun
 
 
 def _approached(part: Part, method: Method, name: str) -> dict[str, float]:

@@ -1,0 +1,105 @@
+"""Where tracks that were told, and the drift, have to begin: along the drift such tracks may be millimetres off.
+
+The likelihood of a track that is millimetres from its hits leads into side minima: hits that are early are those of
+electrons that it struck, before they are hits of a track that is somewhere else. So each track is first shifted along
+the drift by its own amount, to where the hits beside it are, at the drift velocity at which they lie along all tracks.
+This says where a fit begins, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...detector import argon
+from ...reconstruct.drift_correction import delays
+from ...reconstruct.track_paths import StraightPieces
+from ...simulate.model import ForwardModel
+from ...tables import Floats, Ints, Observables, Segments
+
+#: Hits further from a track than this are not of it: across the drift [pixel pitches], and along it [cm].
+_BESIDE, _FAR = 1.0, 4.0
+#: Ends of segments of a track that are further apart [cm] are not one point.
+_GAP = 0.01
+#: Tracks that are not further from their hits [cm] stay as they are: the likelihood knows better than this.
+_NEAR = 0.1
+#: How far [cm] hits of a track may be from it, as the fit goes on: those further away count less and less.
+_WIDTHS = (1.0, 0.3, 0.1)
+#: Rounds of the fit at each, ...
+_ROUNDS = 10
+#: ... what hits know at best, and how well tracks are known along the drift [cm] before.
+_NOISE, _KNOWN = 0.05, 1.0
+
+
+def aligned(
+    model: ForwardModel, data: Observables, values: Mapping[str, float], *, moving: bool
+) -> tuple[Segments, float]:
+    """The segments of a `model`, each track shifted along the drift to its hits, and the drift velocity at which they
+    lie along it, over that of `values`: 1 if that is not `moving`. What lies near the hits stays as it is.
+    """
+    segments, geometry = model.segments, model.geometry
+    velocity = argon.scaled_drift_velocity(values, geometry.temperature)
+    charge = model.pixels.charge(data.centre[:, 0], data.channel)
+    late = delays(geometry, values, model.settings).of(charge, data.order)
+    tpc = data.columns["volume"]
+    z = geometry.drift_coordinate(tpc, data.centre[:, 1] - late, velocity)
+    grows = z - geometry.drift_coordinate(tpc, np.zeros(len(z)), 0.0)
+    index = _stretches(segments)
+    hit, track, place, noise = _beside(segments, index, data, z, geometry.pixel_pitch)
+    off, lever = z[hit] - place, grows[hit] * moving
+    if not len(off) or np.median(np.abs(off)) < _NEAR:
+        return segments, 1.0
+    shift, faster = np.zeros(int(index.max(initial=-1)) + 1), 0.0
+    for width in np.repeat(_WIDTHS, _ROUNDS):
+        left = off - shift[track] + faster * lever
+        weight = 1 / (noise**2 * (1 + (left / width) ** 2))
+        # Off by `shift - faster lever`: shifts follow `faster`, which is solved for first.
+        total = np.bincount(track, weight, len(shift)) + _KNOWN**-2
+        mean_off, mean_lever = (np.bincount(track, weight * v, len(shift)) / total for v in (off, lever))
+        inner = float((weight * lever * (lever - mean_lever[track])).sum())
+        faster = -float((weight * lever * (off - mean_off[track])).sum()) / inner if inner > 0 else 0.0
+        shift = mean_off + faster * mean_lever
+    by = np.zeros_like(segments.start)
+    by[:, 2] = shift[index]
+    return segments.replace(start=segments.start + by, end=segments.end + by), 1 + faster
+
+
+def _stretches(segments: Segments) -> Ints:
+    """`(n,)` number of the stretch of a track without a gap that each segment is of: a track that is told too late is
+    torn at the cathode, as its halves lie too far from anodes on either side."""
+    track = segments.track_index()
+    order = np.argsort(track, kind="stable")
+    gap = np.linalg.norm(segments.start[order][1:] - segments.end[order][:-1], axis=1)
+    number = np.zeros(len(track), dtype=np.int64)
+    number[order[1:]] = np.cumsum((gap > _GAP) | (np.diff(track[order]) > 0))
+    return number
+
+
+def _beside(
+    segments: Segments, index: Ints, data: Observables, z: Floats, pitch: float
+) -> tuple[Ints, Ints, Floats, Floats]:
+    """Hits beside tracks, seen from the anode, and not far from them: number of the hit, of the track, where the track
+    is there along the drift [cm], and how well the hit knows that."""
+    pixels = np.stack([data.columns["x"], data.columns["y"], np.zeros(len(data))], axis=1)
+    found: list[tuple[Ints, Ints, Floats, Floats]] = []
+    for number in range(int(index.max(initial=-1)) + 1):
+        own = segments.take(index == number)
+        rows = np.flatnonzero((data.event == own.event_id[0]) & data.valid)
+        points = np.concatenate([own.start[:1], own.end])
+        flat = points * [1.0, 1.0, 0.0]
+        kept = np.append(True, np.linalg.norm(np.diff(flat, axis=0), axis=1) > 0)
+        if kept.sum() < 2 or not len(rows):
+            continue
+        curve, depth = StraightPieces.through(flat), points[kept, 2]
+        places = curve.places(pixels[rows])
+        slope = np.diff(depth) / np.diff(curve.begin)
+        at = np.interp(places.along, curve.begin, depth)
+        beside = np.linalg.norm(places.offset, axis=1) < _BESIDE * pitch
+        beside &= (places.along > -pitch) & (places.along < curve.length + pitch) & (np.abs(z[rows] - at) < _FAR)
+        noise = np.hypot(_NOISE, slope[places.piece] * pitch / np.sqrt(12))
+        hits = rows[beside]
+        found.append((hits, np.full(len(hits), number), at[beside], noise[beside]))
+    found.append((np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)))
+    hit, track, place, noise = (np.concatenate(column) for column in zip(*found, strict=True))
+    return hit, track, place, noise
