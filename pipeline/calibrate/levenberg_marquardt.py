@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ModelRangeError
 from ..tables import Floats
+from .damped import damped_step
 from .objective import Evaluation
 from .progress import State
 
@@ -111,26 +112,7 @@ def _finite(e: Evaluation) -> bool:
 
 
 def _damped_step(current: Evaluation, damping: float, lowest: Floats, highest: Floats) -> Floats:
-    """Solution of the damped normal equations within `lowest` ... `highest`, with unit diagonal in float64.
-
-    A coordinate that wants to go further is held at its limit and the others are solved for anew: shortening the
-    whole step would stop all coordinates short where one runs into its bound.
-    """
-    curvature = _curvature(current)
-    scale = np.sqrt(np.diag(curvature))
-    scale = np.where(scale > 0, scale, 1.0)
-    normal = curvature / np.outer(scale, scale) + damping * np.eye(len(scale))
-    step = np.zeros(len(scale))
-    free = np.ones(len(scale), dtype=bool)
-    while free.any():
-        pull = -current.gradient / scale - normal[:, ~free] @ (step * scale)[~free]
-        step[free] = np.linalg.lstsq(normal[np.ix_(free, free)], pull[free], rcond=1e-15)[0] / scale[free]
-        beyond = free & ((step < lowest) | (step > highest))
-        if not beyond.any():
-            break
-        step = np.where(beyond, np.clip(step, lowest, highest), step)
-        free &= ~beyond
-    return step
+    return damped_step(current.gradient, _curvature(current), damping, lowest, highest)
 
 
 def _curvature(e: Evaluation) -> Floats:

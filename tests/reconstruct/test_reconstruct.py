@@ -160,7 +160,9 @@ def test_a_time_that_puts_tracks_outside_the_drift_is_not_taken(delay):
     ends = [straight([-10.0, -70.0 + 50 * k, 30.431], [8.0, -55.0 + 50 * k, z], traj=k) for k, z in enumerate((14, 6))]
     short = hits_of(Segments.concatenate(ends), seed=6)
     short = replace(short, t=short.t + 12.0)
-    found = infer_t0(short, (short.y > -50).astype(int), MODULE0, short.drift_velocity, delay.of(short.charge, short.hit))
+    found = infer_t0(
+        short, (short.y > -50).astype(int), MODULE0, short.drift_velocity, delay.of(short.charge, short.hit)
+    )
     assert found[0].value == pytest.approx(12.0, abs=1.0)
 
 

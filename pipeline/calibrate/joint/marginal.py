@@ -23,6 +23,7 @@ from ...errors import FitError, ModelRangeError
 from ...parameters import Parameter
 from ...simulate.first_passage import NO_STRAY, Stray
 from ...tables import Bools, Floats
+from ..damped import damped_step
 from .part import Eliminated, Evaluated, Part, Planned
 from .tracks import Chains
 
@@ -58,6 +59,8 @@ _ALIKE = 30
 #: A track whose cost grows by more than this, and the square of the step of the parameters in standard deviations, has
 #: lost its way.
 _LOST = 1.0
+#: The smallest coordinates, nominal ones being 1: of parameters that are fitted by their inverse, and of others.
+_INFINITE, _NOTHING = 1e-6, 0.01
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
 
 
@@ -295,18 +298,17 @@ def _newton(
         gradient, curvature, cost = _total(problem, point, eliminated, found)
         step, moved = np.zeros(len(gradient)), 0.0
         if moving:
-            try:
-                step = -np.asarray(np.linalg.solve(curvature + point.damping * np.diag(np.diag(curvature)), gradient))
-            except np.linalg.LinAlgError:
+            if not (np.diag(curvature) > 0).all():
                 raise FitError(
                     f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is "
                     f"free: {', '.join(problem.names)}; are these segments near the particles that left the hits?"
-                ) from None
+                )
+            step = damped_step(gradient, curvature, point.damping, *_room(problem, point.x))
             moved = float(np.abs(step * np.sqrt(np.diag(curvature))).max())
         promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
         if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
             return point, found, None
-        x, in_values = _stepped(problem, point, step)
+        x, in_values = point.x + step, step * problem.slopes(point.x)
         after, lost = _tried(problem, replace(point, x=x), found, eliminated, in_values, _LOST + moved**2, plans)
         new = _cost(problem, replace(point, x=x), after) if after else np.inf
         dampings = tuple(
@@ -368,13 +370,18 @@ def _counts(found: Sequence[Evaluated]) -> dict[str, float]:
     return {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
 
 
-def _stepped(problem: Problem, point: Point, step: Floats) -> tuple[Floats, Floats]:
-    """The coordinates after a step, or after as much of it as keeps them in their ranges, and it in values."""
-    low = np.array([0.0 if p.fit_inverse else p.to_internal(p.minimum) for p in problem.free])
-    high = np.array([np.inf if p.fit_inverse else p.to_internal(p.maximum) for p in problem.free])
-    ratio = np.where(step < 0, (low - point.x) / np.minimum(step, -1e-300), (high - point.x) / np.maximum(step, 1e-300))
-    step = step * min(1.0, 0.9 * float(ratio.min()))
-    return point.x + step, step * problem.slopes(point.x)
+def _room(problem: Problem, x: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest step of the coordinates: 0.9 of the way to the ends of their ranges."""
+    low, high = np.array([_range(p) for p in problem.free]).T
+    return 0.9 * np.minimum(low - x, 0.0), 0.9 * np.maximum(high - x, 0.0)
+
+
+def _range(p: Parameter) -> tuple[float, float]:
+    """The coordinates that a parameter may have: at 0 itself the model does not change with all of them."""
+    if p.fit_inverse:
+        return _INFINITE, np.inf
+    low = p.to_internal(p.minimum)
+    return low if low < 0 else max(low, _NOTHING), p.to_internal(p.maximum)
 
 
 def _total(

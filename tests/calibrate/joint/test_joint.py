@@ -332,3 +332,27 @@ def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
     start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))
     with pytest.raises(FitError, match="0 of 40 hits are explained"):
         maximise(Problem([part], free, nominal_values()), start)  # type: ignore[list-item]
+
+
+def test_a_parameter_at_the_end_of_its_range_holds_up_no_other() -> None:
+    """The hits ask for a negative diffusion: it goes to next to nothing, and the field to its best value there."""
+    chains = Chains.of(tracks(1), loose=True)
+    n, free = chains.size, [lookup("longitudinal_diffusion", "test"), lookup("electric_field", "test")]
+    nominal = np.array([p.nominal for p in free])
+    best, information = np.array([-0.5, 1.04]) * nominal, np.array([[400.0, 1200.0], [1200.0, 9e4]])
+    information = information / np.outer(nominal, nominal)
+
+    def at(state: Chains, values: dict[str, float], *given: object, **more: object) -> Evaluated:
+        off = np.array([values[p.name] for p in free]) - best
+        return Evaluated(
+            state, float(0.5 * off @ information @ off), np.zeros(1), information @ off, np.zeros(n), information,
+            np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 100, 0, np.zeros((100, 2)),
+        )  # fmt: skip
+
+    part = SimpleNamespace(planned=lambda state, values: None, at=at)
+    start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))
+    end = maximise(Problem([part], free, nominal_values(), determinant=False), start)  # type: ignore[list-item]
+    assert end.converged
+    assert end.point.x[0] == pytest.approx(0.01, abs=0.002)
+    beside = 1.04 - (end.point.x[0] + 0.5) * 1200 / 9e4
+    assert end.point.x[1] == pytest.approx(beside, abs=1e-3)
