@@ -30,8 +30,6 @@ from .tracks import Chains
 _STEP = 0.1
 #: Particles start at least so far [cm] inside the detector.
 _INSIDE = 1e-3
-#: Particles that nuclei may stop.
-_INTERACTING = ("pion", "proton", "kaon")
 #: Energy [MeV] above which struck electrons are followed, where nothing else is said.
 _CUT = 0.273
 
@@ -83,9 +81,8 @@ def simulated(
     Random numbers are of this `stream`. Raises `FitError` where nothing comes out that a fit would take.
     """
     cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
-    # Those that nuclei stop on their way are no particles that end with their range.
-    through = [h.species for h in unknown.hypotheses if h.kinetic_mev is not None]
-    rules = Rules(_STEP, cut, hadronic=any(species in _INTERACTING for species in through))
+    # What comes out of a nucleus that is struck is no part of the track: a fit has tracks of it, or has not seen it.
+    rules = Rules(_STEP, cut, hadronic=False)
     rng = np.random.default_rng([stream, 0])
     thrown, different = _along(found, model.geometry, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments

@@ -60,6 +60,19 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
         simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, stream=99)
 
 
+def test_nothing_of_struck_nuclei_is_about_a_simulated_track() -> None:
+    """A fit has tracks of what comes out of a nucleus: taken for charge about the pion's own it would bias D_T."""
+    segments = tracks(6, pieces=30)
+    unknown = MUON.model_copy(update={"hypotheses": (Hypothesis(species="pion", kinetic_mev=1000.0),)})
+    found = [Chains.of(segments, loose=True, sliding=False)]
+    like = simulated(ForwardModel(segments, MODULE0, SETTINGS), found, unknown, 10.0, stream=99)
+    assert (np.abs(like.segments.pdg_id[like.own]) == 211).all()
+    assert (np.abs(like.segments.pdg_id[~like.own]) == 11).all()
+    # A pion is stopped by a nucleus every 80 cm or so: of tracks of 30 cm a third would end early.
+    length = np.bincount(like.tracks.event_id, like.tracks.length, 60).reshape(10, 6)
+    assert (length > 0.8 * np.median(length, axis=0)).mean() > 0.95
+
+
 def test_particles_that_stop_begin_with_the_energy_of_their_range() -> None:
     segments = tracks(2)
     unknown = Unknown(hypotheses=(Hypothesis(species="proton"),))
