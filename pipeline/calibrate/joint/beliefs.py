@@ -154,7 +154,7 @@ class Beliefs:
         residuals, rows, columns, values = [], [], [], []
         sides = [(into / length_in[:, None], length_in), (out / length_out[:, None], length_out)]
         for k in range(2):
-            across = now.axes[vertex, k]
+            across = now.across[vertex, k]
             residuals.append((turn * across).sum(axis=1) / width)
             # A direction v / |v| changes by what is across it alone.
             slopes = [

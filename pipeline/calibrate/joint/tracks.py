@@ -1,7 +1,8 @@
 """Tracks as the fit sees them: chains of straight segments whose vertices and energy losses may move.
 
-The state of a track is a vector: of each vertex its shifts [cm] along two axes across the track, at both ends (where
-these may move) also along it; of each segment u = ln(dE/dx [MeV/cm]). Segments whose places are known have u alone.
+The state of a track is a vector: of each vertex its shifts [cm] in the anode plane, across the track, and along the
+drift; at ends that may move, along the track; of each segment u = ln(dE/dx [MeV/cm]). Segments whose places are known
+have u alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ...matter.ranges import RangeTable
 from ...simulate.linked import MOVES
 from ...tables import Bools, Floats, Ints, Segments
 
+#: Tracks run along the drift if the cosine of the angle between them is larger.
+_STEEP = 0.95
 #: No vertex moves by more in one step [cm].
 _FARTHEST = 0.1
 #: No u by more, down and up.
@@ -79,8 +82,8 @@ class Chains:
 
     `segments` are sorted by track, each track's in order from its start to its end; `track` `(n,)` counts tracks from
     0. `loose`: whether vertices may move; `sliding`: whether ends may move along their tracks, too. `axes` `(v, 3, 3)`:
-    two axes across the track and one along it, at each vertex; a track of n segments has n + 1. `profile`: how the loss
-    changes within segments; None: it does not.
+    those of the moves of each vertex, and the direction of the track there (see `_axes`); a track of n segments has
+    n + 1. `profile`: how the loss changes within segments; None: it does not.
     """
 
     segments: Segments
@@ -97,7 +100,7 @@ class Chains:
         order = np.argsort(track, kind="stable")
         segments, track = segments.take(order), track[order]
         made = Chains(segments, track, loose, np.zeros((0, 3, 3)), sliding)
-        return replace(made, axes=_axes(made.vertices, made.first_of_track)) if loose else made
+        return replace(made, axes=_axes(made.vertices, made.first_of_track, made.at_end & sliding)) if loose else made
 
     def stopping(self, table: RangeTable) -> Chains:
         """The tracks of particles with this range table that stop at their ends."""
@@ -176,6 +179,12 @@ class Chains:
         points[self.start_vertex] = self.segments.start
         points[self.start_vertex + 1] = self.segments.end
         return points
+
+    @property
+    def across(self) -> Floats:
+        """`(v, 2, 3)` two axes across the track at each vertex."""
+        one = self.axes[:, 0]
+        return np.stack([one, np.cross(self.axes[:, 2], one)], axis=1)
 
     @cached_property
     def _freedom(self) -> tuple[Ints, Ints]:
@@ -354,15 +363,20 @@ class Chains:
         return part
 
 
-def _axes(vertices: Floats, first: Ints) -> Floats:
-    """`(v, 3, 3)` two axes across each track and one along it, at each vertex."""
+def _axes(vertices: Floats, first: Ints, sliding: Bools) -> Floats:
+    """`(v, 3, 3)` axes at each vertex: in the anode plane and across the track; along the drift; along the track.
+
+    Pixels know places in their plane, and times those along the drift: vertices that moved across their tracks alone
+    would tie places in the plane to the drift velocity at which tracks were found, and so tell of it what nobody knows.
+    Where tracks run along the drift, and where ends are `sliding` `(v,)`, the second axis is across the track, too.
+    """
     along = np.zeros_like(vertices)
     along[1:-1] = vertices[2:] - vertices[:-2]
     along[first[:-1]] = vertices[first[:-1] + 1] - vertices[first[:-1]]
     along[first[1:] - 1] = vertices[first[1:] - 1] - vertices[first[1:] - 2]
     along /= np.linalg.norm(along, axis=1)[:, None]
-    # One axis in the anode plane, the other as nearly along the drift as it can be.
-    helper = np.where(np.abs(along[:, 2:]) < 0.95, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    one = np.cross(along, helper)
+    aside = np.abs(along[:, 2:]) < _STEEP
+    one = np.cross(along, np.where(aside, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]]))
     one /= np.linalg.norm(one, axis=1)[:, None]
-    return np.stack([one, np.cross(along, one), along], axis=1)
+    other = np.where(aside & ~sliding[:, None], [[0.0, 0.0, 1.0]], np.cross(along, one))
+    return np.stack([one, other, along], axis=1)

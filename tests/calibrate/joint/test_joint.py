@@ -145,7 +145,7 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     assert at.energies_eliminated() == pytest.approx(expected, rel=1e-8)
 
 
-def test_ends_that_stay_move_across_their_tracks_alone() -> None:
+def test_ends_that_stay_do_not_move_along_their_tracks_as_pixels_see_them() -> None:
     chains = Chains.of(tracks(2), loose=True, sliding=False)
     assert chains.size == 2 * (2 * 13 + 12)
     step = np.zeros(chains.size)
@@ -153,8 +153,28 @@ def test_ends_that_stay_move_across_their_tracks_alone() -> None:
     after = chains.moved(step).segments
     along = (chains.segments.end - chains.segments.start)[chains.first]
     moved = (after.start - chains.segments.start)[chains.first]
-    assert (moved * along).sum(axis=1) == pytest.approx(0.0, abs=1e-12)
+    assert (moved * along)[:, :2].sum(axis=1) == pytest.approx(0.0, abs=1e-12)
     assert np.linalg.norm(moved, axis=1) == pytest.approx(np.sqrt(2) * 1e-3)
+
+
+def test_another_drift_velocity_moves_no_place_in_the_plane_of_pixels() -> None:
+    """Times of hits are those of the same track with all z in proportion: that has to be a state of every track, or
+    places would tell the velocity."""
+    chains = Chains.of(tracks(3, bend=0.05), loose=True, sliding=False)
+    column, vertex, axis = chains.vertex_columns()
+    along_drift = axis[:, 2] == 1
+    assert along_drift.sum() == len(chains.vertices)
+    step = np.zeros(chains.size)
+    step[column[along_drift]] = 0.002 * chains.vertices[vertex[along_drift], 2]
+    after = chains.moved(step)
+    assert after.vertices == pytest.approx(chains.vertices * [1.0, 1.0, 1.002], abs=1e-12)
+    # What scatters is across the track, whatever axes its vertices move along.
+    assert (chains.across * chains.axes[:, 2:]).sum(axis=2) == pytest.approx(0.0, abs=1e-12)
+    steep = chains.segments.replace(
+        start=chains.segments.start * [0.05, 0.05, 1.0], end=chains.segments.end * [0.05, 0.05, 1.0]
+    )
+    axes = Chains.of(steep, loose=True, sliding=False).axes
+    assert np.abs(np.einsum("vki,vki->vk", axes[:, :2], axes[:, 2:])).max() < 1e-12
 
 
 def test_steps_upwards_are_linear_in_the_charge_and_bounded() -> None:
