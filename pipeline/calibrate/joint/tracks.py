@@ -100,7 +100,7 @@ class Chains:
         order = np.argsort(track, kind="stable")
         segments, track = segments.take(order), track[order]
         made = Chains(segments, track, loose, np.zeros((0, 3, 3)), sliding)
-        return replace(made, axes=_axes(made.vertices, made.first_of_track, made.at_end & sliding)) if loose else made
+        return replace(made, axes=_axes(made.vertices, made.first_of_track, drifting=not sliding)) if loose else made
 
     def stopping(self, table: RangeTable) -> Chains:
         """The tracks of particles with this range table that stop at their ends."""
@@ -363,12 +363,14 @@ class Chains:
         return part
 
 
-def _axes(vertices: Floats, first: Ints, sliding: Bools) -> Floats:
-    """`(v, 3, 3)` axes at each vertex: in the anode plane and across the track; along the drift; along the track.
+def _axes(vertices: Floats, first: Ints, *, drifting: bool) -> Floats:
+    """`(v, 3, 3)` axes at each vertex: in the anode plane and across the track; along the drift, or (not `drifting`)
+    across the track, too; along the track.
 
     Pixels know places in their plane, and times those along the drift: vertices that moved across their tracks alone
     would tie places in the plane to the drift velocity at which tracks were found, and so tell of it what nobody knows.
-    Where tracks run along the drift, and where ends are `sliding` `(v,)`, the second axis is across the track, too.
+    Where tracks run along the drift, vertices move across them; and of particles that stop, whose ends move along their
+    tracks: there a shift along the drift would change the residual range of all that is before it.
     """
     along = np.zeros_like(vertices)
     along[1:-1] = vertices[2:] - vertices[:-2]
@@ -378,5 +380,5 @@ def _axes(vertices: Floats, first: Ints, sliding: Bools) -> Floats:
     aside = np.abs(along[:, 2:]) < _STEEP
     one = np.cross(along, np.where(aside, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]]))
     one /= np.linalg.norm(one, axis=1)[:, None]
-    other = np.where(aside & ~sliding[:, None], [[0.0, 0.0, 1.0]], np.cross(along, one))
+    other = np.where(aside & drifting, [[0.0, 0.0, 1.0]], np.cross(along, one))
     return np.stack([one, other, along], axis=1)

@@ -61,7 +61,7 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
 
 
 def test_nothing_of_struck_nuclei_is_about_a_simulated_track() -> None:
-    """A fit has tracks of what comes out of a nucleus: taken for charge about the pion's own it would bias D_T."""
+    """A fit has tracks of what comes out of a nucleus, or has not seen it: it is no charge about the pion's own."""
     segments = tracks(6, pieces=30)
     unknown = MUON.model_copy(update={"hypotheses": (Hypothesis(species="pion", kinetic_mev=1000.0),)})
     found = [Chains.of(segments, loose=True, sliding=False)]

@@ -307,8 +307,8 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     kept: list[Progress] = []
     data, begun = data_of(segments, 1), displaced(segments, 0.02)
     found = fitted(begun, data, METHOD, on_iteration=kept.append, truth=segments)
-    # It began 200 um off on either axis across the tracks.
-    assert 0.02 < distance_to_truth(begun, segments).rms < 0.04
+    # It began 200 um off in the plane of pixels and along the drift: less than sqrt(2) times that across the tracks.
+    assert 0.015 < distance_to_truth(begun, segments).rms < 0.028
     assert found.diagnostics["position_rms_um"] < 150 and found.diagnostics["position_missed_fraction"] == 0
     assert found.converged and found.uncertainty is not None and found.uncertainty.kind == MARGINAL
     by_name = {p.name: p for p in found.parameters if p.free}
