@@ -68,7 +68,7 @@ def fit_hits(
     if method.objective == "marginal_likelihood":
         check_method(method, name)
         return fit_unknown(
-            model.model, data, method, name, target=target, extra=extra or {}, tracks=tracks, truth=truth,
+            model.model, data, method, name, target=target, seed=seed, extra=extra or {}, tracks=tracks, truth=truth,
             on_iteration=on_iteration, resume=resume,
         )  # fmt: skip
     objectives = Objectives.of(method, model, data, seed)

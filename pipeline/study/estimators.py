@@ -56,7 +56,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Draw:
-    """True `values` of all parameters, the `noise` seed of the data, and the `seed` of the run."""
+    """True `values` of all parameters, the `noise` seed of the data, and the `seed` of the run.
+
+    What a fit simulates is of the seed of its data: errors of it that all fits shared would not average out.
+    """
 
     values: Mapping[str, float]
     noise: int
@@ -98,7 +101,7 @@ class UnknownDeposits:
         known = believed is truth and not self.unknown.geometry
         return fit_hits(
             believed.model, data, method, name,
-            target=draw.values, seed=draw.seed, noisy=True, truth=None if known else truth.segments,
+            target=draw.values, seed=draw.noise, noisy=True, truth=None if known else truth.segments,
         )  # fmt: skip
 
 
@@ -136,7 +139,7 @@ class FromHits:
             begun = method.model_copy(update={"initial": initial, "unknown": unknown})
             result = fit_hits(
                 model, data, begun, name,
-                target=draw.values, seed=draw.seed, noisy=True, tracks=found.tracks, truth=truth.segments,
+                target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks, truth=truth.segments,
             )  # fmt: skip
             values |= {p.name: p.value for p in result.parameters if p.free}
         return result

@@ -50,14 +50,19 @@ class Likeness:
 
     @staticmethod
     def of(
-        model: ForwardModel, parts: Sequence[Part], unknown: Unknown, structure: Structure, begun: Mapping[str, float]
+        model: ForwardModel,
+        parts: Sequence[Part],
+        unknown: Unknown,
+        structure: Structure,
+        begun: Mapping[str, float],
+        seed: int,
     ) -> Likeness:
-        """That of `parts` of a fit which begins with the segments of a `model`.
+        """That of `parts` of a fit which begins with the segments of a `model`; `seed` is that of the fit.
 
         Raises `FitError` where simulated tracks are too short to be fitted.
         """
         found = [part.found for part in parts]
-        like = simulated(model, found, unknown, unknown.simulated, _STREAM)
+        like = simulated(model, found, unknown, unknown.simulated, (seed, _STREAM))
         return Likeness(like, length_of(found), structure, begun, unknown, parts[0].data.integer)
 
     def prepared(self, part: Part) -> Part:

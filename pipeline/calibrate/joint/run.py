@@ -42,13 +42,15 @@ def fit_unknown(
     name: str,
     *,
     target: Mapping[str, float],
+    seed: int,
     extra: Mapping[str, float],
     tracks: Tracks | None = None,
     truth: Segments | None = None,
     on_iteration: Callable[[Progress], None] = lambda _: None,
     resume: Progress | None = None,
 ) -> FitResult:
-    """Fit the free parameters of a method with the segments of `model` as the place to start from.
+    """Fit the free parameters of a method with the segments of `model` as the place to start from; `seed` is that of
+    what is simulated for it.
 
     `tracks`, if their segments were reconstructed, say what each may be; `truth`, true segments where they are known,
     how far the fitted tracks are from them. Raises `FitError` where nothing can be fitted.
@@ -63,10 +65,10 @@ def fit_unknown(
         initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
     begun = {**fixed, **initial}
-    structure = structure_of(model, [part.found for part in parts], method.unknown, begun)
+    structure = structure_of(model, [part.found for part in parts], method.unknown, begun, seed)
     likeness = None
     if _simulates(method.unknown):
-        likeness = Likeness.of(model, parts, method.unknown, structure, begun)
+        likeness = Likeness.of(model, parts, method.unknown, structure, begun, seed)
         parts = [likeness.prepared(part) for part in parts]
     else:
         parts = [with_structure(part, structure, begun) for part in parts]

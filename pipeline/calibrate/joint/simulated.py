@@ -40,7 +40,7 @@ class Simulated:
     same one.
 
     `segments` of all that was deposited, those that are the particles' `own` `(n,)`, and these as the `tracks` of a
-    fit. Models are as `like` that of the fit; noise is drawn from a `stream` of random numbers.
+    fit. Models are as `like` that of the fit; `noise` is the seed of theirs.
     """
 
     segments: Segments
@@ -48,7 +48,7 @@ class Simulated:
     tracks: Segments
     different: int
     like: ForwardModel
-    stream: int
+    noise: int
 
     def model(self, segments: Segments) -> ForwardModel:
         """The model of other segments."""
@@ -61,9 +61,9 @@ class Simulated:
 
     def data(self, values: Mapping[str, float], *, integer: bool = False) -> Observables:
         """What they leave at parameter `values`; `integer`: in whole ADC counts and clock ticks."""
-        noise = self.like.settings.noise
-        assert noise is not None
-        hits = self.model(self.segments).hits(values, Noise(noise, self.stream))
+        levels = self.like.settings.noise
+        assert levels is not None
+        hits = self.model(self.segments).hits(values, Noise(levels, self.noise))
         columns = np.stack(hits.recorded(self.like.geometry.readout, integer=integer), axis=1)
         valid = np.ones(len(columns), dtype=bool)
         return Observables(hits.event, hits.channel, hits.order, columns, ("adc", "t"), valid, integer=integer)
@@ -74,16 +74,17 @@ def simulated(
     found: Sequence[Chains],
     unknown: Unknown,
     times: float,
-    stream: int,
+    seed: tuple[int, int],
 ) -> Simulated:
     """Particles along the tracks that were `found`, `times` over (below 1: along some of them).
 
-    Random numbers are of this `stream`. Raises `FitError` where nothing comes out that a fit would take.
+    Random numbers are those of this `seed` of a fit and stream. Raises `FitError` where nothing comes out that a fit
+    would take.
     """
     cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
     # What comes out of a nucleus that is struck is no part of the track: a fit has tracks of it, or has not seen it.
     rules = Rules(_STEP, cut, hadronic=False)
-    rng = np.random.default_rng([stream, 0])
+    rng = np.random.default_rng([*seed, 0])
     thrown, different = _along(found, model.geometry, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
     segments = segments.take((segments.dE > 0) & (segments.length > 0))
@@ -95,7 +96,8 @@ def simulated(
     segments, own = segments.take(kept), own[kept]
     if not len(tracks):
         raise FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
-    return Simulated(segments, own, tracks, different, model, stream)
+    noise = int(np.random.SeedSequence([*seed, 1]).generate_state(1, np.uint64)[0] >> 1)
+    return Simulated(segments, own, tracks, different, model, noise)
 
 
 def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:

@@ -58,16 +58,18 @@ def structure_of(
     found: Sequence[Chains],
     unknown: Unknown,
     values: Mapping[str, float],
+    seed: int,
     length: float = _LENGTH,
 ) -> Structure:
-    """What tracks that were `found` leave besides their segments, at parameter `values`; from `length` [cm] of track.
+    """What tracks that were `found` leave besides their segments, at parameter `values`; from `length` [cm] of track,
+    with random numbers of a `seed`.
 
     Nothing where `stray_above_mev` is null, and for particles that stop, which knock out little that travels.
     """
     hypothesis = unknown.hypotheses[0]
     if unknown.stray_above_mev is None or hypothesis.kinetic_mev is None:
         return Structure()
-    like = simulated(model, found, unknown, length / length_ahead(found, model.geometry), _STREAM)
+    like = simulated(model, found, unknown, length / length_ahead(found, model.geometry), (seed, _STREAM))
     data = like.data(values)
     track = like.model(like.segments)
     of_own, of_others, silent = _seen(track, like.own, data, values)

@@ -136,7 +136,7 @@ def test_a_fit_of_late_tracks_finds_the_field(segments: Segments, data: Observab
                 "initial": {"electric_field": 0.49}}
     )  # fmt: skip
     found = fit_unknown(
-        ForwardModel(told, MODULE0, SETTINGS), data, method, "m", target=TRUTH, extra={}, truth=segments
+        ForwardModel(told, MODULE0, SETTINGS), data, method, "m", target=TRUTH, seed=1, extra={}, truth=segments
     )
     field = next(p for p in found.parameters if p.name == "electric_field")
     assert found.converged and found.diagnostics["position_rms_um"] < 150

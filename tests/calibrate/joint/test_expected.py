@@ -31,7 +31,7 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     segments = tracks(3)
     model = ForwardModel(segments, MODULE0, SETTINGS)
     found = [Chains.of(segments, loose=True, sliding=False)]
-    like = simulated(model, found, MUON, 2.0, stream=99)
+    like = simulated(model, found, MUON, 2.0, seed=(1, 99))
     assert like.different == 3
     assert np.unique(like.tracks.event_id).tolist() == list(range(6))
     # One particle per event, from where its track began, as a muon of 1 GeV hardly scatters.
@@ -47,17 +47,20 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     assert like.tracks.length.max() < 0.51
     once = like.once()
     assert np.unique(once.tracks.event_id).tolist() == [0, 1, 2] and len(once.own) == len(once.segments)
-    a, b = (simulated(model, found, MUON, 2.0, stream=99).data(TRUTH) for _ in range(2))
+    a, b = (simulated(model, found, MUON, 2.0, seed=(1, 99)).data(TRUTH) for _ in range(2))
     assert a.values.tolist() == b.values.tolist()
+    # Errors of what is simulated are not shared by fits of other seeds.
+    other = simulated(model, found, MUON, 2.0, seed=(2, 99))
+    assert other.noise != like.noise and other.segments.dE.sum() != like.segments.dE.sum()
     # A file of whole numbers is simulated as one.
     whole = like.data(TRUTH, integer=True)
     assert whole.integer and (whole.values[:, 0] == np.rint(whole.values[:, 0])).all() and not a.integer
     # Tracks that were found to begin outside begin at the border.
     out = segments.replace(start=segments.start - [[40.0, 0.0, 0.0]], end=segments.end - [[40.0, 0.0, 0.0]])
-    beyond = simulated(model, [Chains.of(out, loose=True, sliding=False)], MUON, 1.0, stream=99)
+    beyond = simulated(model, [Chains.of(out, loose=True, sliding=False)], MUON, 1.0, seed=(1, 99))
     assert beyond.tracks.start[:, 0].min() == pytest.approx(MODULE0.bounds[0][0], abs=0.01)
     with pytest.raises(FitError, match="too short to be fitted"):
-        simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, stream=99)
+        simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, seed=(1, 99))
 
 
 def test_nothing_of_struck_nuclei_is_about_a_simulated_track() -> None:
@@ -65,7 +68,7 @@ def test_nothing_of_struck_nuclei_is_about_a_simulated_track() -> None:
     segments = tracks(6, pieces=30)
     unknown = MUON.model_copy(update={"hypotheses": (Hypothesis(species="pion", kinetic_mev=1000.0),)})
     found = [Chains.of(segments, loose=True, sliding=False)]
-    like = simulated(ForwardModel(segments, MODULE0, SETTINGS), found, unknown, 10.0, stream=99)
+    like = simulated(ForwardModel(segments, MODULE0, SETTINGS), found, unknown, 10.0, seed=(1, 99))
     assert (np.abs(like.segments.pdg_id[like.own]) == 211).all()
     assert (np.abs(like.segments.pdg_id[~like.own]) == 11).all()
     # A pion is stopped by a nucleus every 80 cm or so: of tracks of 30 cm a third would end early.
@@ -77,7 +80,7 @@ def test_particles_that_stop_begin_with_the_energy_of_their_range() -> None:
     segments = tracks(2)
     unknown = Unknown(hypotheses=(Hypothesis(species="proton"),))
     like = simulated(
-        ForwardModel(segments, MODULE0, SETTINGS), [Chains.of(segments, loose=True)], unknown, 20.0, stream=99
+        ForwardModel(segments, MODULE0, SETTINGS), [Chains.of(segments, loose=True)], unknown, 20.0, seed=(1, 99)
     )
     length = np.bincount(like.tracks.event_id, like.tracks.length)
     # Ranges of protons straggle by 1 to 2 %; none is stopped by a nucleus on the way.
@@ -118,8 +121,8 @@ def test_what_is_expected_is_for_the_length_of_the_data() -> None:
     free = [lookup(n, "test") for n in FREE]
     x = np.array([p.to_internal(TRUTH[p.name]) for p in free])
     parts = parts_of(model, data_of(segments, 1), unknown)
-    structure = structure_of(model, [p.found for p in parts], unknown, TRUTH, 300.0)
-    likeness = Likeness.of(model, parts, unknown, structure, TRUTH)
+    structure = structure_of(model, [p.found for p in parts], unknown, TRUTH, 1, 300.0)
+    likeness = Likeness.of(model, parts, unknown, structure, TRUTH, 1)
     problem = Problem(parts, free, {k: v for k, v in TRUTH.items() if k not in FREE}, stray=structure.stray)
     steps = np.abs(x) * np.array([0.02, 0.001, 0.05])
     one = likeness.expected(problem, x, steps)
@@ -138,7 +141,7 @@ def test_a_fit_that_is_broken_off_simulates_the_same_again() -> None:
 
     def fitted(**more: object) -> FitResult:
         model = ForwardModel(segments, MODULE0, SETTINGS)
-        return fit_unknown(model, data, method, "m", target=TRUTH, extra={}, **more)  # type: ignore[arg-type]
+        return fit_unknown(model, data, method, "m", target=TRUTH, seed=1, extra={}, **more)  # type: ignore[arg-type]
 
     found = fitted(on_iteration=kept.append)
     assert found.converged and found.uncertainty is not None

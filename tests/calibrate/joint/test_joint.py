@@ -254,7 +254,7 @@ def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
     chains = Chains.of(tracks(2), loose=True, sliding=False)
     model = ForwardModel(chains.segments, MODULE0, SETTINGS)
     unknown = Unknown(stray_above_mev=0.273)
-    found = structure_of(model, [chains], unknown, TRUTH, 600.0)
+    found = structure_of(model, [chains], unknown, TRUTH, 1, 600.0)
     shares = np.array(found.stray.shares)
     assert shares.sum() == pytest.approx(1.0) and shares.min() >= 0
     # 0.4 electrons above 0.273 MeV per cm of muon (1 / W^2 spectrum): some 15 % of pixels get much of one.
@@ -264,7 +264,7 @@ def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
     # Birks' charge is concave in dE/dx: uneven losses leave less, by about k dE/dx / (1 + k dE/dx)^2 of the variance.
     assert -0.02 < found.left < -0.002
     # Electrons that nobody takes for others leave nothing beside their track.
-    assert structure_of(model, [chains], Unknown(), TRUTH) == Structure()
+    assert structure_of(model, [chains], Unknown(), TRUTH, 1) == Structure()
 
 
 def test_short_pieces_are_joined_to_their_neighbours() -> None:
@@ -290,7 +290,7 @@ METHOD = STANDARD_METHODS["unknown_segments"].model_copy(
 
 def fitted(segments: Segments, data: Observables, method: Method, **more: object) -> FitResult:
     return fit_unknown(
-        ForwardModel(segments, MODULE0, SETTINGS), data, method, "m", target=TRUTH, extra={}, **more  # type: ignore[arg-type]
+        ForwardModel(segments, MODULE0, SETTINGS), data, method, "m", target=TRUTH, seed=1, extra={}, **more  # type: ignore[arg-type]
     )  # fmt: skip
 
 
