@@ -1,7 +1,5 @@
 """`python -m pipeline.cli` is `gradcal`."""
 
-import sys
+from .main import process
 
-from .main import run
-
-sys.exit(run())
+process()

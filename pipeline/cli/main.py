@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib
 import os
 import re
@@ -60,6 +61,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader of the output (`| head`) has gone; give the interpreter somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def process() -> NoReturn:
+    """Run the command of this process and end it."""
+    status = run()
+    if status > 128:
+        # Threads that an interruption left at work must not be waited for, nor meet an interpreter that is taken down
+        # around them: torch ends the process by SIGABRT then. All files are closed by now.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _dispatch(given: list[str]) -> int:
