@@ -30,6 +30,8 @@ _WIDTHS = (1.0, 0.3, 0.1)
 _ROUNDS = 10
 #: ... what hits know at best, and how well tracks are known along the drift [cm] before.
 _NOISE, _KNOWN = 0.05, 1.0
+#: The same of the velocity, relative, and the most that it is changed by.
+_RANGE, _MOST = 0.1, 0.2
 
 
 def aligned(
@@ -44,21 +46,24 @@ def aligned(
     late = delays(geometry, values, model.settings).of(charge, data.order)
     tpc = data.columns["volume"]
     z = geometry.drift_coordinate(tpc, data.centre[:, 1] - late, velocity)
-    grows = z - geometry.drift_coordinate(tpc, np.zeros(len(z)), 0.0)
+    origin = geometry.drift_coordinate(tpc, np.zeros(len(z)), 0.0)
     index = _stretches(segments)
     hit, track, place, noise = _beside(segments, index, data, z, geometry.pixel_pitch)
-    off, lever = z[hit] - place, grows[hit] * moving
+    off = z[hit] - place
     if not len(off) or np.median(np.abs(off)) < _NEAR:
         return segments, 1.0
     shift, faster = np.zeros(int(index.max(initial=-1)) + 1), 0.0
     for width in np.repeat(_WIDTHS, _ROUNDS):
+        # How far it drifted by the track: by the hit itself, whose noise is in `off`, too, it would tell a velocity.
+        lever = (place + shift[track] - origin[hit]) / (1 + faster) * moving
         left = off - shift[track] + faster * lever
         weight = 1 / (noise**2 * (1 + (left / width) ** 2))
         # Off by `shift - faster lever`: shifts follow `faster`, which is solved for first.
         total = np.bincount(track, weight, len(shift)) + _KNOWN**-2
         mean_off, mean_lever = (np.bincount(track, weight * v, len(shift)) / total for v in (off, lever))
         inner = float((weight * lever * (lever - mean_lever[track])).sum())
-        faster = -float((weight * lever * (off - mean_off[track])).sum()) / inner if inner > 0 else 0.0
+        faster = -float((weight * lever * (off - mean_off[track])).sum()) / (inner + _RANGE**-2)
+        faster = float(np.clip(faster, -_MOST, _MOST))
         shift = mean_off + faster * mean_lever
     by = np.zeros_like(segments.start)
     by[:, 2] = shift[index]
