@@ -25,7 +25,9 @@ class Unknown(Section):
     """Objective `marginal_likelihood`: segments are not known, and the fit integrates over what they may be."""
 
     geometry: bool = Field(
-        True, description="whether the places of segments are fitted: vertices across their tracks, ends along them too"
+        True,
+        description="whether the places of segments are fitted: vertices in the anode plane and along the drift, of "
+        "particles that stop across their tracks and ends along them",
     )
     energy: Literal["fitted", "given"] = Field(
         "fitted", description="dE/dx of segments: fitted, starting from what is most probable, or as the input has it"
@@ -49,7 +51,7 @@ class Unknown(Section):
     )
     scattering: Positive = Field(1.0, description="factor on the angles of multiple scattering that are expected")
     ends_cm: Positive = Field(0.5, description="how well the ends of tracks are known along them before the fit")
-    offsets_cm: Positive = Field(1.0, description="the same of vertices across tracks; wide")
+    offsets_cm: Positive = Field(1.0, description="the same of vertices along either axis of their moves; wide")
     determinant: bool = Field(
         True, description="Laplace's determinant; without it the most probable segments are taken for the true ones"
     )

@@ -165,6 +165,10 @@ class DetectorGeometry(_Part):
         anode = np.array([t.z_anode for t in self.tpcs])[tpc]
         return np.asarray(anode + self.outward(tpc) * (velocity * time + self.response_start))
 
+    def undrifted(self, tpc: Ints) -> Floats:
+        """z [cm] of charge that needs no time to drift."""
+        return self.drift_coordinate(tpc, np.zeros(len(tpc)), 0.0)
+
     def outward(self, tpc: Ints) -> Floats:
         """The sign by which z grows away from the anode of each drift volume."""
         return np.array([np.sign(t.z_cathode - t.z_anode) for t in self.tpcs])[tpc]

@@ -110,7 +110,7 @@ def _stretch(points: Floats, second: Bools, a: int, b: int, geometry: DetectorGe
         return None
     flat = points[:, :2] - points[:, :2].mean(axis=0)
     s = flat @ np.linalg.eigh(flat.T @ flat)[1][:, 1]
-    offset = np.where(second, _origin(geometry, b), _origin(geometry, a))
+    offset = geometry.undrifted(np.where(second, b, a))
     depth = points[:, 2] - cathode
     if np.ptp(s) > np.ptp(depth):  # z - offset * share = p + q s
         value, covariance = _least_squares(np.stack([offset, s, np.ones_like(s)], axis=1), depth)
@@ -134,11 +134,6 @@ def _innermost(along: Floats, chosen: Bools, points: Floats, cathode: float) -> 
     """Place along the track of the three chosen hits that are nearest to the cathode."""
     rows = np.flatnonzero(chosen)
     return along[rows[np.argsort(np.abs(points[rows, 2] - cathode), kind="stable")[:3]]] if len(rows) else along
-
-
-def _origin(geometry: DetectorGeometry, tpc: int) -> float:
-    """Drift coordinate [cm] that hits without drift time have."""
-    return float(geometry.drift_coordinate(np.array([tpc]), np.zeros(1), 0.0)[0])
 
 
 def _least_squares(design: Floats, measured: Floats) -> tuple[Floats, Floats]:
@@ -180,7 +175,7 @@ def _from_ends(hits: Hits, labels: Ints, z: Floats, geometry: DetectorGeometry) 
         raise ReconstructionError(
             "no track was found that the drift velocity could be told from; give it, or more events"
         )
-    origin = np.array([_origin(geometry, t.tpc) for t in geometry.tpcs])
+    origin = geometry.undrifted(np.arange(len(geometry.tpcs)))
     length = np.array([abs(t.z_cathode - o) for t, o in zip(geometry.tpcs, origin, strict=True)])
     drift = np.abs(z[chosen] - origin[hits.tpc[chosen]]) / length[hits.tpc[chosen]]
     _, track = np.unique(np.stack([hits.event_id, hits.tpc, labels])[:, chosen], axis=1, return_inverse=True)

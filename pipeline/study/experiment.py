@@ -16,6 +16,7 @@ from ..config.methods import Method
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
 from ..errors import FitError
+from ..seeds import seed_of
 from ..select.cuts import apply_cuts
 from ..simulate.noise import Noise
 from ..simulate.observe import PixelObservables
@@ -115,4 +116,4 @@ def deposits_of(experiment: PixelExperiment) -> dict[str, Any]:
 
 def noise_seed(seed: int, target: int, draw: int) -> int:
     """Seed of the noise of one draw at one target, by their numbers."""
-    return int(np.random.SeedSequence([seed, _STREAM, target, draw]).generate_state(1, np.uint64)[0] >> 1)
+    return seed_of(seed, _STREAM, target, draw)

@@ -15,6 +15,7 @@ from ..errors import FitError, ModelRangeError, SegmentError, SelectionError
 from ..parameters import table
 from ..perturb.apply import perturb
 from ..perturb.base import Perturbation
+from ..seeds import seed_of
 from ..select.cuts import apply_cuts
 from ..tables import FitResult, Floats, Ints, Segments
 from .estimators import Draw, Estimator, Trial
@@ -148,8 +149,7 @@ def _drawn_anew(step: Perturbation, seed: int, job: Job) -> Perturbation:
     if step.stream is None:
         return step
     numbers = [seed, STREAM, job.target, job.draw, getattr(step, "seed", 0)]
-    own = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-    return step.model_copy(update={"seed": own})
+    return step.model_copy(update={"seed": seed_of(*numbers)})
 
 
 def one_thread(config: Config) -> Config:

@@ -46,16 +46,16 @@ def aligned(
     late = delays(geometry, values, model.settings).of(charge, data.order)
     tpc = data.columns["volume"]
     z = geometry.drift_coordinate(tpc, data.centre[:, 1] - late, velocity)
-    origin = geometry.drift_coordinate(tpc, np.zeros(len(z)), 0.0)
     index = _stretches(segments)
     hit, track, place, noise = _beside(segments, index, data, z, geometry.pixel_pitch)
     off = z[hit] - place
     if not len(off) or np.median(np.abs(off)) < _NEAR:
         return segments, 1.0
-    shift, faster = np.zeros(int(index.max(initial=-1)) + 1), 0.0
+    origin = geometry.undrifted(tpc[hit])
+    shift, faster = np.zeros(int(index.max()) + 1), 0.0
     for width in np.repeat(_WIDTHS, _ROUNDS):
         # How far it drifted by the track: by the hit itself, whose noise is in `off`, too, it would tell a velocity.
-        lever = (place + shift[track] - origin[hit]) / (1 + faster) * moving
+        lever = (place + shift[track] - origin) / (1 + faster) * moving
         left = off - shift[track] + faster * lever
         weight = 1 / (noise**2 * (1 + (left / width) ** 2))
         # Off by `shift - faster lever`: shifts follow `faster`, which is solved for first.

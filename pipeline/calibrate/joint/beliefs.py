@@ -59,8 +59,8 @@ class Beliefs:
 
     `energy`: one density per hypothesis of the particle, `weights` `(tracks, hypotheses)` its probability
     beforehand. `kink` `(v,)` [rad]: width of the change of direction at each vertex, on one plane; `ends` [cm] that of
-    the shift of either end along the track, about where it was found; `offsets` [cm]: of vertices across the track, so
-    wide that it only holds what no hit does.
+    the shift of either end along the track, about where it was found; `offsets` [cm]: of vertices along either axis of
+    their moves, so wide that it only holds what no hit does.
     """
 
     energy: tuple[EnergyBelief, ...]
@@ -153,8 +153,7 @@ class Beliefs:
         start = np.searchsorted(of, np.arange(len(points) + 1))
         residuals, rows, columns, values = [], [], [], []
         sides = [(into / length_in[:, None], length_in), (out / length_out[:, None], length_out)]
-        for k in range(2):
-            across = now.across[vertex, k]
+        for k, across in enumerate(np.moveaxis(now.across[vertex], 1, 0)):
             residuals.append((turn * across).sum(axis=1) / width)
             # A direction v / |v| changes by what is across it alone.
             slopes = [

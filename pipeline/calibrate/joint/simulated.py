@@ -20,6 +20,7 @@ from ...produce.flight import World
 from ...produce.joining import RAW
 from ...produce.rules import Rules
 from ...produce.transport import transport
+from ...seeds import seed_of
 from ...simulate.model import ForwardModel
 from ...simulate.noise import Noise
 from ...tables import SPECIES, Bools, Floats, Observables, Primaries, Segments
@@ -96,8 +97,7 @@ def simulated(
     segments, own = segments.take(kept), own[kept]
     if not len(tracks):
         raise FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
-    noise = int(np.random.SeedSequence([*seed, 1]).generate_state(1, np.uint64)[0] >> 1)
-    return Simulated(segments, own, tracks, different, model, noise)
+    return Simulated(segments, own, tracks, different, model, seed_of(*seed, 1))
 
 
 def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:
