@@ -67,6 +67,18 @@ class Layers:
         slope = found.by_log_kappa * (log_xi - log_most) + found.by_b * b - log_xi
         return np.where(self.held, 0.0, slope - found.by_v * (mean / self.xi + v * log_xi))
 
+    def by_length(self, u: Floats) -> Floats:
+        """Derivative [1/cm] of the logarithm of the density at `u` `(n,)` to the length of the layers, whose middles
+        stay where they are; 0 for layers that were moved to the end of their track."""
+        _, v = self._place(u)
+        found = vavilov.log_density(v, self.shape, by_shape=True)
+        assert found.by_log_kappa is not None
+        # Loss and xi over length stay as they are, and so does their ratio; the mean loss over length hardly changes.
+        half = 0.5 * self.length
+        ends = 0.5 * sum(self.prior.table.loss(self.path + side * half) for side in (-1, 1))
+        slope = found.by_log_kappa - found.by_v * (ends * self.length - self.mean) / self.xi
+        return np.where(self.held, 0.0, slope / self.length)
+
     def _place(self, u: Floats) -> tuple[Floats, Floats]:
         """The loss in units of xi, from 0 and from the mean."""
         # Further out floating-point numbers would overflow in the end.

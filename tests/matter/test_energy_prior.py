@@ -118,6 +118,12 @@ def test_derivatives_are_those_of_the_value(prior: EnergyPrior) -> None:
             prior.layers_at(length, residual - h).log_density(u)[0],
             h,
         ),
+        (
+            layers.by_length(u),
+            prior.layers(length + h, layers.kinetic).log_density(u)[0],
+            prior.layers(length - h, layers.kinetic).log_density(u)[0],
+            h,
+        ),
     ]:
         np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=1e-4, atol=1e-4 * np.abs(found).max())
 

@@ -27,8 +27,7 @@ class EnergyDensity:
 
     Of particles that stop also the derivative to the residual range [1/cm] at fixed u (`by_range`), and by how much the
     most probable u follows it (`follow`) and the length of a segment that grows (`follow_length`); None where the end
-    of the track means nothing. `by_length` [1/cm]: derivative to the length of a segment that grows at one end, at
-    fixed u; None: 0.
+    of the track means nothing. `by_length` [1/cm]: derivative to the length of a segment at fixed u; None: 0.
     """
 
     value: Floats
@@ -111,11 +110,8 @@ class Beliefs:
             # In the tail of large losses the density is convex; only hits tell there.
             information = np.maximum(-f.second, _LEAST)
             np.subtract.at(gradient, now.energy_columns, weight * f.first)
-            if now.loose and now.sliding and f.by_length is not None:
-                # Only at its ends does a track grow to first order.
-                grown = weight * f.by_length
-                np.subtract.at(gradient, now.end_columns, grown[now.last])
-                np.add.at(gradient, now.start_columns, grown[now.first])
+            if now.loose and f.by_length is not None:
+                gradient -= now.growth.T @ (weight * f.by_length * now.segments.length)
             if f.by_range is None or f.follow is None or f.follow_length is None or not (now.loose and now.sliding):
                 diagonal = np.zeros(now.size)
                 diagonal[now.energy_columns] = weight * information
@@ -209,13 +205,8 @@ def straggling(prior: EnergyPrior, kinetic: Floats) -> EnergyBelief:
     """
 
     def density(now: Chains) -> EnergyDensity:
-        length, energy, u = now.segments.length, kinetic[now.track], now.log_dedx
-        if not now.sliding:
-            return EnergyDensity(*prior.layers(length, energy).log_density(u))
-        step = _LENGTH_STEP * length
-        longer, shorter = (prior.layers(length + s, energy).log_density(u)[0] for s in (step, -step))
-        found = prior.layers(length, energy).log_density(u)
-        return EnergyDensity(*found, by_length=(longer - shorter) / (2 * step))
+        layers, u = prior.layers(now.segments.length, kinetic[now.track]), now.log_dedx
+        return EnergyDensity(*layers.log_density(u), by_length=layers.by_length(u) if now.loose else None)
 
     return density
 

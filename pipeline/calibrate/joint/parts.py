@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -148,7 +148,13 @@ def _where(anything: Bools, usual: EnergyBelief) -> EnergyBelief:
 
     def density(now: Chains) -> EnergyDensity:
         a, b = usual(now), other(now)
-        return EnergyDensity(*(np.where(anything, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")))
+        columns = {}
+        for column in fields(EnergyDensity):
+            of_usual, of_other = getattr(a, column.name), getattr(b, column.name)
+            # What the usual density alone depends on is nothing to segments that may have lost anything.
+            of_other = 0.0 if of_other is None else of_other
+            columns[column.name] = None if of_usual is None else np.where(anything, of_other, of_usual)
+        return EnergyDensity(**columns)
 
     return density
 

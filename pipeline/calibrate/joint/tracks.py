@@ -277,6 +277,11 @@ class Chains:
         of_deposits = sparse.csr_array(sparse.coo_array(entries, shape=shape)) @ moved
         return of_deposits if profile is None or not self.loose else of_deposits + self._changes_of_profile(profile)
 
+    @property
+    def growth(self) -> sparse.csr_array:
+        """`(n, size)` change of the logarithm of the length of each segment by each element of the state."""
+        return self._moves_of_segments()[len(MOVES) * len(self.track) :]
+
     def _moves_of_segments(self) -> sparse.csr_array:
         """`(8 n, size)`: u and shifts of the nodes of each segment in `MOVES`, then changes of all ln(length)."""
         n, wide = len(self.track), len(MOVES)

@@ -12,7 +12,7 @@ from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, maximise
 from pipeline.calibrate.joint.part import Evaluated
-from pipeline.calibrate.joint.parts import most_probable, parts_of, scattering_angle
+from pipeline.calibrate.joint.parts import beliefs_of, most_probable, parts_of, scattering_angle
 from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
@@ -106,6 +106,23 @@ def test_the_gradient_of_beliefs_is_the_derivative_of_their_cost(stops: bool) ->
         assert (up - down) / 2e-5 == pytest.approx(here.gradient[column], rel=good, abs=tolerance)
     assert np.linalg.eigvalsh(here.curvature.toarray()).min() > 0
     assert beliefs.responsibilities(now).sum(axis=1) == pytest.approx(1.0)
+
+
+def test_beliefs_in_tracks_that_cross_follow_the_lengths_of_their_segments() -> None:
+    """A vertex that moves along the drift lengthens one of its segments and shortens the other."""
+    unknown = Unknown(hypotheses=(Hypothesis(kinetic_mev=1000.0), Hypothesis(species="pion", kinetic_mev=1000.0)))
+    found = Chains.of(tracks(2, bend=0.02), loose=True, sliding=False)
+    beliefs = beliefs_of(found, unknown, None)
+    found = most_probable(found, beliefs)
+    rng = np.random.default_rng(2)
+    now = found.moved(0.02 * rng.normal(size=found.size))
+    here = beliefs.of(now, found)
+    for column in range(found.size):
+        step = np.zeros(found.size)
+        step[column] = 1e-5
+        up, down = (beliefs.of(now.moved(s * step), found).of_tracks.sum() for s in (1, -1))
+        tolerance = 1e-6 * np.abs(here.gradient).max()
+        assert (up - down) / 2e-5 == pytest.approx(here.gradient[column], rel=2e-4, abs=tolerance)
 
 
 def test_a_straight_track_has_no_kinks_and_scattering_falls_with_energy() -> None:
