@@ -115,6 +115,10 @@ class ForwardModel:
         self._energy = self.tensor(segments.dE)
         self._dedx = self.tensor(segments.dEdx)
 
+    def with_segments(self, segments: Segments) -> ForwardModel:
+        """The model of other segments."""
+        return ForwardModel(segments, self.geometry, self.settings, self.pixels)
+
     def plan(self, values: Mapping[str, float]) -> Plan:
         """The pairing of deposits and pixels, wide enough for these parameter values (others nominal).
 

@@ -158,3 +158,16 @@ def test_a_description_without_readout_is_refused() -> None:
 
     with pytest.raises(ValidationError, match="readout"):
         geometry_from_mapping(wrong)
+
+
+def test_the_nearest_drift_volume_is_the_one_that_holds_a_point_else_that_of_the_nearest_anode() -> None:
+    for t in GEOMETRY.tpcs:
+        low, high = sorted((t.z_anode, t.z_cathode))
+        beyond = t.z_anode - 5.0 * GEOMETRY.outward(np.array([t.tpc]))[0]
+        z = np.array([low, 0.5 * (low + high), high, beyond])
+        assert (GEOMETRY.nearest_tpc(z) == t.tpc).all()
+    # In the cathode itself neither is nearer by more than its thickness.
+    middle = np.mean([t.z_cathode for t in GEOMETRY.tpcs])
+    assert GEOMETRY.nearest_tpc(np.array([middle]))[0] in (0, 1)
+    one = GEOMETRY.model_copy(update={"tpcs": GEOMETRY.tpcs[:1]})
+    assert (one.nearest_tpc(np.array([-40.0, 0.0, 40.0])) == 0).all()

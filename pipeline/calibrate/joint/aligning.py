@@ -8,7 +8,7 @@ This says where a fit begins, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _BESIDE, _FAR = 1.0, 4.0
 _GAP = 0.01
 #: Tracks that are not further from their hits [cm] stay as they are: the likelihood knows better than this.
 _NEAR = 0.1
+#: Fewer hits than this tell nothing of a track.
+_TOLD_BY = 5
 #: How far [cm] hits of a track may be from it, as the fit goes on: those further away count less and less.
 _WIDTHS = (1.0, 0.3, 0.1)
 #: Rounds of the fit at each, ...
@@ -45,11 +47,14 @@ def aligned(
     charge = model.pixels.charge(data.centre[:, 0], data.channel)
     late = delays(geometry, values, model.settings).of(charge, data.order)
     tpc = data.columns["volume"]
-    z = geometry.drift_coordinate(tpc, data.centre[:, 1] - late, velocity)
     index = _stretches(segments)
-    hit, track, place, noise = _beside(segments, index, data, z, geometry.pixel_pitch)
-    off = z[hit] - place
-    if not len(off) or np.median(np.abs(off)) < _NEAR:
+
+    def depth(rows: Ints, begun: float) -> Floats:
+        """Where hits are along the drift [cm] of charge that was left when the track `begun` [us] after its event."""
+        return geometry.drift_coordinate(tpc[rows], (data.centre[:, 1] - late)[rows] - begun, velocity)
+
+    hit, track, place, noise, off = _beside(segments, index, data, depth, geometry.pixel_pitch)
+    if not _any_far(off, track):
         return segments, 1.0
     origin = geometry.undrifted(tpc[hit])
     shift, faster = np.zeros(int(index.max()) + 1), 0.0
@@ -70,6 +75,12 @@ def aligned(
     return segments.replace(start=segments.start + by, end=segments.end + by), 1 + faster
 
 
+def _any_far(off: Floats, track: Ints) -> bool:
+    """Whether the hits beside any track are, in their middle, further than `_NEAR` from it."""
+    of_tracks = (off[track == number] for number in np.unique(track))
+    return any(len(own) >= _TOLD_BY and abs(np.median(own)) > _NEAR for own in of_tracks)
+
+
 def _stretches(segments: Segments) -> Ints:
     """`(n,)` number of the stretch of a track without a gap that each segment is of: a track that is told too late is
     torn at the cathode, as its halves lie too far from anodes on either side."""
@@ -82,29 +93,35 @@ def _stretches(segments: Segments) -> Ints:
 
 
 def _beside(
-    segments: Segments, index: Ints, data: Observables, z: Floats, pitch: float
-) -> tuple[Ints, Ints, Floats, Floats]:
+    segments: Segments, index: Ints, data: Observables, depth: Callable[[Ints, float], Floats], pitch: float
+) -> tuple[Ints, Ints, Floats, Floats, Floats]:
     """Hits beside tracks, seen from the anode, and not far from them: number of the hit, of the track, where the track
-    is there along the drift [cm], and how well the hit knows that."""
+    is there along the drift [cm], how well the hit knows that, and how far from there it is, by its `depth`."""
     pixels = np.stack([data.columns["x"], data.columns["y"], np.zeros(len(data))], axis=1)
-    found: list[tuple[Ints, Ints, Floats, Floats]] = []
+    events, row = np.unique(segments.event_id, return_inverse=True)
+    earliest = np.full(len(events), np.inf)
+    np.minimum.at(earliest, row, segments.t0)
+    found: list[tuple[Ints, Ints, Floats, Floats, Floats]] = []
     for number in range(int(index.max(initial=-1)) + 1):
-        own = segments.take(index == number)
+        mine = index == number
+        own = segments.take(mine)
         rows = np.flatnonzero((data.event == own.event_id[0]) & data.valid)
         points = np.concatenate([own.start[:1], own.end])
         flat = points * [1.0, 1.0, 0.0]
         kept = np.append(True, np.linalg.norm(np.diff(flat, axis=0), axis=1) > 0)
         if kept.sum() < 2 or not len(rows):
             continue
-        curve, depth = StraightPieces.through(flat), points[kept, 2]
+        curve, along_drift = StraightPieces.through(flat), points[kept, 2]
         places = curve.places(pixels[rows])
-        slope = np.diff(depth) / np.diff(curve.begin)
-        at = np.interp(places.along, curve.begin, depth)
+        slope = np.diff(along_drift) / np.diff(curve.begin)
+        at = np.interp(places.along, curve.begin, along_drift)
+        off = depth(rows, float(np.mean(own.t0 - earliest[row[mine]]))) - at
         beside = np.linalg.norm(places.offset, axis=1) < _BESIDE * pitch
-        beside &= (places.along > -pitch) & (places.along < curve.length + pitch) & (np.abs(z[rows] - at) < _FAR)
+        beside &= (places.along > -pitch) & (places.along < curve.length + pitch) & (np.abs(off) < _FAR)
         noise = np.hypot(_NOISE, slope[places.piece] * pitch / np.sqrt(12))
         hits = rows[beside]
-        found.append((hits, np.full(len(hits), number), at[beside], noise[beside]))
-    found.append((np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)))
-    hit, track, place, noise = (np.concatenate(column) for column in zip(*found, strict=True))
-    return hit, track, place, noise
+        found.append((hits, np.full(len(hits), number), at[beside], noise[beside], off[beside]))
+    none = np.zeros(0, dtype=np.int64)
+    found.append((none, none, np.zeros(0), np.zeros(0), np.zeros(0)))
+    hit, track, place, noise, off = (np.concatenate(column) for column in zip(*found, strict=True))
+    return hit, track, place, noise, off

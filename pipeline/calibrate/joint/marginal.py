@@ -305,7 +305,9 @@ def _newton(
                 )
             step = damped_step(gradient, curvature, point.damping, *_room(problem, point.x))
             moved = float(np.abs(step * np.sqrt(np.diag(curvature))).max())
-        promised = 0.5 * (sum(e.promised for e in eliminated) - float(gradient @ step))
+        # A step that bounds cut short may promise a loss: that is not the end.
+        gain = abs(float(gradient @ step + 0.5 * step @ curvature @ step))
+        promised = 0.5 * sum(e.promised for e in eliminated) + gain
         if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
             return point, found, None
         x, in_values = point.x + step, step * problem.slopes(point.x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...matter.ranges import loss_table
 from ...matter.scattering import highland
 from ...matter.stopping import beta_squared
 from ...simulate.model import ForwardModel
-from ...tables import SPECIES, Bools, Floats, Ints, Observables, Tracks
+from ...tables import SPECIES, Bools, Floats, Ints, Observables, Segments, Tracks
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
 from .cutting import cut_at_pixels, usable
 from .part import Part
@@ -35,16 +35,13 @@ def parts_of(
     tracks: Tracks | None = None,
     together: Callable[[Ints], Ints] | None = None,
 ) -> list[Part]:
-    """The sample in parts of whole events, with what is believed of each; without electrons where their charge is that
-    of others (`stray_above_mev`).
+    """The sample in parts of whole events, with what is believed of each.
 
     `together` gives numbers of the parts of events; None: those of `part_length_cm`. Raises `FitError` where no
     segments are left.
     """
-    segments, tracks_alone = model.segments, unknown.stray_above_mev is not None
-    if tracks_alone:
-        segments = segments.take(~np.isin(np.abs(segments.pdg_id), _LIGHT))
-    segments = usable(segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
+    tracks_alone = unknown.stray_above_mev is not None
+    segments = usable(model.segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
     # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
     if (unknown.geometry or tracks_alone) and unknown.relative_width is None and not stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)
@@ -64,6 +61,13 @@ def parts_of(
         begun = chains if unknown.energy == "given" else most_probable(chains, beliefs)
         parts.append(Part(mine, begun, beliefs, model.geometry, replace(model.settings, threads=1), model.pixels))
     return parts
+
+
+def of_tracks(segments: Segments, unknown: Unknown) -> Segments:
+    """Those of the segments that are fitted: without electrons where their charge is that of others."""
+    if unknown.stray_above_mev is None:
+        return segments
+    return segments.take(~np.isin(np.abs(segments.pdg_id), _LIGHT))
 
 
 def stops(unknown: Unknown) -> bool:
@@ -148,13 +152,12 @@ def _where(anything: Bools, usual: EnergyBelief) -> EnergyBelief:
 
     def density(now: Chains) -> EnergyDensity:
         a, b = usual(now), other(now)
-        columns = {}
-        for column in fields(EnergyDensity):
-            of_usual, of_other = getattr(a, column.name), getattr(b, column.name)
-            # What the usual density alone depends on is nothing to segments that may have lost anything.
-            of_other = 0.0 if of_other is None else of_other
-            columns[column.name] = None if of_usual is None else np.where(anything, of_other, of_usual)
-        return EnergyDensity(**columns)
+        found = replace(
+            a, **{n: np.where(anything, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")}
+        )
+        # What else the usual density depends on is nothing to segments that may have lost anything.
+        more = {n: getattr(a, n) for n in ("by_range", "follow", "follow_length", "by_length")}
+        return replace(found, **{n: np.where(anything, 0.0, v) for n, v in more.items() if v is not None})
 
     return density
 

@@ -26,7 +26,7 @@ from .aligning import aligned
 from .expected import Likeness
 from .marginal import WIDENED, WIDENED_SLOW, Expected, Maximum, Point, Problem, maximise
 from .part import Part
-from .parts import parts_of, stops
+from .parts import of_tracks, parts_of, stops
 from .structure import structure_of, with_structure
 
 #: What the history holds besides the free parameters.
@@ -58,10 +58,11 @@ def fit_unknown(
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
     initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
+    model = model.with_segments(of_tracks(model.segments, method.unknown))
     if method.unknown.geometry and tracks is None:
         model, initial = _aligned(model, data, fixed, initial)
     parts = parts_of(model, data, method.unknown, tracks)
-    if not method.unknown.geometry and resume is None:
+    if not method.unknown.geometry:
         initial |= _approached(parts[0], method, name)
     prior = _priors(method, free)
     begun = {**fixed, **initial}
@@ -139,7 +140,7 @@ def _aligned(
         temperature = model.geometry.temperature
         velocity = argon.drift_velocity(initial[moving], temperature)
         begun[moving] = field_of_velocity(faster * velocity, temperature) or initial[moving]
-    return ForwardModel(segments, model.geometry, model.settings, model.pixels), begun
+    return model.with_segments(segments), begun
 
 
 def _approached(part: Part, method: Method, name: str) -> dict[str, float]:

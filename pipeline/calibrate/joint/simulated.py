@@ -53,7 +53,7 @@ class Simulated:
 
     def model(self, segments: Segments) -> ForwardModel:
         """The model of other segments."""
-        return ForwardModel(segments, self.like.geometry, self.like.settings, self.like.pixels)
+        return self.like.with_segments(segments)
 
     def once(self) -> Simulated:
         """Every different track once."""

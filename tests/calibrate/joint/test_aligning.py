@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,13 +106,60 @@ def test_at_a_known_velocity_tracks_alone_move(segments: Segments, data: Observa
     assert distance_to_truth(found, segments).rms < 0.03
 
 
+def test_one_late_track_among_many_is_found(segments: Segments, data: Observables) -> None:
+    told = late(segments, 4)
+    start, end = (np.where(segments.event_id[:, None] == 2, a, b) for a, b in
+                  ((told.start, segments.start), (told.end, segments.end)))  # fmt: skip
+    told = segments.replace(start=start, end=end)
+    found, faster = aligned(ForwardModel(told, MODULE0, SETTINGS), data, TRUTH, moving=False)
+    assert faster == 1
+    assert np.abs(told.centre - segments.centre).max() > 0.2
+    assert np.abs(found.centre - segments.centre).max() < 0.05
+
+
+def test_tracks_that_came_later_than_others_of_their_event_are_where_they_were(segments: Segments) -> None:
+    """All six tracks in one event, 0 to 50 us apart: 8 cm of drift."""
+    one = segments.replace(event_id=0 * segments.event_id, traj_id=segments.event_id, t0=10.0 * segments.event_id)
+    hits = data_of(one)
+    found, faster = aligned(ForwardModel(one, MODULE0, SETTINGS), hits, TRUTH, moving=True)
+    assert faster == 1 and (found.start == one.start).all()
+    moved = late(segments, 7)
+    told = one.replace(start=moved.start, end=moved.end)
+    found, faster = aligned(ForwardModel(told, MODULE0, SETTINGS), hits, TRUTH, moving=False)
+    assert distance_to_truth(told, one).rms > 0.1
+    assert distance_to_truth(found, one).rms < 0.03
+
+
+def test_hits_without_a_time_tell_nothing(segments: Segments, data: Observables) -> None:
+    values, valid = data.values.copy(), data.valid.copy()
+    values[::7, 1], valid[::7] = np.nan, False
+    wrong = replace(data, values=values, valid=valid)
+    found, faster = aligned(ForwardModel(late(segments, 5), MODULE0, SETTINGS), wrong, TRUTH, moving=True)
+    assert faster == pytest.approx(1, abs=0.005)
+    assert distance_to_truth(found, segments).rms < 0.03
+
+
+def test_a_detector_of_one_drift_volume() -> None:
+    one = MODULE0.model_copy(update={"tpcs": (MODULE0.tpcs[1].model_copy(update={"tpc": 0}),)})
+    segments = Segments.concatenate(
+        [line(e, np.array([8.0 - 5 * e, -20.0, 3.0 + e]), np.array([-7.0 + 6 * e, 18.0, 27.0 - e])) for e in range(3)]
+    )
+    model = ForwardModel(segments, one, SETTINGS)
+    hits = observables_of_simulation(model.hits(TRUTH, Noise(NoiseLevels(900.0, 500.0), 7)), one)
+    shift = np.array([[0.0, 0.0, 0.1], [0.0, 0.0, 0.2], [0.0, 0.0, 0.3]])[segments.event_id] * one.outward(0)
+    told = segments.replace(start=segments.start + shift, end=segments.end + shift)
+    found, _ = aligned(ForwardModel(told, one, SETTINGS), hits, TRUTH, moving=False)
+    assert distance_to_truth(told, segments).rms > 0.05
+    assert distance_to_truth(found, segments).rms < 0.03
+
+
 def test_hits_of_others_do_not_matter(segments: Segments, data: Observables) -> None:
     """Every fourth hit is at a place along the drift that has nothing to do with the track."""
     rng = np.random.default_rng(8)
     values = data.values.copy()
     other = rng.random(len(data)) < 0.25
     values[other, 1] = rng.uniform(0, 180, int(other.sum()))
-    wrong = Observables(data.event, data.channel, data.order, values, data.value_names, data.valid, data.columns)
+    wrong = replace(data, values=values)
     found, faster = aligned(ForwardModel(late(segments, 5), MODULE0, SETTINGS), wrong, TRUTH, moving=True)
     assert faster == pytest.approx(1, abs=0.005)
     assert distance_to_truth(found, segments).rms < 0.03

@@ -341,6 +341,20 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     assert resumed.history["objective"].tolist() == found.history["objective"].tolist()
 
 
+def test_a_fit_with_known_places_goes_on_where_it_was_broken_off() -> None:
+    """It begins at a field that it finds first, and so does the fit that goes on."""
+    segments = tracks(2)
+    data, kept = data_of(segments, 1), list[Progress]()
+    unknown = METHOD.unknown.model_copy(update={"geometry": False})
+    method = METHOD.model_copy(update={"unknown": unknown, "initial": {"electric_field": 0.49}})
+    found = fitted(segments, data, method, on_iteration=kept.append)
+    resumed = fitted(segments, data, method, resume=kept[len(kept) // 2])
+    assert found.converged
+    assert [(p.initial, p.value, p.uncertainty) for p in resumed.parameters] == [
+        (p.initial, p.value, p.uncertainty) for p in found.parameters
+    ]
+
+
 def test_the_energies_of_the_input_do_not_matter() -> None:
     segments = tracks(2)
     data = data_of(segments, 2)
