@@ -65,7 +65,8 @@ def from_hits(
     found = identified(found, used, geometry, settings.particles, classifier)
     if settings.stopping is not None:
         resolution = settings.particles.charge_resolution
-        found = stopping_tracks(found, settings.stopping, geometry, resolution, where)
+        recombination = model_settings.recombination
+        found, _ = stopping_tracks(found, settings.stopping, geometry, resolution, values, recombination, where)
     found = with_model_losses(found, settings)
     hit_track = np.full(len(hits), -1)
     hit_track[np.isin(hits.event_id, list(used.event_t0))] = found.hit_track

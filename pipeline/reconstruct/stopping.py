@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,19 +12,31 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..matter.scattering import across
 from ..tables import Bools, Floats, Reconstruction
+from .charge import loss_of_density
 from .cuts import with_segments
 from .likelihood import ends_of_range, track_of_segments
+from .recombination import density_of_charge, recombination_of_stops
 
 
 def stopping_tracks(
-    found: Reconstruction, settings: Stopping, geometry: DetectorGeometry, charge_resolution: float, where: str
-) -> Reconstruction:
-    """The tracks of `settings.species` that end where the particle stopped, all turned to end there.
+    found: Reconstruction,
+    settings: Stopping,
+    geometry: DetectorGeometry,
+    charge_resolution: float,
+    values: Mapping[str, float],
+    recombination: str,
+    where: str,
+) -> tuple[Reconstruction, dict[str, float]]:
+    """The tracks of `settings.species` that end where the particle stopped, all turned to end there; and the parameter
+    values with the recombination that these ask for, by which they were chosen (`recombination_of_stops`).
 
-    `charge_resolution` as for `evidence`; `where` (the file) begins the sentence of an error. Raises `SelectionError`
-    if there is none.
+    Their dE/dx stays that of `values`. `charge_resolution` as for `evidence`; `where` (the file) begins the sentence of
+    an error. Raises `SelectionError` if there is none.
     """
-    stops = ends_of_range(found, geometry, charge_resolution, settings.species, settings.within_cm)
+    measured = recombination_of_stops(found, geometry, values, recombination, settings.species, charge_resolution)
+    dedx = loss_of_density(density_of_charge(found, geometry, measured), measured, recombination)
+    seen = replace(found, segments=found.segments.replace(dEdx=dedx))
+    stops = ends_of_range(seen, geometry, charge_resolution, settings.species, settings.within_cm)
     kept = (stops.sum(axis=0) >= settings.probability) & (found.tracks.length >= settings.min_length_cm)
     if not kept.any():
         raise SelectionError(
@@ -31,7 +44,7 @@ def stopping_tracks(
             f"more that stops inside; lower reconstruct.stopping.probability or min_length_cm, or set stopping to null."
         )
     found = turned(found, stops[1] > stops[0])
-    return with_segments(found, np.flatnonzero(kept[track_of_segments(found)]))
+    return with_segments(found, np.flatnonzero(kept[track_of_segments(found)])), measured
 
 
 def turned(found: Reconstruction, back: Bools) -> Reconstruction:

@@ -132,8 +132,12 @@ class FromHits:
         for left in reversed(range(self.rounds)):
             found = reconstruct(hits, geometry, values, steps, settings, pixels=pixels)
             if steps.stopping is not None:
-                resolution = steps.particles.charge_resolution
-                found = stopping_tracks(found, steps.stopping, geometry, resolution, "hits of a study")
+                resolution, recombination = steps.particles.charge_resolution, settings.recombination
+                found, measured = stopping_tracks(
+                    found, steps.stopping, geometry, resolution, values, recombination, "hits of a study"
+                )
+                if left:  # at nominal values the first fit would have a long way to go
+                    values |= {n: measured[n] for n in method.free}
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
             initial, unknown = {n: values[n] for n in method.free}, rough if left else self.unknown
             begun = method.model_copy(update={"initial": initial, "unknown": unknown})

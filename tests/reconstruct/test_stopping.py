@@ -6,17 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.config.reconstruction import Stopping
+from pipeline.detector import argon
 from pipeline.errors import SelectionError
 from pipeline.matter.scattering import across
+from pipeline.parameters import nominal_values
+from pipeline.reconstruct.charge import survival
 from pipeline.reconstruct.likelihood import track_of_segments
+from pipeline.reconstruct.recombination import recombination_of_stops
 from pipeline.reconstruct.stopping import stopping_tracks, turned
 from pipeline.storage.detector import load_geometry
+from pipeline.tables import Reconstruction
 from tests.reconstruct.ideal import ideal, produced
 
 GEOMETRY = load_geometry("module0")
 RESOLUTION = 0.04
+NOMINAL = nominal_values()
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def protons():
     found, _ = ideal(part, GEOMETRY, 5, least_cm=5.0)
     t = part.trajectories
     stops = t.end[(t.pdg_id == 2212) & (t.end_process == t.PROCESSES.index("stopped"))]
-    return found, stops
+    return seen_with(found, NOMINAL, "birks"), stops
 
 
 def distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -40,7 +47,7 @@ def distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def test_protons_that_stop_are_kept_and_end_where_they_stopped(protons) -> None:
     found, stops = protons
-    kept = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, "hits.h5")
+    kept, _ = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, NOMINAL, "birks", "hits.h5")
     assert 15 < len(kept.tracks) < len(found.tracks)
     at_end, at_start = distance(kept.tracks.end, stops), distance(kept.tracks.start, stops)
     # Those that react on the way make tracks that end like others that stop in one of twenty cases.
@@ -84,6 +91,52 @@ def test_a_track_turned_twice_is_itself_and_its_line_has_the_same_errors_in_spac
 def test_without_any_that_stops_a_sentence_says_so(protons) -> None:
     found, _ = protons
     with pytest.raises(
-        SelectionError, match=r"hits.h5: none of \d+ tracks is a kaon of 5 cm or more that stops inside"
+        SelectionError, match=r"hits.h5: none of \d+ tracks is a proton of 1000 cm or more that stops inside"
     ):
-        stopping_tracks(found, Stopping(species="kaon", probability=0.999999), GEOMETRY, 0.01, "hits.h5")
+        stopping_tracks(found, Stopping(min_length_cm=1000.0), GEOMETRY, RESOLUTION, NOMINAL, "birks", "hits.h5")
+
+
+@pytest.mark.parametrize(
+    "recombination,truth",
+    [
+        ("birks", {"birks_ab": 0.82, "birks_kb": 0.0616, "electric_field": 0.45, "electron_lifetime": 1860.0}),
+        ("birks", {"birks_ab": 0.79, "birks_kb": 0.0634, "electron_lifetime": 3800.0}),
+        ("birks", {"birks_ab": 0.87, "birks_kb": 0.034, "electron_lifetime": 700.0}),
+        ("box", {"box_alpha": 1.0, "box_beta": 0.24, "electron_lifetime": 1200.0}),
+    ],
+)
+def test_with_a_detector_that_is_not_the_nominal_one_the_same_tracks_stop(protons, recombination, truth) -> None:
+    """Charge as another recombination leaves it, in segments of 1 cm; of the field that crossers measure."""
+    truth = {**NOMINAL, **truth}
+    begun = {**NOMINAL, "electric_field": truth["electric_field"]}
+    found = seen_with(protons[0], truth, recombination)
+    at_truth, _ = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, truth, recombination, "hits.h5")
+    kept, measured = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, begun, recombination, "hits.h5")
+    same = set(map(tuple, at_truth.tracks.end.round(3).tolist())) & set(map(tuple, kept.tracks.end.round(3).tolist()))
+    assert len(at_truth.tracks) > 15
+    assert len(same) >= 0.85 * max(len(at_truth.tracks), len(kept.tracks))
+    # Charges are what they are over the losses that stopping protons have.
+    loss = torch.tensor([4.0, 8.0, 16.0], dtype=torch.float64)
+    told, true = (
+        argon.RECOMBINATION[recombination](loss, {n: torch.tensor(v) for n, v in values.items()}).numpy()
+        for values in (measured, truth)
+    )
+    assert told == pytest.approx(true, rel=0.06)
+    # What has nothing to do with it stays.
+    moved = {n for n in measured if measured[n] != begun[n]}
+    assert moved == {*(("birks_ab", "birks_kb") if recombination == "birks" else ("box_alpha", "box_beta")),
+                     "electron_lifetime"}  # fmt: skip
+
+
+def test_without_a_track_that_may_have_stopped_values_stay(protons) -> None:
+    found, _ = protons
+    outside = replace(found, tracks=replace(found.tracks, contained=np.zeros(len(found.tracks), dtype=bool)))
+    assert recombination_of_stops(outside, GEOMETRY, NOMINAL, "birks", "proton", RESOLUTION) == NOMINAL
+
+
+def seen_with(found: Reconstruction, values: dict[str, float], recombination: str) -> Reconstruction:
+    """Tracks with the charge that parameter values leave of their losses."""
+    dedx = torch.tensor(found.segments.dEdx, dtype=torch.float64)
+    escaped = argon.RECOMBINATION[recombination](dedx, {n: torch.tensor(v) for n, v in values.items()}).numpy()
+    arrives = survival(found.segments.centre[:, 2], GEOMETRY, values)
+    return replace(found, charge=argon.ELECTRONS_PER_MEV * found.segments.dE * escaped * arrives)
