@@ -17,9 +17,13 @@ _LARGEST_RATIO = 2.0
 
 def survival(z: Floats, geometry: DetectorGeometry, values: Mapping[str, float]) -> Floats:
     """`(n,)` fraction of the electrons freed at drift coordinates `z` `(n,)` [cm] that arrive: `exp(-t / tau)`."""
+    return np.asarray(np.exp(-drift_time(z, geometry, values) / values["electron_lifetime"]))
+
+
+def drift_time(z: Floats, geometry: DetectorGeometry, values: Mapping[str, float]) -> Floats:
+    """`(n,)` time [us] that electrons need from drift coordinates `z` `(n,)` [cm] to the plane of pixels."""
     velocity = argon.scaled_drift_velocity(values, geometry.temperature)
-    time = (geometry.anode_distance(z) + values["shift_z"] - geometry.response_start) / velocity
-    return np.asarray(np.exp(-time / values["electron_lifetime"]))
+    return np.asarray((geometry.anode_distance(z) + values["shift_z"] - geometry.response_start) / velocity)
 
 
 def shared_out(

@@ -21,7 +21,7 @@ from ..detector import argon
 from ..detector.geometry import DetectorGeometry
 from ..matter.energy_prior import EnergyPrior
 from ..tables import SPECIES, Floats, Ints, Reconstruction
-from .charge import survival
+from .charge import drift_time, survival
 from .likelihood import track_of_segments
 from .losses import density_of, seen_length
 
@@ -125,7 +125,7 @@ class _Stops:
             np.tile(length, len(residual) // max(len(length), 1)), residual
         )
         loss, width = (a.reshape(2 * len(_LEFT), -1) for a in layers.mode_and_width())
-        drift = -values[_LIFETIME] * np.log(survival(found.segments.centre[used, 2], geometry, values))
+        drift = drift_time(found.segments.centre[used, 2], geometry, values)
         log_charge = np.log(density[used]) - drift / values[_LIFETIME]
         off = _off_line(ahead[used], log_charge, track)
         otherwise = np.bincount(track, _with_outliers(off, np.full(len(off), _LINE))).astype(np.float64)

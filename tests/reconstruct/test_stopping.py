@@ -128,6 +128,14 @@ def test_with_a_detector_that_is_not_the_nominal_one_the_same_tracks_stop(proton
                      "electron_lifetime"}  # fmt: skip
 
 
+def test_argon_without_impurities_keeps_its_lifetime(protons) -> None:
+    pure = {**NOMINAL, "electron_lifetime": np.inf}
+    found = seen_with(protons[0], pure, "birks")
+    kept, measured = stopping_tracks(found, Stopping(), GEOMETRY, RESOLUTION, pure, "birks", "hits.h5")
+    assert len(kept.tracks) > 15 and measured["electron_lifetime"] == np.inf
+    assert measured["birks_ab"] == pytest.approx(NOMINAL["birks_ab"], rel=0.05)
+
+
 def test_without_a_track_that_may_have_stopped_values_stay(protons) -> None:
     found, _ = protons
     outside = replace(found, tracks=replace(found.tracks, contained=np.zeros(len(found.tracks), dtype=bool)))
