@@ -12,9 +12,9 @@ from ..detector.geometry import DetectorGeometry
 from ..errors import SelectionError
 from ..matter.scattering import across
 from ..tables import Bools, Floats, Reconstruction
-from .charge import loss_of_density
 from .cuts import with_segments
 from .likelihood import ends_of_range, track_of_segments
+from .losses import STOPPING, loss_with_knock_ons
 from .recombination import density_of_charge, recombination_of_stops
 
 
@@ -34,7 +34,9 @@ def stopping_tracks(
     an error. Raises `SelectionError` if there is none.
     """
     measured = recombination_of_stops(found, geometry, values, recombination, settings.species, charge_resolution)
-    dedx = loss_of_density(density_of_charge(found, geometry, measured), measured, recombination)
+    track = track_of_segments(found)
+    ends = found.tracks.contained[track] & (found.residual_range < STOPPING)
+    dedx = loss_with_knock_ons(density_of_charge(found, geometry, measured), track, ends, measured, recombination)
     seen = replace(found, segments=found.segments.replace(dEdx=dedx))
     stops = ends_of_range(seen, geometry, charge_resolution, settings.species, settings.within_cm)
     kept = (stops.sum(axis=0) >= settings.probability) & (found.tracks.length >= settings.min_length_cm)
