@@ -51,7 +51,7 @@ class Unknown(Section):
     )
     scattering: Positive = Field(1.0, description="factor on the angles of multiple scattering that are expected")
     ends_cm: Positive = Field(0.5, description="how well the ends of tracks are known along them before the fit")
-    offsets_cm: Positive = Field(1.0, description="the same of vertices along either axis of their moves; wide")
+    offsets_cm: Positive = Field(100.0, description="the same of vertices along either axis of their moves; wide")
     determinant: bool = Field(
         True, description="Laplace's determinant; without it the most probable segments are taken for the true ones"
     )

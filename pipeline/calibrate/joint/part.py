@@ -165,7 +165,7 @@ class Evaluated:
         return Eliminated(
             gradient=self.gradient - self.mixed.T @ solved[:, 0],
             curvature=self.curvature - self.mixed.T @ solved[:, 1:],
-            newton=-solved[:, 0],
+            newton=self.state.bounded(-solved[:, 0]),
             follow=-solved[:, 1:],
             log_det=log_determinant(factor),
             promised=float(self.local_gradient @ solved[:, 0]),

@@ -19,7 +19,7 @@ from ...tables import Bools, Floats, Ints, Segments
 
 #: Tracks run along the drift if the cosine of the angle between them is larger.
 _STEEP = 0.95
-#: No vertex moves by more in one step [cm].
+#: No vertex moves by more [cm] in one step of its own; it follows parameters as far as it takes.
 _FARTHEST = 0.1
 #: No u by more, down and up.
 _LOWEST, _HIGHEST = 1.0, 3.0
@@ -335,9 +335,15 @@ class Chains:
         if self.loose:
             column, vertex, axis = self.vertex_columns()
             points = self.vertices.copy()
-            np.add.at(points, vertex, np.clip(step[column], -_FARTHEST, _FARTHEST)[:, None] * axis)
+            np.add.at(points, vertex, step[column][:, None] * axis)
             start, end = points[self.start_vertex], points[self.start_vertex + 1]
         return self.placed(start, end, dedx)
+
+    def bounded(self, step: Floats) -> Floats:
+        """A `step` `(size,)` in which no vertex moves too far."""
+        vertices = np.ones(self.size, dtype=bool)
+        vertices[self.energy_columns] = False
+        return np.where(vertices, np.clip(step, -_FARTHEST, _FARTHEST), step)
 
     def placed(self, start: Floats, end: Floats, dedx: Floats) -> Chains:
         """The tracks with segments from `start` to `end` `(n, 3)` that lose `dedx` `(n,)`."""
@@ -346,7 +352,7 @@ class Chains:
 
     @cached_property
     def farthest(self) -> Floats:
-        """`(size,)` the longest step of each element of the state that `moved` takes whole."""
+        """`(size,)` the longest step of each element of the state that is taken whole."""
         far = np.full(self.size, _FARTHEST)
         far[self.energy_columns] = _LOWEST
         return far

@@ -20,6 +20,7 @@ from pipeline.calibrate.progress import Progress
 from pipeline.calibrate.uncertainty import MARGINAL
 from pipeline.config.methods import STANDARD_METHODS, Method
 from pipeline.config.unknown import Hypothesis, Unknown
+from pipeline.detector.argon import drift_velocity
 from pipeline.errors import FitError
 from pipeline.matter.energy_prior import EnergyPrior
 from pipeline.parameters import lookup, nominal_values
@@ -339,6 +340,22 @@ def test_a_fit_of_displaced_tracks_finds_the_truth_and_goes_on_where_it_was_brok
     resumed = fitted(begun, data, METHOD, resume=kept[len(kept) // 2])
     assert [p.value for p in resumed.parameters] == [p.value for p in found.parameters]
     assert resumed.history["objective"].tolist() == found.history["objective"].tolist()
+
+
+def test_where_tracks_are_found_tells_no_field() -> None:
+    """All z in proportion to the drift velocity leave all hits where they are, so that tracks on one side of the
+    cathode know the field by their lengths and losses alone: it is neither kept where the fit begins, nor known well.
+    """
+    segments = tracks(3)
+    data, wrong = data_of(segments, 1), 0.47
+    slower = drift_velocity(wrong, MODULE0.temperature) / drift_velocity(0.5, MODULE0.temperature)
+    anode = MODULE0.tpcs[MODULE0.tpc_of(segments.start)[0]].z_anode
+    stretched = [z * [1, 1, slower] + [0, 0, anode * (1 - slower)] for z in (segments.start, segments.end)]
+    begun = segments.replace(start=stretched[0], end=stretched[1])
+    found = fitted(begun, data, METHOD.model_copy(update={"initial": {"electric_field": wrong}}))
+    field = next(p for p in found.parameters if p.name == "electric_field")
+    assert found.converged and field.uncertainty is not None
+    assert field.uncertainty > 0.01 and abs(field.value - 0.5) < 3 * field.uncertainty
 
 
 def test_a_fit_with_known_places_goes_on_where_it_was_broken_off() -> None:
