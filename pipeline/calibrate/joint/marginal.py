@@ -3,7 +3,7 @@
 `cost(x) = min over states of minus log-density + ln det(H_ll) / 2`. The determinant is no small thing: thousands of
 states that are each known to some ten per cent move the parameters by many standard deviations if it is left out
 (Neyman and Scott, Econometrica 16 (1948) 1). Its gradient, along the states that follow the parameters, comes from
-central differences; as it hardly changes over the width of the likelihood, it is held while Newton steps converge, then
+differences; as it hardly changes over the width of the likelihood, it is held while Newton steps converge, then
 taken anew.
 
 Where tracks like the fitted ones can be simulated, the gradient that the same estimator has there at the truth is taken
@@ -50,6 +50,8 @@ _FEWEST, _ROUNDS = 2, 8
 #: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
 #: makes the determinant wiggle, and narrow differences would take that for its slope.
 _STEP = 1.5
+#: Sides of the differences. One will do where the same is done to simulated tracks and taken off.
+_BOTH, _ONE = (-1, 1), (0, 1)
 #: They are not longer than this part of the coordinate.
 _WIDEST = 0.3
 #: The expected gradient is taken so often: near the result, and at it.
@@ -211,7 +213,8 @@ def maximise(
                 status = "the determinant of the states did not settle"
                 break
         steps = determinant_steps(problem, point, information)
-        gradient = np.sum(determinant_gradients(problem, point, found, eliminated, steps, plans), axis=0)
+        sides = _BOTH if problem.expected is None else _ONE
+        gradient = np.sum(determinant_gradients(problem, point, found, eliminated, steps, plans, sides), axis=0)
         if point.rounds >= _FEWEST and point.simulations >= wanted:
             # What is left are wiggles, between which the fit would go to and fro.
             gradient = 0.5 * (gradient + point.determinant)
@@ -250,7 +253,7 @@ def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
         point, plans, found, _ = _descended(alone, start, lambda *_: None, len(problem.widened))
         eliminated = [e.eliminated() for e in found]
         gradient = eliminated[0].gradient * problem.slopes(x)
-        return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans)[0])
+        return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans, _ONE)[0])
 
     return np.stack(problem.map(of_part, problem.parts))
 
@@ -422,22 +425,28 @@ def determinant_gradients(
     eliminated: Sequence[Eliminated],
     steps: Floats,
     plans: Sequence[Planned],
+    sides: tuple[int, int],
 ) -> list[Floats]:
     """`(P,)` derivative of ln det(H_ll) / 2 of each part to the coordinates, while its state follows, by differences
-    over `steps` `(P,)` to both sides."""
+    over `steps` `(P,)`, from the first of the `sides` to the second."""
     chain = problem.slopes(point.x)
 
     def of_part(job: tuple[Part, Evaluated, Eliminated, Planned]) -> Floats:
         part, at, e, plan = job
+        here = at.log_det() if 0 in sides else np.nan
+
+        def log_det(k: int, by: float) -> float:
+            x = point.x.copy()
+            x[k] += by
+            moved = at.state.moved(e.follow[:, k] * chain[k] * by)
+            # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
+            there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
+            return there.log_det()
+
         gradient = np.zeros(len(steps))
         for k, step in enumerate(steps):
-            for side in (1.0, -1.0):
-                x = point.x.copy()
-                x[k] += side * step
-                moved = at.state.moved(e.follow[:, k] * chain[k] * side * step)
-                # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
-                there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
-                gradient[k] += side * 0.25 * there.log_det() / step
+            low, high = (log_det(k, side * step) if side else here for side in sides)
+            gradient[k] = 0.5 * (high - low) / ((sides[1] - sides[0]) * step)
         return gradient
 
     return problem.map(of_part, list(zip(problem.parts, found, eliminated, plans, strict=True)))

@@ -29,7 +29,7 @@ from .tracks import Chains
 #: Number of the stream of random numbers that simulations for this draw from.
 _STREAM = 24
 #: About so much track [cm] is simulated.
-_LENGTH = 4000.0
+_LENGTH = 2000.0
 #: Only steps of pixels to which the particle itself still has to bring more [electrons] are looked at.
 _OWN = 1000.0
 #: Means [electrons] of the exponentials, after that of what is as good as none.
