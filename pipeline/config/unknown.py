@@ -57,8 +57,9 @@ class Unknown(Section):
     )
     simulated: NotNegative = Field(
         2.0,
-        description="tracks like the fitted ones are simulated, so many times over, and what the fit makes of them is "
-        "taken off where places and dE/dx are fitted: it knows tracks as straight segments; 0: not",
+        description="tracks like the fitted ones are simulated, so many times over (fewer than 30 more often), and "
+        "what the fit makes of them is taken off where places and dE/dx are fitted: it knows tracks as straight "
+        "segments; 0: not",
     )
     part_length_cm: Positive = Field(400.0, description="whole events up to this length are worked on at a time")
 

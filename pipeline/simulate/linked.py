@@ -38,14 +38,14 @@ _HARDLY = 1e-300
 class Linked:
     """Log-probability of data, its derivatives, and rows whose products are the Gauss-Newton form of the information.
 
-    `of_pixels` `(p,)` are those of the pixels of the plan, 0 of the ignored, and `log` is their sum. `score` `(P,)` of
-    parameters; `local_score` `(7 n,)` of `MOVES` of each of n segments, segment by segment. `rows` `(r, P)` and the
-    sparse `local_rows` `(r, 7 n)`: the information is the product of each with each, summed over rows. `hits` were
-    explained, `outliers` were not. `weights` `(h, 2)` are those of times and charges.
+    `of_pixels` `(p,)` are those of the pixels of the plan, 0 of the ignored, and `log` is their sum; so is `score` that
+    of `scores` `(p, P)` to the parameters. `local_score` `(7 n,)` of `MOVES` of each of n segments, segment by segment.
+    `rows` `(r, P)` and the sparse `local_rows` `(r, 7 n)`: the information is the product of each with each, summed
+    over rows. `hits` were explained, `outliers` were not. `weights` `(h, 2)` are those of times and charges.
     """
 
     of_pixels: Floats
-    score: Floats
+    scores: Floats
     local_score: Floats
     rows: Floats
     local_rows: sparse.csr_array
@@ -57,6 +57,11 @@ class Linked:
     def log(self) -> float:
         """Log-probability of all data but the ignored."""
         return float(self.of_pixels.sum())
+
+    @property
+    def score(self) -> Floats:
+        """`(P,)` derivatives of `log` to the parameters."""
+        return np.asarray(self.scores.sum(axis=0))
 
 
 def linked_probability(
@@ -111,7 +116,7 @@ def linked_probability(
     shares[recorded.rows] = np.concatenate([np.zeros((0, 2)), *(p.weights for p in parts)])
     return Linked(
         of_pixels=np.concatenate([np.zeros(0), *(p.of_pixels for p in parts)]),
-        score=sum((p.score for p in parts), np.zeros(len(names))),
+        scores=np.concatenate([np.zeros((0, len(names))), *(p.scores for p in parts)]),
         local_score=sum((p.local_score for p in parts), np.zeros(width)),
         rows=np.concatenate([np.zeros((0, len(names))), *(p.rows for p in parts)]),
         local_rows=sparse.vstack([sparse.csr_array((0, width)), *(p.local_rows for p in parts)], format="csr"),
@@ -183,12 +188,13 @@ def _block(
     use = torch.from_numpy(used)
     use_hit = use[c.pixel]
     of_values = use_hit.repeat(2 if c.tick else 1)
-    score, local = np.zeros(len(columns)), np.zeros(len(MOVES) * owners.segments)
+    scores, local = np.zeros((len(used), len(columns))), np.zeros(len(MOVES) * owners.segments)
     for name, pull in pulls.items():
         if name not in slopes:  # the current at the end of a hold, of which real-valued data know nothing
             continue
         weight = (pull * (use if name == "total" else of_values)).cpu().numpy().astype(np.float64)
-        score += weight @ slopes[name].of_parameters
+        of = np.arange(len(used)) if name == "total" else pixel.numpy()
+        np.add.at(scores, of, weight[:, None] * slopes[name].of_parameters)
         local += slopes[name].of_segments.T @ weight
     outliers = int((found.explained[use_hit] < 0.5).sum())
     shares = found.weights
@@ -199,7 +205,7 @@ def _block(
     of_pixels = found.ends.detach().clone().index_add_(0, c.pixel, found.hits.detach())
     return Linked(
         of_pixels=(of_pixels * use).numpy(),
-        score=score,
+        scores=scores,
         local_score=local,
         rows=rows,
         local_rows=local_rows,

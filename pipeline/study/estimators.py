@@ -23,7 +23,7 @@ from .experiment import Experiment, PixelExperiment
 
 #: Steps that such fits may take: tracks find their places first.
 _ITERATIONS = STANDARD_METHODS["unknown_segments"].max_iterations
-#: Tracks found in hits that are shorter than this [cm] are left out.
+#: Tracks of unknown places that are shorter than this [cm] are left out: two or three hits do not hold a track.
 _SHORTEST = 10.0
 
 
@@ -182,7 +182,7 @@ def estimator(task: Task, method: Method, config: Config, settings: UnknownFits)
             # slow particles hardly leave their track.
             "production_cut_mev": None if task.from_hits and stops else cut,
             "stray_above_mev": cut if task.dedx and not stops else None,
-            "min_track_cm": _SHORTEST if task.from_hits and not stops else 0.0,
+            "min_track_cm": _SHORTEST if task.geometry and not stops else 0.0,
         }
     )
     return FromHits(unknown, config) if task.from_hits else UnknownDeposits(unknown)

@@ -15,6 +15,7 @@ where n is how many times more is simulated than measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,8 +32,8 @@ from .structure import Structure, with_structure
 
 #: Number of the stream of random numbers of these simulations.
 _STREAM = 25
-#: Length [cm] of the parts in which they are worked on, and how many there are at least, if there are tracks for it.
-_PART, _PARTS = 200.0, 30
+#: Fewer tracks than this are simulated more often than asked for, until their scatter has so many degrees of freedom.
+_PAIRS = 30
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class Likeness:
         Raises `FitError` where simulated tracks are too short to be fitted.
         """
         found = [part.found for part in parts]
-        like = simulated(model, found, unknown, unknown.simulated, (seed, _STREAM))
+        times, tracks = unknown.simulated, sum(chains.tracks for chains in found)
+        if tracks < _PAIRS:
+            times = max(times, 1 + math.ceil(_PAIRS / tracks))
+        like = simulated(model, found, unknown, times, (seed, _STREAM))
         return Likeness(like, length_of(found), structure, begun, unknown, parts[0].data.integer)
 
     def prepared(self, part: Part) -> Part:
@@ -75,22 +79,14 @@ class Likeness:
         """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
         determinant's differences are those of the data. A `rough` answer comes of every track once."""
         values, like = problem.values(x), self.like.once() if rough else self.like
-        # Parts of the same tracks: how their gradients scatter is what a fit does.
-        tracks = max(1, round(like.different * min(_PART / self.length, 1 / _PARTS)))
-
-        def together(events: Ints) -> Ints:
-            of = events % like.different // tracks
-            return of * (int(events.max()) + 1) + events // like.different
-
-        parts = parts_of(
-            like.model(like.tracks), like.data(values, integer=self.integer), self.unknown, together=together
-        )
+        parts = parts_of(like.model(like.tracks), like.data(values, integer=self.integer), self.unknown)
         parts = [self.prepared(part) for part in parts]
         alike = replace(problem, parts=parts, prior=None, expected=None)
         gradients = gradients_at(alike, x, steps)
         share = self.length / length_of([part.found for part in parts])
-        number = np.array([int(part.found.segments.event_id[0]) for part in parts]) % like.different // tracks
-        scatter, pairs = _scatter(gradients, number)
+        # How gradients of equal tracks scatter is what a fit does.
+        number = np.concatenate([chains.segments.event_id[chains.first] for chains in (p.found for p in parts)])
+        scatter, pairs = _scatter(gradients, number % like.different)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
 
 

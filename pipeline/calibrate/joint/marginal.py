@@ -41,6 +41,8 @@ _MOVING = 1
 _ROUGH = 2e-3
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
 _FINE, _STILL = 1e-4, 0.05
+#: The same where parameters do not move at all: their gradient, states eliminated, is right to first order before.
+_FINE_HELD = 1e-3
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
 _ROUGHNESS = 5e-4
 #: The determinant's gradient is good when the parameters have moved by fewer standard deviations since it was taken.
@@ -214,7 +216,8 @@ def maximise(
                 break
         steps = determinant_steps(problem, point, information)
         sides = _BOTH if problem.expected is None else _ONE
-        gradient = np.sum(determinant_gradients(problem, point, found, eliminated, steps, plans, sides), axis=0)
+        slopes = determinant_gradients(problem, point, found, eliminated, steps, plans, sides)
+        gradient = np.sum([of_tracks.sum(axis=0) for of_tracks in slopes], axis=0)
         if point.rounds >= _FEWEST and point.simulations >= wanted:
             # What is left are wiggles, between which the fit would go to and fro.
             gradient = 0.5 * (gradient + point.determinant)
@@ -234,15 +237,16 @@ def maximise(
         information=information,
         energies=sum(e.energies_eliminated() for e in found) * scaled,
         known=sum(e.curvature for e in found) * scaled,
-        cost=cost + 0.5 * sum(e.log_det for e in eliminated),
+        cost=cost + 0.5 * sum(float(e.log_dets.sum()) for e in eliminated),
         hits=sum(e.hits for e in found),
         outliers=sum(e.outliers for e in found),
     )
 
 
 def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
-    """`(parts, P)` gradient to the coordinates of minus the log-likelihood of each part, its state integrated over, at
-    coordinates `x` `(P,)`; states begin where tracks were found, and parts do not wait for each other.
+    """`(tracks, P)` gradient to the coordinates of minus the log-likelihood of each track, its state integrated over,
+    at coordinates `x` `(P,)`, part by part; tracks share no pixels. States begin where tracks were found, and parts do
+    not wait for each other.
 
     `steps` are those of the determinant's differences.
     """
@@ -252,10 +256,10 @@ def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
         start = _planned_anew(_damped(Point(x, (part.found,), determinant=np.zeros(len(x))), _DAMPING))
         point, plans, found, _ = _descended(alone, start, lambda *_: None, len(problem.widened))
         eliminated = [e.eliminated() for e in found]
-        gradient = eliminated[0].gradient * problem.slopes(x)
+        gradient = eliminated[0].gradient_of_tracks * problem.slopes(x)
         return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans, _ONE)[0])
 
-    return np.stack(problem.map(of_part, problem.parts))
+    return np.concatenate(problem.map(of_part, problem.parts))
 
 
 def _descended(
@@ -290,6 +294,7 @@ def _newton(
     """Levenberg-Marquardt steps of states and (`moving`) parameters at one width of the noise; why it failed, if it
     did."""
     widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
+    enough = (_FINE if moving else _FINE_HELD) if last else _ROUGH * widened
     found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
     if point.iteration == 0 and point.stage == 0:
@@ -311,7 +316,7 @@ def _newton(
         # A step that bounds cut short may promise a loss: that is not the end.
         gain = abs(float(gradient @ step + 0.5 * step @ curvature @ step))
         promised = 0.5 * sum(e.promised for e in eliminated) + gain
-        if promised < (_FINE if last else _ROUGH * widened) * hits and (moved < _STILL or not last):
+        if promised < enough * hits and (moved < _STILL or not last):
             return point, found, None
         x, in_values = point.x + step, step * problem.slopes(point.x)
         after, lost = _tried(problem, replace(point, x=x), found, eliminated, in_values, _LOST + moved**2, plans)
@@ -427,26 +432,26 @@ def determinant_gradients(
     plans: Sequence[Planned],
     sides: tuple[int, int],
 ) -> list[Floats]:
-    """`(P,)` derivative of ln det(H_ll) / 2 of each part to the coordinates, while its state follows, by differences
-    over `steps` `(P,)`, from the first of the `sides` to the second."""
+    """Of each part, `(tracks, P)` derivatives of ln det(H_ll) / 2 to the coordinates, while its state follows, by
+    differences over `steps` `(P,)`, from the first of the `sides` to the second."""
     chain = problem.slopes(point.x)
 
     def of_part(job: tuple[Part, Evaluated, Eliminated, Planned]) -> Floats:
         part, at, e, plan = job
-        here = at.log_det() if 0 in sides else np.nan
 
-        def log_det(k: int, by: float) -> float:
+        def log_dets(k: int, by: float) -> Floats:
             x = point.x.copy()
             x[k] += by
             moved = at.state.moved(e.follow[:, k] * chain[k] * by)
             # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
             there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
-            return there.log_det()
+            return there.log_dets()
 
-        gradient = np.zeros(len(steps))
+        here = at.log_dets()
+        gradient = np.zeros((len(here), len(steps)))
         for k, step in enumerate(steps):
-            low, high = (log_det(k, side * step) if side else here for side in sides)
-            gradient[k] = 0.5 * (high - low) / ((sides[1] - sides[0]) * step)
+            low, high = (log_dets(k, side * step) if side else here for side in sides)
+            gradient[:, k] = 0.5 * (high - low) / ((sides[1] - sides[0]) * step)
         return gradient
 
     return problem.map(of_part, list(zip(problem.parts, found, eliminated, plans, strict=True)))

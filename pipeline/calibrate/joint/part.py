@@ -95,6 +95,7 @@ class Part:
             cost=float(believed.of_tracks.sum()) - hits.log,
             of_tracks=believed.of_tracks - planned.touched @ hits.of_pixels,
             gradient=-hits.score,
+            gradient_of_tracks=-(planned.touched @ hits.scores),
             local_gradient=believed.gradient - moves.T @ hits.local_score,
             curvature=hits.rows.T @ hits.rows,
             mixed=np.asarray(local.T @ hits.rows),
@@ -133,13 +134,15 @@ def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> 
 class Evaluated:
     """Minus log-density at a state and parameter values, with its gradient and curvature in both.
 
-    `of_tracks` `(tracks,)`: that of each track and of all pixels that it touches.
+    `of_tracks` `(tracks,)`, and the gradient to the parameters `gradient_of_tracks` `(tracks, P)`: those of each track
+    and of all pixels that it touches.
     """
 
     state: Chains
     cost: float
     of_tracks: Floats
     gradient: Floats
+    gradient_of_tracks: Floats
     local_gradient: Floats
     curvature: Floats
     mixed: Floats
@@ -162,18 +165,24 @@ class Evaluated:
                 break
             # What would go far is held back, so that all others know that it is.
             more += np.maximum(far - 1, 0.0) * (diagonal + more)
+        of_tracks = self.gradient_of_tracks.copy()
+        np.subtract.at(of_tracks, self.state.track_of_columns, self.mixed * solved[:, :1])
         return Eliminated(
             gradient=self.gradient - self.mixed.T @ solved[:, 0],
+            gradient_of_tracks=of_tracks,
             curvature=self.curvature - self.mixed.T @ solved[:, 1:],
             newton=self.state.bounded(-solved[:, 0]),
             follow=-solved[:, 1:],
-            log_det=log_determinant(factor),
+            log_dets=self._log_dets(factor),
             promised=float(self.local_gradient @ solved[:, 0]),
         )
 
-    def log_det(self) -> float:
-        """ln |det| of the curvature of the state."""
-        return log_determinant(factorised(self.local))
+    def log_dets(self) -> Floats:
+        """`(tracks,)` ln |det| of the curvature of the state; where tracks share pixels, their sum alone is theirs."""
+        return self._log_dets(factorised(self.local))
+
+    def _log_dets(self, factor: SuperLU) -> Floats:
+        return np.asarray(np.bincount(self.state.track_of_columns, log_pivots(factor), self.state.tracks), dtype=float)
 
     def energies_eliminated(self) -> Floats:
         """`(P, P)` information on the parameters if the places of all segments were known, and only u was not."""
@@ -188,14 +197,16 @@ class Eliminated:
     """What is left of a part for the parameters: `gradient` `(P,)`, Schur complement `curvature` `(P, P)`.
 
     A step `d` of the parameters moves the state by `newton + follow d`. `promised`: twice the gain of the state's own
-    step. `log_det` of the curvature of the state.
+    step. `gradient_of_tracks` `(tracks, P)` and `log_dets` `(tracks,)` of the curvature of the state: those of each
+    track, if it shares no pixel with another.
     """
 
     gradient: Floats
+    gradient_of_tracks: Floats
     curvature: Floats
     newton: Floats
     follow: Floats
-    log_det: float
+    log_dets: Floats
     promised: float
 
 
@@ -206,7 +217,6 @@ def factorised(matrix: sparse.csc_array) -> SuperLU:
     )
 
 
-def log_determinant(factor: SuperLU) -> float:
-    """ln |det|; infinite where the matrix is not positive."""
-    pivots = factor.U.diagonal()
-    return float(np.log(np.abs(pivots)).sum())
+def log_pivots(factor: SuperLU) -> Floats:
+    """Logarithms of the pivots of all columns: their sum is ln |det|, infinite where the matrix is not positive."""
+    return np.asarray(np.log(np.abs(factor.U.diagonal()))[factor.perm_c])

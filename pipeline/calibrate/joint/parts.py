@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,12 +33,10 @@ def parts_of(
     data: Observables,
     unknown: Unknown,
     tracks: Tracks | None = None,
-    together: Callable[[Ints], Ints] | None = None,
 ) -> list[Part]:
-    """The sample in parts of whole events, with what is believed of each.
+    """The sample in parts of whole events of some `part_length_cm`, with what is believed of each.
 
-    `together` gives numbers of the parts of events; None: those of `part_length_cm`. Raises `FitError` where no
-    segments are left.
+    Raises `FitError` where no segments are left.
     """
     tracks_alone = unknown.stray_above_mev is not None
     segments = usable(model.segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
@@ -48,7 +46,7 @@ def parts_of(
     events, row = np.unique(segments.event_id, return_inverse=True)
     length = np.bincount(row, segments.length)
     number = np.floor((np.cumsum(length) - length) / unknown.part_length_cm).astype(np.int64)
-    number = np.unique(number if together is None else together(events), return_inverse=True)[1]
+    number = np.unique(number, return_inverse=True)[1]
     # Where a particle stopped tells its energy; where another one left is known from the border, or tells nothing.
     sliding = any(h.kinetic_mev is None for h in unknown.hypotheses)
     parts = []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from pipeline.calibrate.joint import expected
 from pipeline.calibrate.joint.expected import Likeness, _scatter
 from pipeline.calibrate.joint.marginal import Expected, Problem
 from pipeline.calibrate.joint.parts import parts_of
 from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.simulated import simulated
-from pipeline.calibrate.joint.structure import structure_of
+from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
 from pipeline.config.methods import STANDARD_METHODS
@@ -114,7 +117,19 @@ def test_the_covariance_is_that_of_scattering_gradients() -> None:
     assert found == pytest.approx(inverse @ scatter @ inverse, rel=1e-6)
 
 
-def test_what_is_expected_is_for_the_length_of_the_data() -> None:
+def test_few_tracks_are_simulated_until_their_scatter_is_known() -> None:
+    for count, asked, times in ((2, 2.0, 16), (7, 2.0, 6), (3, 20.0, 20)):
+        segments, unknown = tracks(count), MUON.model_copy(update={"simulated": asked})
+        model = ForwardModel(segments, MODULE0, SETTINGS)
+        found = Chains.of(segments, loose=True, sliding=False)
+        part = SimpleNamespace(found=found, data=SimpleNamespace(integer=False))
+        like = Likeness.of(model, [part], unknown, Structure(), TRUTH, 1).like  # type: ignore[list-item]
+        assert like.different == count
+        assert len(np.unique(like.tracks.event_id)) == times * count
+
+
+def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected, "_PAIRS", 0)
     segments = tracks(2)
     unknown = MUON.model_copy(update={"simulated": 1.0})
     model = ForwardModel(segments, MODULE0, SETTINGS)
@@ -133,7 +148,8 @@ def test_what_is_expected_is_for_the_length_of_the_data() -> None:
     assert half.scatter == pytest.approx(0.5 * one.scatter * (1 + ratio / 2) / (1 + ratio), rel=0.02)
 
 
-def test_a_fit_that_is_broken_off_simulates_the_same_again() -> None:
+def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected, "_PAIRS", 0)
     segments = tracks(1)
     data = data_of(segments, 1)
     method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": MUON})

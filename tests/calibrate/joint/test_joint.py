@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
-from pipeline.calibrate.joint.marginal import Point, Problem, maximise
+from pipeline.calibrate.joint.marginal import Point, Problem, gradients_at, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import beliefs_of, most_probable, parts_of, scattering_angle
 from pipeline.calibrate.joint.run import fit_unknown
@@ -147,7 +147,7 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     whole = root.T @ root
     gradient = rng.normal(size=n + p)
     at = Evaluated(
-        chains, 0.0, np.zeros(1), gradient[:p], gradient[p:], whole[:p, :p], whole[p:, :p],
+        chains, 0.0, np.zeros(1), gradient[:p], gradient[None, :p], gradient[p:], whole[:p, :p], whole[p:, :p],
         sparse.csc_array(whole[p:, p:]), 1, 0, np.ones((1, 2)),
     )  # fmt: skip
     found = at.eliminated()
@@ -156,7 +156,8 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     step = -np.linalg.solve(whole, gradient)
     assert -np.linalg.solve(found.curvature, found.gradient) == pytest.approx(step[:p], rel=1e-8)
     assert found.newton + found.follow @ step[:p] == pytest.approx(step[p:], rel=1e-8)
-    assert found.log_det == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
+    assert found.gradient_of_tracks[0] == pytest.approx(found.gradient, rel=1e-12)
+    assert found.log_dets.sum() == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
     u = p + chains.energy_columns
     kept = np.concatenate([np.arange(p), u])
     expected = np.linalg.inv(np.linalg.inv(whole[np.ix_(kept, kept)])[:p, :p])
@@ -222,8 +223,8 @@ def test_states_that_would_go_far_are_held_back_and_all_others_know() -> None:
     gradient = np.zeros(n)
     gradient[u] = 1.0  # undamped, a step of 10,000
     at = Evaluated(
-        chains, 0.0, np.zeros(1), np.zeros(1), gradient, np.eye(1), np.zeros((n, 1)), sparse.csc_array(local), 1, 0,
-        np.ones((1, 2)),
+        chains, 0.0, np.zeros(1), np.zeros(1), np.zeros((1, 1)), gradient, np.eye(1), np.zeros((n, 1)),
+        sparse.csc_array(local), 1, 0, np.ones((1, 2)),
     )  # fmt: skip
     assert at.eliminated().newton[u] == pytest.approx(-1e4)
     held = at.eliminated(np.zeros(1)).newton
@@ -388,12 +389,28 @@ def replace_geometry(unknown: Unknown) -> Unknown:
     return unknown.model_copy(update={"geometry": False})
 
 
+def test_gradients_of_tracks_are_those_that_they_have_alone() -> None:
+    segments = tracks(3)
+    model, data = ForwardModel(segments, MODULE0, SETTINGS), data_of(segments, 1)
+    free = [lookup(n, "test") for n in METHOD.free]
+    x, steps = np.array([p.to_internal(TRUTH[p.name]) for p in free]), np.array([0.02, 0.01, 0.05])
+    fixed = {k: v for k, v in TRUTH.items() if k not in METHOD.free}
+    together, alone = (
+        gradients_at(Problem(parts_of(model, data, METHOD.unknown.model_copy(update={"part_length_cm": length})),
+                             free, fixed), x, steps)
+        for length in (1e3, 1.0)
+    )  # fmt: skip
+    assert together.shape == (3, 3) and np.abs(together[0] - together[1]).max() > 1
+    # Both end within 1e-4 per hit of their maxima.
+    assert together == pytest.approx(alone, rel=1e-3, abs=0.02)
+
+
 def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
     """No hit is explained, so that the curvature is that of beliefs alone."""
     chains = Chains.of(tracks(1), loose=True)
     n, free = chains.size, [lookup("birks_ab", "test"), lookup("electric_field", "test")]
     nothing = Evaluated(
-        chains, 1.0, np.ones(1), np.zeros(2), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)),
+        chains, 1.0, np.ones(1), np.zeros(2), np.zeros((1, 2)), np.zeros(n), np.zeros((2, 2)), np.zeros((n, 2)),
         sparse.csc_array(np.eye(n)), 0, 40, np.zeros((40, 2)),
     )  # fmt: skip
     part = SimpleNamespace(planned=lambda state, values: None, at=lambda *given, **more: nothing)
@@ -413,8 +430,8 @@ def test_a_parameter_at_the_end_of_its_range_holds_up_no_other() -> None:
     def at(state: Chains, values: dict[str, float], *given: object, **more: object) -> Evaluated:
         off = np.array([values[p.name] for p in free]) - best
         return Evaluated(
-            state, float(0.5 * off @ information @ off), np.zeros(1), information @ off, np.zeros(n), information,
-            np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 100, 0, np.zeros((100, 2)),
+            state, float(0.5 * off @ information @ off), np.zeros(1), information @ off, np.zeros((1, 2)), np.zeros(n),
+            information, np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 100, 0, np.zeros((100, 2)),
         )  # fmt: skip
 
     part = SimpleNamespace(planned=lambda state, values: None, at=at)
