@@ -38,7 +38,9 @@ WIDENED_SLOW = (16.0, 4.0, 1.0)
 #: The first stage in which parameters move: tracks were found at those that a fit begins with.
 _MOVING = 1
 #: A stage before the last ends when a step promises to lower the cost by less than this per hit, times the widening.
-_ROUGH = 2e-3
+#: Losses have two likely values where an electron may have been. Stages that end ten times earlier leave them at those
+#: that are near the start, and the gradient depends on where tracks were found: A_B by half a standard deviation.
+_ROUGH = 2e-4
 #: The last one when it promises less than this per hit, and would move no parameter by more standard deviations.
 _FINE, _STILL = 1e-4, 0.05
 #: The same where parameters do not move at all: their gradient, states eliminated, is right to first order before.
