@@ -449,7 +449,7 @@ def determinant_gradients(
             there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
             return there.log_dets()
 
-        here = at.log_dets()
+        here = e.log_dets
         gradient = np.zeros((len(here), len(steps)))
         for k, step in enumerate(steps):
             low, high = (log_dets(k, side * step) if side else here for side in sides)
