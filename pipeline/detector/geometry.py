@@ -151,6 +151,11 @@ class DetectorGeometry(_Part):
         centre = segments.centre
         return np.asarray(((centre >= low) & (centre <= high)).all(axis=1))
 
+    def side_distance(self, position: Floats) -> Floats:
+        """Distance [cm] of points `(n, 3)` to the nearest side of the plane of pixels; negative outside."""
+        low, high = self.bounds
+        return np.asarray(np.minimum(position - low, high - position)[:, :2].min(axis=1))
+
     def anode_distance(self, z: Floats) -> Floats:
         """Distance [cm] of each drift coordinate to the nearest anode."""
         return np.asarray(np.min(np.abs(z[:, None] - np.array([t.z_anode for t in self.tpcs])), axis=1))

@@ -88,6 +88,17 @@ def usable(segments: Segments, *, loose: bool, shortest: float = 0.0) -> Segment
     return segments
 
 
+def off_sides(segments: Segments, geometry: DetectorGeometry) -> Segments:
+    """Those of tracks that are not along a side of the detector, half of their length within a pixel of it.
+
+    Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows.
+    """
+    track = segments.track_index()
+    beside = geometry.side_distance(segments.centre) < geometry.pixel_pitch
+    share = np.bincount(track, segments.length * beside) <= 0.5 * np.bincount(track, segments.length)
+    return segments.take(share[track])
+
+
 def joined(segments: Segments, shortest: float) -> Segments:
     """Chains of segments without pieces that are shorter than `shortest` [cm]: each is joined to the one before it (the
     first one to the next)."""

@@ -16,7 +16,7 @@ from ...matter.stopping import beta_squared
 from ...simulate.model import ForwardModel
 from ...tables import SPECIES, Bools, Floats, Ints, Observables, Segments, Tracks
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
-from .cutting import cut_at_pixels, usable
+from .cutting import cut_at_pixels, off_sides, usable
 from .part import Part
 from .tracks import Chains
 
@@ -39,7 +39,8 @@ def parts_of(
     Raises `FitError` where no segments are left.
     """
     tracks_alone = unknown.stray_above_mev is not None
-    segments = usable(model.segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
+    segments = off_sides(model.segments, model.geometry) if unknown.geometry else model.segments
+    segments = usable(segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
     # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
     if (unknown.geometry or tracks_alone) and unknown.relative_width is None and not stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
-from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, usable
+from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, off_sides, usable
 from pipeline.calibrate.joint.marginal import Point, Problem, gradients_at, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import beliefs_of, most_probable, parts_of, scattering_angle
@@ -267,6 +267,24 @@ def test_short_tracks_are_left_out_where_places_move() -> None:
     assert len(usable(segments, loose=False, shortest=10.0)) == 17
     with pytest.raises(FitError, match=r"20 cm or more \(unknown.min_track_cm\)"):
         usable(segments, loose=True, shortest=20.0)
+
+
+def test_tracks_along_a_side_are_left_out_where_places_move() -> None:
+    (low, _, _), (high, _, _) = MODULE0.bounds
+    segments = tracks(3)
+    # The second runs within a pixel of a side; the third ends at one.
+    x = [np.array(ends)[:, 0] for ends in (segments.start, segments.end)]
+    second, third = segments.event_id == 1, segments.event_id == 2
+    last = max(x[0][third].max(), x[1][third].max())
+    moved = [np.where(second, low + 0.2 + 0.01 * v, np.where(third, v - last + high, v)) for v in x]
+    start, end = (np.column_stack([m, p[:, 1:]]) for m, p in zip(moved, (segments.start, segments.end), strict=True))
+    beside = segments.replace(start=start, end=end)
+    assert (MODULE0.side_distance(start[second]) < MODULE0.pixel_pitch).all()
+    assert np.unique(off_sides(beside, MODULE0).event_id).tolist() == [0, 2]
+    model = ForwardModel(beside, MODULE0, SETTINGS)
+    for loose, left in ((True, [0, 2]), (False, [0, 1, 2])):
+        parts = parts_of(model, data_of(beside, 1), Unknown(part_length_cm=1e3, geometry=loose, min_track_cm=1.0))
+        assert np.unique(parts[0].found.segments.event_id).tolist() == left
 
 
 def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
