@@ -20,7 +20,7 @@ HEAVY = 3.5
 #: Segments on either side whose median is the loss of the particle itself.
 _BESIDE = 4
 #: Before an end inside the detector, where it may have stopped, the loss of a particle rises over this length [cm].
-STOPPING = 5.0
+_STOPPING = 5.0
 
 
 def seen_length(start: Floats, end: Floats, geometry: DetectorGeometry) -> Floats:
@@ -52,6 +52,12 @@ def density_of(freed: Floats, length: Floats, seen: Floats, track: Ints) -> Floa
                 break
         density[k] = float((freed[near] * own).sum()) / max(light, 1e-3 * length[k])
     return density
+
+
+def may_stop(contained: Bools, residual: Floats) -> Bools:
+    """`(n,)` whether a particle may be stopping in segments of tracks that are `contained` `(n,)`, `residual` `(n,)`
+    [cm] before their end."""
+    return np.asarray(contained & (residual < _STOPPING))
 
 
 def loss_with_knock_ons(

@@ -19,7 +19,7 @@ from .curve import fit_curve, scattering_angle
 from .drift_correction import Delays, corrected, delays
 from .finding import find_tracks
 from .knock_ons import hosts_of_hits, knocked_out
-from .losses import STOPPING, density_of, loss_with_knock_ons, seen_length
+from .losses import density_of, loss_with_knock_ons, may_stop, seen_length
 from .polyline import foot, lengths
 from .refine import Electronics, Refined, State, refine
 from .segments import Cut, cut_track
@@ -211,7 +211,7 @@ def _with_segments(
     along = np.cumsum(length) - 0.5 * length
     residual = np.cumsum([c.length for c in cuts])[track] - along
     density = density_of(freed, length, seen_length(start, end, electronics.geometry), track)
-    stopping = tracks.contained[track] & (residual < STOPPING)
+    stopping = may_stop(tracks.contained[track], residual)
     dedx = loss_with_knock_ons(density, track, stopping, electronics.values, electronics.settings.recombination)
     t0 = np.array([hits.event_t0.get(int(e), 0.0) for e in tracks.event_id])[track]
     segments = Segments(

@@ -14,7 +14,7 @@ from ..matter.scattering import across
 from ..tables import Bools, Floats, Reconstruction
 from .cuts import with_segments
 from .likelihood import ends_of_range, track_of_segments
-from .losses import STOPPING, loss_with_knock_ons
+from .losses import loss_with_knock_ons, may_stop
 from .recombination import density_of_charge, recombination_of_stops
 
 
@@ -35,7 +35,7 @@ def stopping_tracks(
     """
     measured = recombination_of_stops(found, geometry, values, recombination, settings.species, charge_resolution)
     track = track_of_segments(found)
-    ends = found.tracks.contained[track] & (found.residual_range < STOPPING)
+    ends = may_stop(found.tracks.contained[track], found.residual_range)
     dedx = loss_with_knock_ons(density_of_charge(found, geometry, measured), track, ends, measured, recombination)
     seen = replace(found, segments=found.segments.replace(dEdx=dedx))
     stops = ends_of_range(seen, geometry, charge_resolution, settings.species, settings.within_cm)

@@ -258,7 +258,7 @@ def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
         start = _planned_anew(_damped(Point(x, (part.found,), determinant=np.zeros(len(x))), _DAMPING))
         point, plans, found, _ = _descended(alone, start, lambda *_: None, len(problem.widened))
         eliminated = [e.eliminated() for e in found]
-        gradient = eliminated[0].gradient_of_tracks * problem.slopes(x)
+        gradient = found[0].of_each_track(eliminated[0]) * problem.slopes(x)
         return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans, _ONE)[0])
 
     return np.concatenate(problem.map(of_part, problem.parts))

@@ -165,17 +165,21 @@ class Evaluated:
                 break
             # What would go far is held back, so that all others know that it is.
             more += np.maximum(far - 1, 0.0) * (diagonal + more)
-        of_tracks = self.gradient_of_tracks.copy()
-        np.subtract.at(of_tracks, self.state.track_of_columns, self.mixed * solved[:, :1])
         return Eliminated(
             gradient=self.gradient - self.mixed.T @ solved[:, 0],
-            gradient_of_tracks=of_tracks,
             curvature=self.curvature - self.mixed.T @ solved[:, 1:],
             newton=self.state.bounded(-solved[:, 0]),
             follow=-solved[:, 1:],
             log_dets=self._log_dets(factor),
             promised=float(self.local_gradient @ solved[:, 0]),
         )
+
+    def of_each_track(self, eliminated: Eliminated) -> Floats:
+        """`(tracks, P)` gradient to the parameters of each track that shares no pixel with another, its state
+        `eliminated`."""
+        gradient = self.gradient_of_tracks.copy()
+        np.add.at(gradient, self.state.track_of_columns, eliminated.follow * self.local_gradient[:, None])
+        return gradient
 
     def log_dets(self) -> Floats:
         """`(tracks,)` ln |det| of the curvature of the state; where tracks share pixels, their sum alone is theirs."""
@@ -197,12 +201,10 @@ class Eliminated:
     """What is left of a part for the parameters: `gradient` `(P,)`, Schur complement `curvature` `(P, P)`.
 
     A step `d` of the parameters moves the state by `newton + follow d`. `promised`: twice the gain of the state's own
-    step. `gradient_of_tracks` `(tracks, P)` and `log_dets` `(tracks,)` of the curvature of the state: those of each
-    track, if it shares no pixel with another.
+    step. `log_dets` `(tracks,)` of the curvature of the state: those of each track, if it shares no pixel with another.
     """
 
     gradient: Floats
-    gradient_of_tracks: Floats
     curvature: Floats
     newton: Floats
     follow: Floats

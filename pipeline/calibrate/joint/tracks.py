@@ -341,9 +341,9 @@ class Chains:
 
     def bounded(self, step: Floats) -> Floats:
         """A `step` `(size,)` in which no vertex moves too far."""
-        vertices = np.ones(self.size, dtype=bool)
-        vertices[self.energy_columns] = False
-        return np.where(vertices, np.clip(step, -_FARTHEST, _FARTHEST), step)
+        bounded = np.clip(step, -_FARTHEST, _FARTHEST)
+        bounded[self.energy_columns] = step[self.energy_columns]
+        return bounded
 
     def placed(self, start: Floats, end: Floats, dedx: Floats) -> Chains:
         """The tracks with segments from `start` to `end` `(n, 3)` that lose `dedx` `(n,)`."""

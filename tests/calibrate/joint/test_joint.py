@@ -156,7 +156,7 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     step = -np.linalg.solve(whole, gradient)
     assert -np.linalg.solve(found.curvature, found.gradient) == pytest.approx(step[:p], rel=1e-8)
     assert found.newton + found.follow @ step[:p] == pytest.approx(step[p:], rel=1e-8)
-    assert found.gradient_of_tracks[0] == pytest.approx(found.gradient, rel=1e-12)
+    assert at.of_each_track(found)[0] == pytest.approx(found.gradient, rel=1e-12)
     assert found.log_dets.sum() == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
     u = p + chains.energy_columns
     kept = np.concatenate([np.arange(p), u])
@@ -419,7 +419,7 @@ def test_gradients_of_tracks_are_those_that_they_have_alone() -> None:
         for length in (1e3, 1.0)
     )  # fmt: skip
     assert together.shape == (3, 3) and np.abs(together[0] - together[1]).max() > 1
-    # Both end within 1e-4 per hit of their maxima.
+    # Both end within 1e-3 per hit of their maxima.
     assert together == pytest.approx(alone, rel=1e-3, abs=0.02)
 
 
