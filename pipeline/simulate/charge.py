@@ -1,37 +1,50 @@
-"""Cumulative charge of pixels at given times, and its exact derivatives.
-
-For a packet n on a pixel, `Q_n(t) = q_n sum_k W_nk c_k(t - t_n, sigma_n)`: W from `transverse`, c_k from
-`response_table`. Each parameter acts through the six quantities of a packet, so all derivatives come from the same
-table look-up.
-"""
+"""Cumulative charge of pixels at given times, and its exact derivatives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from . import compiled, tensors
 from .drift import Tangents
 from .response_table import SIGMA_RANGE, ResponseTable
-from .transverse import AxisWeights
+from .tensors import segment_sum
 
-#: Rows (packet, time) handled at once; bounds the memory of a look-up.
-ROWS_AT_ONCE = 8_192
 
-#: Packets whose weights are computed at once; small enough for the products over the pixel to stay in the cache.
-PACKETS_AT_ONCE = 2_048
+@dataclass(frozen=True)
+class Runs:
+    """Consecutive packets of pixels that are summed together: `first` `(pixels + 1,)` the first run of each pixel,
+    `packet` `(runs + 1,)` the first packet of each run."""
+
+    first: Tensor
+    packet: Tensor
+
+    def counts(self, pixel: Tensor) -> Tensor:
+        """Numbers `(r,)` of runs of each `pixel` `(r,)`."""
+        return self.first.diff()[pixel]
+
+    def lengths_of(self, pixel: Tensor) -> Tensor:
+        """Numbers of packets in each run of each `pixel` `(r,)`, one after the other."""
+        return self.packet.diff()[in_ranges(self.first, pixel)]
+
+
+def in_ranges(first: Tensor, which: Tensor) -> Tensor:
+    """All numbers from `first[i]` to before `first[i + 1]`, for each i in `which` `(r,)`, one after the other."""
+    counts = first.diff()[which]
+    start = torch.repeat_interleave(first[which] - (counts.cumsum(0) - counts), counts)
+    return start + torch.arange(len(start), device=start.device)
 
 
 @dataclass(frozen=True)
 class PixelCharges:
     """The packets of some pixels, ready to be evaluated at any time.
 
-    `first` `(pixels + 1,)` first packet of each pixel; `charge`, `time` `(n,)`; `weights` `(n, K, columns)`: W and
-    those of dW/dx, dW/dy, dW/dsigma_T that `tangents` need; `sigma_cell` `(n,)`, `sigma_powers` `(n, 3, 4)` place
-    sigma_t in the table: its powers for C and dC/dt, then their derivative for dC/dsigma_t;
-    `tangents`: derivatives of the packets to the free parameters.
+    `first` `(pixels + 1,)` first packet of each pixel; `charge`, `time`, `sigma_time` `(n,)`; `weights` `(n, 1 or 4,
+    K)`: W, and with `tangents` dW/dx, dW/dy, dW/dsigma_T; `node` `(n,)`. Of nodes `(m,)`: `sigma_cell`, `sigma_powers`
+    `(m, 2, 4)` place sigma_t in the table: its powers, and their derivatives; `tangents`: derivatives of what is the
+    same for all packets of a node to the free parameters.
     """
 
     table: ResponseTable
@@ -40,6 +53,7 @@ class PixelCharges:
     time: Tensor
     sigma_time: Tensor
     weights: Tensor
+    node: Tensor
     sigma_cell: Tensor
     sigma_powers: Tensor
     tangents: Tangents | None
@@ -48,6 +62,20 @@ class PixelCharges:
     def pixels(self) -> int:
         """Number of pixels."""
         return int(self.first.shape[0]) - 1
+
+    @property
+    def parameters(self) -> int:
+        """Number of free parameters."""
+        return 0 if self.tangents is None else int(self.tangents.values.shape[2])
+
+    @property
+    def in_pixels(self) -> Runs:
+        """All packets of each pixel in one run."""
+        return Runs(torch.arange(self.pixels + 1, device=self.first.device), self.first)
+
+    def packets_of(self, pixel: Tensor) -> Tensor:
+        """Rows of the packets of each `pixel` `(r,)`, one after the other."""
+        return in_ranges(self.first, pixel)
 
     def total(self) -> Tensor:
         """`(pixels,)` charge [electrons] that each pixel collects in the end."""
@@ -60,144 +88,73 @@ class PixelCharges:
     def terms_in_the_end(self) -> Tensor:
         """`(n, P)` derivatives of the charge that each packet leaves in the end."""
         assert self.tangents is not None
-        # In the end the first shape is collected whole, all others cancel.
-        in_the_end = torch.zeros_like(self.weights[:, :1, :]).expand(-1, 3, -1).clone()
-        in_the_end[:, 0, :] = self.weights[:, 0, :]
-        moved = self._moved(in_the_end, self.charge, value=0, in_time=1, in_sigma=2)
-        return torch.bmm(moved[:, None, :], self.tangents.values)[:, 0]
+        # The first shape is collected whole, all others cancel.
+        value, by_x, by_y, by_sigma = self.weights[:, :, 0].unbind(1)
+        q = self.charge
+        by = {"charge": value, "x": q * by_x, "y": q * by_y, "sigma_transverse": q * by_sigma}
+        terms = q.new_zeros(len(q), self.parameters)
+        for j, name in enumerate(self.tangents.quantities):
+            if name in by:
+                terms.addcmul_(by[name][:, None], self.tangents.values[:, j].index_select(0, self.node))
+        return terms
 
     def evaluate(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Charge [electrons] and current [electrons/us] of `pixel` `(r,)` at `time` `(r,)`."""
-        charge = torch.empty_like(time)
-        current = torch.empty_like(time)
-        for part, rows, counts in self._rows(pixel):
-            local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns=1)
-            charge[part], current[part] = segment_sum(self.charge[rows, None] * local[:, :2, 0], counts).unbind(1)
-        return charge, current
+        values, _ = self.sums(self.in_pixels, pixel, time, 0)
+        return _columns(values)
 
     def evaluate_with_derivatives(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `evaluate`, and the derivative `(r, P)` of the charge at fixed time to the parameters."""
-        charge, current, slopes = self._summed(pixel, time, second=False)
-        return charge, current, slopes
+        values, slopes = self.sums(self.in_pixels, pixel, time, 1)
+        return *_columns(values), slopes[:, 0].contiguous()
 
     def evaluate_to_second_order(self, pixel: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As `evaluate_with_derivatives`, and the derivative `(r, P)` of the current at fixed time."""
-        charge, current, of_charge, of_current = self._summed(pixel, time, second=True)
-        return charge, current, of_charge, of_current
+        values, slopes = self.sums(self.in_pixels, pixel, time, 2)
+        return *_columns(values), slopes[:, 0].contiguous(), slopes[:, 1].contiguous()
 
-    def _summed(self, pixel: Tensor, time: Tensor, *, second: bool) -> tuple[Tensor, ...]:
-        assert self.tangents is not None
-        count = self.tangents.values.shape[2]
-        orders = 2 if second else 1
-        # Arrays of their own, not views: sums over them must not depend on where they lie in memory.
-        charge, current = torch.empty_like(time), torch.empty_like(time)
-        slopes = [time.new_empty(len(time), count) for _ in range(orders)]
-        for part, _, counts, values, terms in self.terms(pixel, time, second=second):
-            summed = segment_sum(torch.cat([values, terms.flatten(1)], dim=1), counts)
-            charge[part], current[part] = summed[:, 0], summed[:, 1]
-            for k, of_order in enumerate(slopes):
-                of_order[part] = summed[:, 2 + k * count : 2 + (k + 1) * count]
-        return charge, current, *slopes
+    def sums(self, runs: Runs, pixel: Tensor, time: Tensor, orders: int) -> tuple[Tensor, Tensor]:
+        """`(m, 2)` charge [electrons] and current [electrons/us] of each run of `pixel` `(r,)` at `time` `(r,)`, and
+        the derivatives `(m, orders, P)` of the first `orders` of these at fixed time to the parameters."""
+        found = compiled.sums if _on_processor(time) else tensors.sums
+        return found(self, runs, pixel, time, orders)
 
-    def terms(
-        self, pixel: Tensor, time: Tensor, *, second: bool
-    ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
-        """What single packets add to the charge (and current) of `pixel` at `time` `(r,)`, some requests at once.
 
-        Yields the slice of the requests, the packets `(rows,)`, their number per request, `(rows, 2)` charge and
-        current, and `(rows, 1 or 2, P)` the derivatives of the charge and, with `second`, of the current.
-        """
-        assert self.tangents is not None
-        columns = self.weights.shape[2]
-        for part, rows, counts in self._rows(pixel):
-            local = self._lookup(rows, torch.repeat_interleave(time[part], counts), columns, second=second)
-            q = self.charge[rows]
-            moved = [self._moved(local, q, value=0, in_time=1, in_sigma=2)]
-            if second:
-                moved.append(self._moved(local, q, value=1, in_time=3, in_sigma=4))
-            slopes = torch.bmm(torch.stack(moved, 1), self.tangents.values.index_select(0, rows))
-            yield part, rows, counts, q[:, None] * local[:, :2, 0], slopes
+def _columns(values: Tensor) -> tuple[Tensor, Tensor]:
+    # Arrays of their own, not views: sums over them must not depend on where they lie in memory.
+    return values[:, 0].contiguous(), values[:, 1].contiguous()
 
-    def _moved(self, local: Tensor, q: Tensor, *, value: int, in_time: int, in_sigma: int) -> Tensor:
-        """Derivatives `(rows, quantities)` of what a packet of charge `q` adds to a pixel, to its own quantities.
 
-        `local` `(rows, curves, columns)`; the others say which curve is the value, and which its derivatives.
-        """
-        assert self.tangents is not None
-        columns = iter(range(1, local.shape[2]))
-        moved = []
-        for name in self.tangents.quantities:
-            if name == "charge":
-                moved.append(local[:, value, 0])
-            elif name == "time":
-                moved.append(-q * local[:, in_time, 0])
-            elif name == "sigma_time":
-                moved.append(q * local[:, in_sigma, 0])
-            else:
-                moved.append(q * local[:, value, next(columns)])
-        return torch.stack(moved, 1) if moved else q.new_zeros(len(q), 0)
+def _on_processor(values: Tensor) -> bool:
+    return values.device.type == "cpu"
 
-    def _rows(self, pixel: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
-        """Requests in slices of bounded size, each with its packet rows and their number per request."""
-        counts = self.first[pixel + 1] - self.first[pixel]
-        ends = counts.cumsum(0)
-        parts: list[tuple[slice, Tensor, Tensor]] = []
-        start, done = 0, 0
-        while start < pixel.shape[0]:
-            end = int(torch.searchsorted(ends, done + ROWS_AT_ONCE, right=True))
-            end = max(end, start + 1)
-            part = slice(start, end)
-            n = counts[part]
-            offset = torch.repeat_interleave(self.first[pixel[part]] - (n.cumsum(0) - n), n)
-            parts.append((part, offset + torch.arange(offset.shape[0], device=offset.device), n))
-            start, done = end, int(ends[end - 1])
-        return parts
 
-    def _lookup(self, rows: Tensor, time: Tensor, columns: int, *, second: bool = False) -> Tensor:
-        """`(rows, 3, columns)`: C, dC/dt, dC/dsigma_t of each packet, for each column of the weights.
+@dataclass(frozen=True)
+class Places:
+    """Where the packets of pixels `(n,)` are: the `node` that they are of, the same as seen from the pixel's centre,
+    `x`, `y` [cm], and `delay` [us] of the deposit after the pixel's reference time."""
 
-        With `second` `(rows, 5, columns)`: the derivatives of dC/dt to t and sigma_t follow.
-        """
-        table = self.table
-        place = ((time - self.time.index_select(0, rows)) - table.time_start) / table.time_step
-        place = place.clamp(0.0, table.time_cells * (1 - 1e-7))
-        cell = place.floor()
-        f = (place - cell)[:, None]
-        index = cell.long() * table.sigma_cells + self.sigma_cell.index_select(0, rows)
-        coefficients = table.cells.index_select(0, index).view(-1, 16, table.count)
-        one = torch.ones_like(f)
-        square = f * f
-        powers = [one, f, square, square * f]
-        slopes = [torch.zeros_like(f), one / table.time_step, f * (2 / table.time_step), square * (3 / table.time_step)]
-        orders = [*powers, *slopes, *powers]
-        in_sigma = self.sigma_powers.index_select(0, rows)
-        if second:
-            step = table.time_step**2
-            orders += [torch.zeros_like(f), torch.zeros_like(f), one * (2 / step), f * (6 / step), *slopes]
-            in_sigma = in_sigma[:, [0, 1, 2, 0, 2]]
-        in_time = torch.cat(orders, dim=1).view(len(f), -1, 4, 1)
-        monomials = (in_time * in_sigma[:, :, None, :]).view(len(f), -1, 16)
-        curves = torch.bmm(monomials, coefficients)
-        return torch.bmm(curves, self.weights.index_select(0, rows)[:, :, :columns])
+    node: Tensor
+    x: Tensor
+    y: Tensor
+    delay: Tensor
 
 
 def pixel_charges(
     table: ResponseTable,
     pitch: float,
     first: Tensor,
+    places: Places,
     quantities: tuple[Tensor, ...],
     tangents: Tangents | None,
 ) -> PixelCharges:
-    """Prepare the packets `quantities` (see `drift.QUANTITIES`) of pixels whose first packets are `first`."""
-    charge, x, y, time, sigma_transverse, sigma_time = quantities
-    moving = () if tangents is None else tangents.quantities
-    weights = torch.cat(
-        [
-            _weights(table, pitch, x[a : a + PACKETS_AT_ONCE], y[a : a + PACKETS_AT_ONCE],
-                     sigma_transverse[a : a + PACKETS_AT_ONCE], moving)
-            for a in range(0, max(len(x), 1), PACKETS_AT_ONCE)
-        ]
-    )  # fmt: skip
+    """Prepare the packets at `places` of pixels whose first packets are `first`; `quantities` (see `drift.QUANTITIES`)
+    and `tangents` are those of the nodes."""
+    sigma_time = quantities[-1]
+    charge, x, y, time, sigma_transverse, sigma_of_packets = (q.index_select(0, places.node) for q in quantities)
+    x, y = places.x + x, places.y + y
+    weigh = compiled.weights if _on_processor(x) else tensors.weights
+    weights = weigh(table, pitch, x, y, sigma_transverse, derivatives=tangents is not None)
     low, high = SIGMA_RANGE
     sigma = sigma_time.clamp(low, high * (1 - 1e-6))
     place = (sigma.log() - table.log_sigma_start) / table.log_sigma_step
@@ -213,37 +170,12 @@ def pixel_charges(
         table=table,
         first=first,
         charge=charge,
-        time=time,
-        sigma_time=sigma,
+        time=places.delay + time,
+        sigma_time=sigma_of_packets.clamp(low, high * (1 - 1e-6)),
         weights=weights,
-        sigma_cell=cell.long(),
-        sigma_powers=torch.stack([powers, powers, slopes], dim=1),
+        node=places.node,
+        # What is no number is in no cell, but must not be looked for outside the table.
+        sigma_cell=cell.long().clamp(0, table.sigma_cells - 1),
+        sigma_powers=torch.stack([powers, slopes], dim=1),
         tangents=tangents,
     )
-
-
-def _weights(
-    table: ResponseTable, pitch: float, x: Tensor, y: Tensor, sigma: Tensor, moving: tuple[str, ...]
-) -> Tensor:
-    """Weights `(n, K, columns)` of the shapes, and their derivatives to those of x, y, sigma_T that are `moving`."""
-    wx = AxisWeights(x, sigma, pitch, table.intervals)
-    wy = AxisWeights(y, sigma, pitch, table.intervals)
-    products = [_product(wx.value, wy.value)]
-    for name in moving:  # in the order of QUANTITIES
-        if name == "x":
-            products.append(_product(wx.by_offset(), wy.value))
-        elif name == "y":
-            products.append(_product(wx.value, wy.by_offset()))
-        elif name == "sigma_transverse":
-            products.append(_product(wx.by_sigma(), wy.value) + _product(wx.value, wy.by_sigma()))
-    return torch.stack([p @ table.shapes for p in products], dim=2)
-
-
-def _product(wx: Tensor, wy: Tensor) -> Tensor:
-    """Outer product `(n, (k+1)^2)` of weights along x and y."""
-    return (wx[:, :, None] * wy[:, None, :]).flatten(1)
-
-
-def segment_sum(values: Tensor, counts: Tensor) -> Tensor:
-    """Sums over consecutive runs of rows, in order (the same on any number of threads)."""
-    return torch.segment_reduce(values, "sum", lengths=counts, axis=0)

@@ -15,15 +15,11 @@ from .plan import MIN_DIFFUSION_DISTANCE
 
 @dataclass(frozen=True)
 class Deposits:
-    """Pieces of deposits, `(n,)` each: `energy` [MeV], `dedx` [MeV/cm], `x`, `y` [cm] from the pixel centre,
-    `distance` [cm] to the anode, `delay` [us]."""
+    """Pieces of deposits, `(n,)` each: `energy` [MeV], `dedx` [MeV/cm], `distance` [cm] to the anode."""
 
     energy: Tensor
     dedx: Tensor
-    x: Tensor
-    y: Tensor
     distance: Tensor
-    delay: Tensor
 
 
 #: Names of the six quantities, in the order of `packets`.
@@ -35,7 +31,7 @@ def packets(
 ) -> tuple[Tensor, ...]:
     """Charge packets at the response's start plane: the tuple of `QUANTITIES`, `(n,)` each.
 
-    charge [electrons], x, y [cm], arrival time [us], transverse width [cm], width in time [us].
+    charge [electrons], shifts in x, y [cm], drift time [us], transverse width [cm], width in time [us].
     `p` holds parameter values, scalars or `(n,)`.
     """
     velocity = argon.scaled_drift_velocity(p, temperature)
@@ -46,9 +42,9 @@ def packets(
     charge = deposits.energy * p["dedx_scale"] * argon.ELECTRONS_PER_MEV * escape * argon.survival(time, p)
     return (
         charge,
-        deposits.x + p["shift_x"],
-        deposits.y + p["shift_y"],
-        deposits.delay + time,
+        p["shift_x"].expand_as(distance),
+        p["shift_y"].expand_as(distance),
+        time,
         argon.diffusion_width(p["transverse_diffusion"], spread),
         argon.diffusion_width(p["longitudinal_diffusion"], spread) / velocity,
     )

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from ..errors import FitError
-from ..tables import Bools, Floats, Observables
-from .charge import PixelCharges, segment_sum
+from ..tables import Bools, Floats, Ints, Observables
+from .charge import PixelCharges, Runs, in_ranges
 from .first_passage import NO_STRAY, Chains, Charges, Stray
 from .model import ForwardModel
 from .pixel_information import Steering
 from .pixel_likelihood import Recorded, check_noise, pulled
 from .plan import Plan
+from .tensors import segment_sum
 
 #: Parameters that stand for what can happen to a segment.
 LOCAL = ("dedx_scale", "shift_x", "shift_y", "shift_z")
@@ -103,12 +104,12 @@ def linked_probability(
     held = None if weights is None else model.tensor(weights[recorded.rows])
 
     def run(block: tuple[int, int]) -> Linked:
-        charges, owners = model.charges(plan, block, values, moved), _Owners.of(model, plan, block)
+        owned = _Owned.of(model, plan, block, model.charges(plan, block, values, moved), columns)
         of_hits = None if held is None else held[recorded.hits_of(block)]
         chains = replace(recorded.chains(block), stray=stray)
         if widened > 1:
             chains = replace(chains, outlier_rate=_HARDLY)
-        return _block(charges, chains, owners, used[slice(*block)], columns, of_hits)
+        return _block(owned, chains, used[slice(*block)], of_hits)
 
     parts = model.map_blocks(run, plan.blocks)
     width = len(MOVES) * len(model.segments)
@@ -138,23 +139,50 @@ def _used(plan: Plan, data: Observables, ignored: Bools | None) -> Bools:
 
 
 @dataclass(frozen=True)
-class _Owners:
-    """Whose the packets of a block are: `segment` `(n,)`, `place` `(n,)`, and per pixel `(p,)` the sign by which the
-    distance to the anode grows with z; `segments` in all."""
+class _Owned:
+    """The charge of a block of pixels by segments: `charges` with derivatives to the parameters and, in the last
+    columns, to the `MOVES` of the segment that each packet belongs to, in `runs` of the same `segment` `(runs,)`;
+    `segments` in all."""
 
-    segment: Tensor
-    place: Tensor
-    sign: Tensor
+    charges: PixelCharges
+    runs: Runs
+    segment: Ints
     segments: int
 
     @staticmethod
-    def of(model: ForwardModel, plan: Plan, block: tuple[int, int]) -> _Owners:
-        a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
-        sign = model.geometry.outward(model.geometry.pixel(plan.channel[slice(*block)])[0])
-        return _Owners(
-            torch.from_numpy(plan.segment[a:b]).long(), model.tensor(plan.place[a:b]), model.tensor(sign),
-            len(model.segments),
-        )  # fmt: skip
+    def of(
+        model: ForwardModel, plan: Plan, block: tuple[int, int], charges: PixelCharges, columns: list[int]
+    ) -> _Owned:
+        """`charges` have derivatives to `LOCAL`, the last ones, and in `columns` those to the parameters."""
+        assert charges.tangents is not None
+        nodes, node = plan.nodes_of(block)
+        outward, place = (model.tensor(v)[:, None] for v in (nodes.outward, nodes.place))
+        values = charges.tangents.values
+        energy, x, y, z = values[:, :, -len(LOCAL) :].unbind(2)
+        shifts = torch.stack([x, y, z * outward], dim=2)
+        values = torch.cat([values[:, :, columns], energy[:, :, None], shifts, shifts * place[:, :, None]], dim=2)
+        owned = replace(charges, tangents=replace(charges.tangents, values=values))
+        first = plan.first[block[0] : block[1] + 1] - plan.first[block[0]]
+        segment = nodes.segment[node]
+        begins = np.ones(len(segment) + 1, dtype=bool)
+        begins[1:-1] = segment[1:] != segment[:-1]
+        begins[first] = True
+        packet = np.flatnonzero(begins)
+        runs = Runs(torch.from_numpy(np.searchsorted(packet, first)), torch.from_numpy(packet))
+        return _Owned(owned, runs, segment[packet[:-1]].astype(np.int64), len(model.segments))
+
+    def at(self, pixel: Tensor, time: Tensor, orders: int) -> tuple[Tensor, Tensor, list[_Slopes]]:
+        """Charge and current of pixels at times `(r,)`, and the slopes of the first `orders` of them."""
+        values, slopes = self.charges.sums(self.runs, pixel, time, orders)
+        counts = self.runs.counts(pixel)
+        charge, current = (v.contiguous() for v in segment_sum(values, counts).unbind(1))
+        segment = self.segment[in_ranges(self.runs.first, pixel).numpy()]
+        return charge, current, [_Slopes.of(slopes[:, k], counts, segment, self.segments) for k in range(orders)]
+
+    def in_the_end(self) -> _Slopes:
+        """The slopes of the charge that pixels collect in the end."""
+        slopes = segment_sum(self.charges.terms_in_the_end(), self.runs.packet.diff())
+        return _Slopes.of(slopes, self.runs.first.diff(), self.segment, self.segments)
 
 
 @dataclass(frozen=True)
@@ -164,31 +192,34 @@ class _Slopes:
     of_parameters: Floats
     of_segments: sparse.csr_array
 
+    @staticmethod
+    def of(slopes: Tensor, counts: Tensor, segment: Ints, segments: int) -> _Slopes:
+        """Of runs `(m, P + 7)`, of which each value has `counts` `(r,)`, one after the other."""
+        parameters = segment_sum(slopes[:, : -len(MOVES)], counts)
+        columns = (len(MOVES) * segment[:, None] + np.arange(len(MOVES))).ravel()
+        start = np.concatenate([[0], np.cumsum(counts.numpy())]) * len(MOVES)
+        moves = slopes[:, -len(MOVES) :].reshape(-1).numpy().astype(np.float64)
+        shape = (len(counts), len(MOVES) * segments)
+        return _Slopes(parameters.numpy(), sparse.csr_array((moves, columns, start), shape=shape))
 
-def _block(
-    charges: PixelCharges,
-    c: Chains,
-    owners: _Owners,
-    used: Bools,
-    columns: list[int],
-    weights: Tensor | None,
-) -> Linked:
+
+def _block(owned: _Owned, c: Chains, used: Bools, weights: Tensor | None) -> Linked:
     """The likelihood of a block of pixels; `weights` are those of its hits, in their order."""
     crossing, end = c.times()
     pixel = torch.cat([c.pixel] * (2 if c.tick else 1))
-    q, current, of_crossing = _evaluated(charges, pixel, crossing, owners, columns, second=True)
-    q_end, current_end, of_end = _evaluated(charges, pixel, end, owners, columns, second=c.tick > 0)
-    at = Charges(q, current, q_end, current_end, charges.total())
+    q, current, of_crossing = owned.at(pixel, crossing, 2)
+    q_end, current_end, of_end = owned.at(pixel, end, 2 if c.tick else 1)
+    at = Charges(q, current, q_end, current_end, owned.charges.total())
     slopes = {
         **dict(zip(("crossing", "current"), of_crossing, strict=True)),
         **dict(zip(("end", "end_current"), of_end, strict=False)),
-        "total": _in_the_end(charges, owners, columns),
+        "total": owned.in_the_end(),
     }
     found, pulls = pulled(c, at)
     use = torch.from_numpy(used)
     use_hit = use[c.pixel]
     of_values = use_hit.repeat(2 if c.tick else 1)
-    scores, local = np.zeros((len(used), len(columns))), np.zeros(len(MOVES) * owners.segments)
+    scores, local = np.zeros((len(used), owned.charges.parameters - len(MOVES))), np.zeros(len(MOVES) * owned.segments)
     for name, pull in pulls.items():
         if name not in slopes:  # the current at the end of a hold, of which real-valued data know nothing
             continue
@@ -244,63 +275,3 @@ def _rows(
         factor = sparse.csr_array((value, (row, column)), shape=(height, wide))[keep]
         parts.append((factor @ slopes[name].of_parameters, factor @ slopes[name].of_segments))
     return sum(p[0] for p in parts), sparse.csr_array(sum((p[1] for p in parts[1:]), parts[0][1]))
-
-
-def _evaluated(
-    charges: PixelCharges, pixel: Tensor, time: Tensor, owners: _Owners, columns: list[int], *, second: bool
-) -> tuple[Tensor, Tensor, list[_Slopes]]:
-    """Charge and current of pixels at times, and the slopes of the charge and, with `second`, of the current."""
-    orders = 2 if second else 1
-    value, current = torch.empty_like(time), torch.empty_like(time)
-    slopes = time.new_empty(len(time), orders, len(columns))
-    parts = []
-    for part, rows, counts, values, terms in charges.terms(pixel, time, second=second):
-        value[part], current[part] = segment_sum(values, counts).unbind(1)
-        slopes[part] = segment_sum(terms[:, :, columns].flatten(1), counts).view(len(counts), orders, len(columns))
-        request = torch.repeat_interleave(torch.arange(part.start, part.start + len(counts)), counts)
-        parts.append(_by_segment(request, rows, terms[:, :, -len(LOCAL) :], owners, pixel))
-    if not parts:
-        nothing = _Slopes(np.zeros((0, len(columns))), sparse.csr_array((0, len(MOVES) * owners.segments)))
-        return value, current, [nothing] * orders
-    at, segment, summed = (torch.cat(v).numpy() for v in zip(*parts, strict=True))
-    return value, current, [
-        _Slopes(slopes[:, k].numpy(), _matrix(at, segment, summed[:, k], len(time), owners.segments))
-        for k in range(orders)
-    ]  # fmt: skip
-
-
-def _in_the_end(charges: PixelCharges, owners: _Owners, columns: list[int]) -> _Slopes:
-    terms = charges.terms_in_the_end()
-    counts = charges.first.diff()
-    pixel = torch.arange(len(counts))
-    request = torch.repeat_interleave(pixel, counts)
-    at, segment, summed = _by_segment(request, torch.arange(len(terms)), terms[:, None, -len(LOCAL) :], owners, pixel)
-    matrix = _matrix(at.numpy(), segment.numpy(), summed[:, 0].numpy(), len(counts), owners.segments)
-    return _Slopes(segment_sum(terms[:, columns], counts).numpy(), matrix)
-
-
-def _by_segment(
-    request: Tensor, rows: Tensor, terms: Tensor, owners: _Owners, pixel: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums over the packets of one segment in one request: its number, the segment, and `(m, k, 7)` of `MOVES`.
-
-    `terms` `(rows, k, 4)`: derivatives of what each packet adds to the parameters `LOCAL`.
-    """
-    segment = owners.segment[rows]
-    new = torch.ones(len(rows), dtype=torch.bool)
-    new[1:] = (request[1:] != request[:-1]) | (segment[1:] != segment[:-1])
-    first = torch.nonzero(new).flatten()
-    counts = torch.diff(first, append=torch.tensor([len(rows)]))
-    moved = torch.cat([terms, terms[:, :, 1:] * owners.place[rows][:, None, None]], dim=2)
-    summed = segment_sum(moved.flatten(1), counts).view(len(first), terms.shape[1], len(MOVES))
-    sign = owners.sign[pixel[request[first]]][:, None]
-    summed[:, :, 3] *= sign
-    summed[:, :, 6] *= sign
-    return request[first], segment[first], summed
-
-
-def _matrix(row: Floats, segment: Floats, moves: Floats, height: int, segments: int) -> sparse.csr_array:
-    columns = (len(MOVES) * segment[:, None] + np.arange(len(MOVES))).ravel()
-    # Rows come in order, so that the compressed form is at hand.
-    start = np.searchsorted(row, np.arange(height + 1)) * len(MOVES)
-    return sparse.csr_array((moves.ravel().astype(np.float64), columns, start), shape=(height, len(MOVES) * segments))

@@ -19,13 +19,14 @@ from ..detector.pixels import PixelConstants
 from ..errors import MemoryLimitError, ModelRangeError
 from ..tables import Floats, Ints, Segments
 from .accuracy import ACCURACY
-from .charge import PACKETS_AT_ONCE, ROWS_AT_ONCE, PixelCharges, pixel_charges
+from .charge import PixelCharges, Places, pixel_charges
 from .comparator import Comparator
 from .drift import Deposits, packets, packets_with_derivatives
 from .noise import Noise, NoiseLevels
 from .plan import Plan, Reach, build_plan
 from .readout import PixelHits, Trigger, differentiate, read_out
 from .response_table import SIGMA_RANGE, response_table
+from .tensors import ROWS_AT_ONCE
 from .waveform import SEARCH_SHAPES, TICKS_AT_ONCE
 
 T = TypeVar("T")
@@ -205,22 +206,22 @@ class ForwardModel:
         """Estimated peak memory [MiB] of the work on a plan, apart from the program itself.
 
         Per worker: the packets of the largest block with weights, derivatives and automatic differentiation, the rows
-        of one look-up, and the search for crossings; plus the plan and the tables. It depends on numbers of pairs, not
-        on the angle of the tracks.
+        of one look-up where these are in tensors, and the search for crossings; plus the plan and the tables. It
+        depends on numbers of pairs, not on the angle of the tracks.
         """
         item = torch.finfo(self.settings.dtype).bits // 8
-        shapes, tents = self.table.count, (self.table.intervals + 1) ** 2
+        shapes = self.table.count
         block, largest_pixel = plan.largest_block, int(np.diff(plan.first).max(initial=0))
         # Weights with derivatives, quantities, tangents and the graph of their differentiation.
         per_packet = 4 * shapes + 60 + 8 * len(parameters.table()) + 4 * shapes
         per_row = 16 * shapes + 3 * 48 + 8 * shapes
-        rows = min(max(ROWS_AT_ONCE, largest_pixel), 20 * block)
-        packets = min(PACKETS_AT_ONCE, block) * (5 * tents + 8 * self.table.intervals)
+        # Compiled sums need no room for their terms.
+        rows = 0 if self.settings.device.type == "cpu" else min(max(ROWS_AT_ONCE, largest_pixel), 20 * block)
         workers = max(1, min(self.settings.threads, len(plan.blocks)))
-        # Arrivals by shape, their spectra, and the waveforms.
-        search = TICKS_AT_ONCE * (7 * min(SEARCH_SHAPES, shapes) + 8)
-        working = workers * item * (block * per_packet + rows * per_row + packets + search)
-        kept = 28 * len(plan.segment) + 40 * len(plan.event) + self.table.cells.numel() * item
+        # Arrivals by shape, their spectra, what transforming these needs, and the waveforms.
+        search = TICKS_AT_ONCE * (10 * min(SEARCH_SHAPES, shapes) + 8)
+        working = workers * item * (block * per_packet + rows * per_row + search)
+        kept = 28 * len(plan.node) + 40 * len(plan.event) + self.table.cells.numel() * item
         return (working + kept) / 2**20 + _ALLOCATOR_MIB
 
     def _check_memory(self, plan: Plan) -> None:
@@ -257,15 +258,17 @@ class ForwardModel:
         self, plan: Plan, block: tuple[int, int], values: Mapping[str, float], names: tuple[str, ...]
     ) -> PixelCharges:
         """The packets of a block of pixels, with derivatives to `names`."""
-        a, b = int(plan.first[block[0]]), int(plan.first[block[1]])
-        segment = torch.from_numpy(plan.segment[a:b]).long().to(self.settings.device)
+        nodes, node = plan.nodes_of(block)
+        pairs = plan.pairs_of(block)
+        segment = torch.from_numpy(nodes.segment).long().to(self.settings.device)
         deposits = Deposits(
-            energy=self._energy[segment] * self.tensor(plan.fraction[a:b]),
+            energy=self._energy[segment] * self.tensor(nodes.fraction),
             dedx=self._dedx[segment],
-            x=self.tensor(plan.x[a:b]),
-            y=self.tensor(plan.y[a:b]),
-            distance=self.tensor(plan.distance[a:b]),
-            delay=self.tensor(plan.delay[a:b]),
+            distance=self.tensor(nodes.distance),
+        )
+        places = Places(
+            torch.from_numpy(node).to(self.settings.device),
+            *map(self.tensor, (plan.x[pairs], plan.y[pairs], plan.delay[pairs])),
         )
         p = {name: self.tensor(np.float64(value)) for name, value in values.items()}
         model: dict[str, Any] = {
@@ -273,13 +276,13 @@ class ForwardModel:
             "response_start": self.geometry.response_start,
             "temperature": self.geometry.temperature,
         }
-        first = torch.from_numpy(plan.first[block[0] : block[1] + 1] - a).to(self.settings.device)
+        first = torch.from_numpy(plan.first[block[0] : block[1] + 1] - pairs.start).to(self.settings.device)
         tangents = None
         if names:
             quantities, tangents = packets_with_derivatives(deposits, p, names, **model)
         else:
             quantities = packets(deposits, p, **model)
-        return pixel_charges(self.table, self.geometry.pixel_pitch, first, quantities, tangents)
+        return pixel_charges(self.table, self.geometry.pixel_pitch, first, places, quantities, tangents)
 
     def comparator(self, plan: Plan, block: tuple[int, int], levels: NoiseLevels) -> Comparator:
         """The comparators of a block of pixels, with noise on them."""

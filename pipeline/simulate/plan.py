@@ -35,23 +35,36 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Pairs of (node, pixel), sorted by pixel.
-
-    Per pair: `segment` row, `fraction` of the segment's energy, `x`, `y` [cm] from the pixel centre, `distance` [cm]
-    of the node to the anode, `delay` [us] of the deposit after the pixel's reference time, `place` of the node between
-    the start (0) and the end (1) of its segment. Pairs of a pixel are sorted by segment. Per pixel: `event`,
-    `channel`, `time` [us] reference after the event's earliest deposit, `first` pair (with the total appended).
-    `blocks` are ranges of pixels.
-    """
+class Nodes:
+    """Points `(nodes,)` that stand for pieces of segments: `segment` row, `fraction` of the segment's energy, `place`
+    between its start (0) and its end (1), `distance` [cm] to the anode, and `outward`: the sign by which this grows
+    with z."""
 
     segment: npt.NDArray[np.int32]
     fraction: npt.NDArray[np.floating[Any]]
+    place: npt.NDArray[np.floating[Any]]
+    distance: npt.NDArray[np.floating[Any]]
+    outward: npt.NDArray[np.int8]
+
+    def take(self, rows: Ints) -> Nodes:
+        """These of them."""
+        return Nodes(*(column[rows] for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Pairs of (node, pixel), sorted by pixel.
+
+    Per pair: row of its node in `nodes`, `x`, `y` [cm] from the pixel centre, `delay` [us] of the deposit after the
+    pixel's reference time. Pairs of a pixel are sorted by segment. Per pixel: `event`, `channel`, `time` [us] reference
+    after the event's earliest deposit, `first` pair (with the total appended). `blocks` are ranges of pixels.
+    """
+
+    nodes: Nodes
+    node: npt.NDArray[np.int32]
     x: npt.NDArray[np.floating[Any]]
     y: npt.NDArray[np.floating[Any]]
-    distance: npt.NDArray[np.floating[Any]]
     delay: npt.NDArray[np.floating[Any]]
-    place: npt.NDArray[np.floating[Any]]
     event: Ints
     channel: Ints
     time: Floats
@@ -61,21 +74,40 @@ class Plan:
     event_t0: dict[int, float]
 
     @property
+    def segment(self) -> npt.NDArray[np.int32]:
+        """Row of the segment of each pair."""
+        return self.nodes.segment[self.node]
+
+    def pairs_of(self, block: tuple[int, int]) -> slice:
+        """The pairs of a block of pixels."""
+        return slice(int(self.first[block[0]]), int(self.first[block[1]]))
+
+    def nodes_of(self, block: tuple[int, int]) -> tuple[Nodes, Ints]:
+        """The nodes of a block of pixels, and the row `(pairs,)` of each pair in these."""
+        node = self.node[self.pairs_of(block)].astype(np.int64)
+        if not len(node):
+            return self.nodes.take(node), node
+        low = node.min()
+        there = np.zeros(node.max() - low + 1, dtype=bool)
+        there[node - low] = True
+        return self.nodes.take(np.flatnonzero(there) + low), (np.cumsum(there) - 1)[node - low]
+
+    @property
     def largest_block(self) -> int:
         """Pairs in the largest block."""
         return max((int(self.first[b] - self.first[a]) for a, b in self.blocks), default=0)
 
-    def moved(self, before: Segments, after: Segments, geometry: DetectorGeometry) -> Plan:
+    def moved(self, before: Segments, after: Segments) -> Plan:
         """The same pairs, their nodes moved with their segments from `before` to `after`.
 
         Neither nodes nor pixels come and go, so that what is computed with the plan is a smooth function of the places
         of segments. They must not move further than the reach allows for.
         """
-        row, f = self.segment, self.place.astype(np.float64)[:, None]
+        row, f = self.nodes.segment, self.nodes.place.astype(np.float64)[:, None]
         start, end = after.start - before.start, after.end - before.end
-        step = (1 - f) * start[row] + f * end[row]
-        sign = np.repeat(geometry.outward(geometry.pixel(self.channel)[0]), np.diff(self.first))
-        return replace(self, x=self.x + step[:, 0], y=self.y + step[:, 1], distance=self.distance + sign * step[:, 2])
+        x, y, z = ((1 - f) * start[row] + f * end[row]).T
+        nodes = replace(self.nodes, distance=self.nodes.distance + self.nodes.outward * z)
+        return replace(self, nodes=nodes, x=self.x + x[self.node], y=self.y + y[self.node])
 
 
 _NODES_AT_ONCE = 100_000
@@ -113,18 +145,17 @@ def build_plan(
         _pairs(segments, order[a:b], event_index, earliest, geometry, accuracy, reach, nominal_width)
         for a, b in pairwise(cuts)
     ]
-    segment, fraction, x, y, distance, delay, place, event, channel, time, size = (
-        np.concatenate(c) for c in zip(*parts, strict=True)
-    )
+    nodes = Nodes(*(np.concatenate(c) for c in zip(*(vars(n).values() for n, *_ in parts), strict=True)))
+    before = np.cumsum([0] + [len(n.segment) for n, *_ in parts])
+    columns = [(node + k, *others) for k, (_, node, *others) in zip(before, parts, strict=False)]
+    node, x, y, delay, event, channel, time, size = (np.concatenate(c) for c in zip(*columns, strict=True))
     first = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     return Plan(
-        segment=segment,
-        fraction=fraction,
+        nodes=nodes,
+        node=node.astype(np.int32),
         x=x,
         y=y,
-        distance=distance,
         delay=delay,
-        place=place,
         event=events[event],
         channel=channel,
         time=time,
@@ -154,9 +185,9 @@ def _pairs(
     accuracy: Accuracy,
     reach: Reach,
     nominal_width: float,
-) -> tuple[npt.NDArray[np.generic], ...]:
-    """Sorted pairs of some whole events (segment, fraction, x, y, distance, delay, place), and per pixel: event
-    index, channel, reference time, number of pairs."""
+) -> tuple[Any, ...]:
+    """Nodes and sorted pairs of some whole events (node, x, y, delay), and per pixel: event index, channel, reference
+    time, number of pairs."""
     row, tpc, low, high = _cut_at_volumes(segments, rows, geometry)
     anode = np.array([t.z_anode for t in geometry.tpcs])[tpc]
     start, step = segments.start[row], segments.end[row] - segments.start[row]
@@ -177,17 +208,23 @@ def _pairs(
     sort = np.lexsort((channel, event))
     piece_of, node = piece_of[sort], node[sort]
     event, channel = event[sort], channel[sort]
-    fraction = ((high - low)[piece] * weight)[node]
     delay = segments.t0[row[piece_of]] - earliest[event]
     new = np.ones(len(event), dtype=bool)
     new[1:] = (event[1:] != event[:-1]) | (channel[1:] != channel[:-1])
     first = np.flatnonzero(new)
     size = np.diff(np.append(first, len(event)))
     time = np.minimum.reduceat(delay, first) if len(first) else np.zeros(0)
-    pairs = (fraction, x[sort], y[sort], distance[node], delay - np.repeat(time, size), where[node])
     # Single precision of offsets from the pixel and of fractions is far below the quadrature error.
-    columns = [row[piece_of].astype(np.int32), *(p.astype(np.float32) for p in pairs)]
-    return *columns, event[first], channel[first], time, size
+    single = np.float32
+    nodes = Nodes(
+        row[piece].astype(np.int32),
+        ((high - low)[piece] * weight).astype(single),
+        where.astype(single),
+        distance.astype(single),
+        geometry.outward(tpc[piece]).astype(np.int8),
+    )
+    pairs = (x[sort], y[sort], delay - np.repeat(time, size))
+    return nodes, node, *(p.astype(single) for p in pairs), event[first], channel[first], time, size
 
 
 def _cut_at_volumes(segments: Segments, rows: Ints, geometry: DetectorGeometry) -> tuple[Ints, Ints, Floats, Floats]:

@@ -30,11 +30,8 @@ class AxisWeights:
     def __init__(self, offset: Tensor, sigma: Tensor, pitch: float, intervals: int) -> None:
         self.intervals = intervals
         self.step = h = pitch / 2 / intervals
-        knots = torch.arange(-intervals, intervals + 1, dtype=offset.dtype, device=offset.device) * h
         self.sigma = s = sigma[:, None]
-        self.u = (knots - offset[:, None]) / s
-        below = torch.erf(self.u * math.sqrt(0.5)).mul_(0.5)
-        self.density = torch.exp((-0.5 * self.u * self.u).clamp_(min=_UNDERFLOW)).div_(s * math.sqrt(2 * math.pi))
+        self.u, below, self.density = gaussians_at_knots(offset, sigma, pitch, intervals)
         self.m0 = below.diff(dim=1)
         self.rise = self.density.diff(dim=1)
         m1 = torch.addcmul(self.m0 * (-self.u[:, :-1] * s), s * s, self.rise, value=-1).div_(h)
@@ -54,6 +51,17 @@ class AxisWeights:
         slope[:, 0] += self.u[:, 0] * self.density[:, 0]
         slope[:, -1] -= self.u[:, -1] * self.density[:, -1]
         return _fold(slope, self.intervals)
+
+
+def gaussians_at_knots(offset: Tensor, sigma: Tensor, pitch: float, intervals: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`(..., n, 2 intervals + 1)` distance in widths, integral from the centre and density [1/cm] of Gaussians at
+    `offset` `(..., n)` and of width `sigma` `(n,)`, at the knots."""
+    knots = torch.arange(-intervals, intervals + 1, dtype=offset.dtype, device=offset.device) * (pitch / 2 / intervals)
+    width = sigma[:, None]
+    u = (knots - offset[..., None]) / width
+    below = torch.erf(u * math.sqrt(0.5)).mul_(0.5)
+    density = torch.exp((u * u).mul_(-0.5).clamp_(min=_UNDERFLOW)).div_(width * math.sqrt(2 * math.pi))
+    return u, below, density
 
 
 def _to_knots(left: Tensor, right: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import MemoryLimitError
-from .charge import PixelCharges, segment_sum
+from .charge import PixelCharges
 from .response_table import ResponseTable
+from .tensors import segment_sum
 
 #: Shapes used in the search; the exact charge decides afterwards.
 SEARCH_SHAPES = 12
@@ -69,13 +70,11 @@ def coarse_waveforms(charges: PixelCharges, pixel: Tensor, start: Tensor, ticks:
 
     Packets are shared between the two nearest ticks; the spread of arrival times is the pixel's mean.
     """
-    counts = charges.first[pixel + 1] - charges.first[pixel]
-    n = torch.repeat_interleave(charges.first[pixel] - (counts.cumsum(0) - counts), counts)
-    rows = n + torch.arange(n.shape[0], device=n.device)
-    number = torch.repeat_interleave(torch.arange(pixel.shape[0], device=n.device), counts)
+    rows, counts = charges.packets_of(pixel), charges.first.diff()[pixel]
+    number = torch.repeat_interleave(torch.arange(len(pixel), device=pixel.device), counts)
     q = charges.charge[rows]
     shapes = min(SEARCH_SHAPES, charges.table.count)
-    deposit = q[:, None] * charges.weights[rows, :shapes, 0]
+    deposit = q[:, None] * charges.weights[rows, 0, :shapes]
     place = ((charges.time[rows] - start[number]) / step).clamp(0, ticks - 2)
     tick = place.floor()
     upper = (place - tick)[:, None]

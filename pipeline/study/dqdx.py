@@ -116,7 +116,7 @@ def _over_pixels(model: ForwardModel, plan: Plan, values: Mapping[str, float]) -
     p = {**nominal_values(), **values}
     velocity = drift_velocity(p["electric_field"], geometry.temperature)
     pixel = np.repeat(np.arange(len(plan.event)), np.diff(plan.first))
-    distance = plan.distance.astype(np.float64)
+    distance = plan.nodes.distance[plan.node].astype(np.float64)
     width = np.sqrt(2 * p["transverse_diffusion"] * (distance + MIN_DIFFUSION_DISTANCE) / velocity)
     half = geometry.pixel_pitch / 2
     share = np.ones(len(pixel))
@@ -128,11 +128,11 @@ def _over_pixels(model: ForwardModel, plan: Plan, values: Mapping[str, float]) -
     inward = np.sign(np.array([t.z_cathode for t in geometry.tpcs])[tpc] - anode)
     node = np.stack([centre_x[pixel] + plan.x, centre_y[pixel] + plan.y, anode[pixel] + inward[pixel] * distance], 1)
     start, step = segments.start[plan.segment], (segments.end - segments.start)[plan.segment]
-    length = segments.length[plan.segment]
+    length, fraction = segments.length[plan.segment], plan.nodes.fraction[plan.node]
     return _Over(
         pixel=pixel,
-        energy=segments.dE[plan.segment] * plan.fraction * share,
-        length=length * plan.fraction * share,
+        energy=segments.dE[plan.segment] * fraction * share,
+        length=length * fraction * share,
         place=np.clip(((node - start) * step).sum(axis=1) / length, 0.0, length),
         time=(distance - geometry.response_start) / velocity,
     )

@@ -191,16 +191,14 @@ def _arrivals(model: ForwardModel, values: Mapping[str, float]) -> tuple[Floats,
     def tensor(array: npt.ArrayLike) -> torch.Tensor:
         return torch.from_numpy(np.asarray(array, dtype=np.float64))
 
+    nodes = plan.nodes
     deposits = Deposits(
-        energy=tensor(segments.dE[plan.segment] * plan.fraction),
-        dedx=tensor(segments.dEdx[plan.segment]),
-        x=tensor(plan.x),
-        y=tensor(plan.y),
-        distance=tensor(plan.distance),
-        delay=tensor(plan.delay),
+        energy=tensor(segments.dE[nodes.segment] * nodes.fraction),
+        dedx=tensor(segments.dEdx[nodes.segment]),
+        distance=tensor(nodes.distance),
     )
     charge, x, y, time, width, _ = (
-        q.numpy()
+        q.numpy()[plan.node]
         for q in packets(
             deposits,
             {name: tensor(value) for name, value in full.items()},
@@ -211,8 +209,8 @@ def _arrivals(model: ForwardModel, values: Mapping[str, float]) -> tuple[Floats,
     )
     half = geometry.pixel_pitch / 2
     share = np.ones(len(charge))
-    for offset in (x, y):
+    for offset in (plan.x + x, plan.y + y):
         share *= ndtr((half - offset) / width) - ndtr((-half - offset) / width)
     pixel = np.repeat(np.arange(len(plan.event)), np.diff(plan.first))
     way = geometry.response_start / scaled_drift_velocity(full, geometry.temperature)
-    return charge * share, plan.time[pixel] + time + way
+    return charge * share, plan.time[pixel] + plan.delay + time + way

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.detector.response import Parametrised
 from pipeline.simulate.accuracy import ACCURACY
-from pipeline.simulate.charge import PixelCharges, pixel_charges
+from pipeline.simulate.charge import PixelCharges, Places, pixel_charges
 from pipeline.simulate.response_table import SIGMA_RANGE, ResponseTable, response_table
 from pipeline.tables import Floats
 
@@ -22,7 +22,9 @@ def single_electrons(accuracy: str, x: Floats, y: Floats, sigma: Floats, spread:
     """One electron on a pixel of its own, for each place and each spread of arrival times, arriving at 0."""
     n = len(x)
     columns = (np.ones(n), x, y, np.zeros(n), np.full(n, spread), sigma)
-    return pixel_charges(table(accuracy), PITCH, torch.arange(n + 1), tuple(map(torch.tensor, columns)), None)
+    nothing = torch.zeros(n, dtype=torch.float64)
+    places = Places(torch.arange(n), nothing, nothing, nothing)
+    return pixel_charges(table(accuracy), PITCH, torch.arange(n + 1), places, tuple(map(torch.tensor, columns)), None)
 
 
 def evaluated(charges: PixelCharges, time: Floats) -> tuple[Floats, Floats]:

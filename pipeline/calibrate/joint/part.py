@@ -75,7 +75,7 @@ class Part:
         model = ForwardModel(deposits, self.geometry, self.settings, self.pixels)
         if planned is None:
             planned = _planned(state, model.plan(values))
-        plan = planned.plan.moved(planned.deposits, deposits, self.geometry)
+        plan = planned.plan.moved(planned.deposits, deposits)
         hits = linked_probability(
             model,
             self.data,
