@@ -71,32 +71,51 @@ def _cut(
     return row, ends[:-1], ends[1:], energy
 
 
-def usable(segments: Segments, *, loose: bool, shortest: float = 0.0) -> Segments:
-    """Those of the segments that chains can be made of; where places move (`loose`) those of tracks that are not
-    shorter than `shortest` [cm], short segments joined.
+def usable(segments: Segments, *, loose: bool) -> Segments:
+    """Those of the segments that chains can be made of, short ones joined where places move (`loose`).
 
     Raises `FitError` where there are none.
     """
-    if loose:
-        segments = joined(segments, _SHORT)
-        track = segments.track_index()
-        segments = segments.take(np.bincount(track, segments.length)[track] >= shortest)
+    segments = joined(segments, _SHORT) if loose else segments
     segments = segments.take((segments.length > 0) & (segments.dE > 0))
     if not len(segments):
-        longer = f" of tracks of {shortest:g} cm or more (unknown.min_track_cm)" if shortest else ""
-        raise FitError(f"there are no segments{longer} to begin with; loosen the cuts, or reconstruct again.")
+        raise FitError("there are no segments to begin with; loosen the cuts, or reconstruct again.")
     return segments
 
 
-def off_sides(segments: Segments, geometry: DetectorGeometry) -> Segments:
-    """Those of tracks that are not along a side of the detector, half of their length within a pixel of it.
+def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, fast: bool) -> Segments:
+    """Those of tracks that hits tell the places of: not shorter than `shortest` [cm], not along a side of the detector,
+    and, of `fast` particles, not within a row of pixels (the width of one in x or in y).
 
-    Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows.
+    Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows. In a
+    row of pixels a fast particle and its mirror image leave nearly the same hits; of slow ones the rows beside get
+    enough to tell.
+
+    Raises `FitError` where there are none.
     """
     track = segments.track_index()
+    length = np.bincount(track, segments.length)
     beside = geometry.side_distance(segments.centre) < geometry.pixel_pitch
-    share = np.bincount(track, segments.length * beside) <= 0.5 * np.bincount(track, segments.length)
-    return segments.take(share[track])
+    reasons = {
+        f"shorter than {shortest:g} cm (unknown.min_track_cm)": length < shortest,
+        "along a side of the detector": np.bincount(track, segments.length * beside) > 0.5 * length,
+        "within a row of pixels": (_across(segments, track) < geometry.pixel_pitch).any(axis=1) & fast,
+    }
+    left_out = np.any(list(reasons.values()), axis=0)
+    if left_out.all():
+        counted = ", ".join(f"{which.sum()} {reason}" for reason, which in reasons.items() if which.any())
+        raise FitError(f"hits tell the place of none of {len(length)} tracks ({counted}); select others, or more.")
+    return segments.take(~left_out[track])
+
+
+def _across(segments: Segments, track: Ints) -> Floats:
+    """`(tracks, 2)` extent [cm] of tracks in x and y."""
+    low = np.full((int(track.max(initial=-1)) + 1, 2), np.inf)
+    high = -low
+    for ends in (segments.start, segments.end):
+        np.minimum.at(low, track, ends[:, :2])
+        np.maximum.at(high, track, ends[:, :2])
+    return np.asarray(high - low)
 
 
 def joined(segments: Segments, shortest: float) -> Segments:

@@ -16,7 +16,7 @@ from ...matter.stopping import beta_squared
 from ...simulate.model import ForwardModel
 from ...tables import SPECIES, Bools, Floats, Ints, Observables, Segments, Tracks
 from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
-from .cutting import cut_at_pixels, off_sides, usable
+from .cutting import cut_at_pixels, located, usable
 from .part import Part
 from .tracks import Chains
 
@@ -36,11 +36,12 @@ def parts_of(
 ) -> list[Part]:
     """The sample in parts of whole events of some `part_length_cm`, with what is believed of each.
 
-    Raises `FitError` where no segments are left.
+    Raises `FitError` as `usable` and `located` do.
     """
     tracks_alone = unknown.stray_above_mev is not None
-    segments = off_sides(model.segments, model.geometry) if unknown.geometry else model.segments
-    segments = usable(segments, loose=unknown.geometry, shortest=unknown.min_track_cm)
+    segments = usable(model.segments, loose=unknown.geometry)
+    if unknown.geometry:
+        segments = located(segments, model.geometry, unknown.min_track_cm, fast=not stops(unknown))
     # Such a width is that of the segments as they are; and of particles that stop, neighbours are known to lose alike.
     if (unknown.geometry or tracks_alone) and unknown.relative_width is None and not stops(unknown):
         segments = cut_at_pixels(segments, model.geometry)

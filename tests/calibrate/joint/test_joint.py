@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
-from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, off_sides, usable
+from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, located
 from pipeline.calibrate.joint.marginal import Point, Problem, gradients_at, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import beliefs_of, most_probable, parts_of, scattering_angle
@@ -29,7 +30,7 @@ from pipeline.simulate.linked import MOVES
 from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import observables_of_simulation
-from pipeline.tables import FitResult, Observables, Segments
+from pipeline.tables import FitResult, Floats, Observables, Segments
 
 from ...simulate.deposits import MODULE0
 
@@ -261,30 +262,43 @@ def test_tracks_are_cut_where_they_pass_from_pixel_to_pixel() -> None:
     assert len(long) < len(found)
 
 
-def test_short_tracks_are_left_out_where_places_move() -> None:
-    segments = Segments.concatenate([tracks(1), tracks(2, pieces=5).take(np.arange(5, 10))])
-    assert usable(segments, loose=True, shortest=10.0).length.sum() == pytest.approx(12.0, rel=1e-3)
-    assert len(usable(segments, loose=False, shortest=10.0)) == 17
-    with pytest.raises(FitError, match=r"20 cm or more \(unknown.min_track_cm\)"):
-        usable(segments, loose=True, shortest=20.0)
+def placed_in_x(segments: Segments, event: int, place: Callable[[Floats], Floats]) -> Segments:
+    """The track of an event with its x at `place` of how far along its own x each point was (0 to 1)."""
+    mine = segments.event_id == event
+    ends = [segments.start.copy(), segments.end.copy()]
+    x = np.concatenate([points[mine, 0] for points in ends])
+    for points in ends:
+        points[mine, 0] = place((points[mine, 0] - x.min()) / (x.max() - x.min()))
+    return segments.replace(start=ends[0], end=ends[1])
 
 
-def test_tracks_along_a_side_are_left_out_where_places_move() -> None:
+def test_tracks_that_hits_do_not_tell_the_place_of_are_left_out() -> None:
     (low, _, _), (high, _, _) = MODULE0.bounds
-    segments = tracks(3)
-    # The second runs within a pixel of a side; the third ends at one.
-    x = [np.array(ends)[:, 0] for ends in (segments.start, segments.end)]
-    second, third = segments.event_id == 1, segments.event_id == 2
-    last = max(x[0][third].max(), x[1][third].max())
-    moved = [np.where(second, low + 0.2 + 0.01 * v, np.where(third, v - last + high, v)) for v in x]
-    start, end = (np.column_stack([m, p[:, 1:]]) for m, p in zip(moved, (segments.start, segments.end), strict=True))
-    beside = segments.replace(start=start, end=end)
-    assert (MODULE0.side_distance(start[second]) < MODULE0.pixel_pitch).all()
-    assert np.unique(off_sides(beside, MODULE0).event_id).tolist() == [0, 2]
-    model = ForwardModel(beside, MODULE0, SETTINGS)
-    for loose, left in ((True, [0, 2]), (False, [0, 1, 2])):
-        parts = parts_of(model, data_of(beside, 1), Unknown(part_length_cm=1e3, geometry=loose, min_track_cm=1.0))
+    pitch = MODULE0.pixel_pitch
+    segments = tracks(5)
+    # Most of the second runs within a pixel of a side, though it crosses rows; the third ends at a side.
+    segments = placed_in_x(segments, 1, lambda u: low + np.where(u < 0.6, 0.5 * u, 0.3 + 6 * (u - 0.6)))
+    segments = placed_in_x(segments, 2, lambda u: high - 3 * (1 - u))
+    # The fourth stays within the width of a row of pixels, about the border of two; the fifth passes over one.
+    segments = placed_in_x(segments, 3, lambda u: low + (20.6 + 0.8 * u) * pitch)
+    segments = placed_in_x(segments, 4, lambda u: low + (20.6 + 1.2 * u) * pitch)
+    second = segments.event_id == 1
+    assert (MODULE0.side_distance(segments.centre[second]) < pitch).mean() > 0.5
+    for fast, left in ((True, [0, 2, 4]), (False, [0, 2, 3, 4])):
+        assert np.unique(located(segments, MODULE0, 1.0, fast=fast).event_id).tolist() == left
+    model = ForwardModel(segments, MODULE0, SETTINGS)
+    for loose, left in ((True, [0, 2, 4]), (False, [0, 1, 2, 3, 4])):
+        parts = parts_of(model, data_of(segments, 1), Unknown(part_length_cm=1e3, geometry=loose, min_track_cm=1.0))
         assert np.unique(parts[0].found.segments.event_id).tolist() == left
+
+
+def test_short_tracks_are_left_out_and_what_none_is_left_of_is_said() -> None:
+    segments = Segments.concatenate([tracks(1), tracks(2, pieces=5).take(np.arange(5, 10))])
+    assert located(segments, MODULE0, 10.0, fast=True).length.sum() == pytest.approx(12.0, rel=1e-3)
+    beside = placed_in_x(tracks(1), 0, lambda u: MODULE0.bounds[0][0] + 0.1 * u)
+    found = r"none of 1 tracks \(1 shorter than 20 cm \(unknown.min_track_cm\), 1 along a side of the detector"
+    with pytest.raises(FitError, match=found):
+        located(beside, MODULE0, 20.0, fast=True)
 
 
 def test_what_knocked_on_electrons_leave_in_pixels_of_a_track() -> None:
