@@ -18,6 +18,8 @@ from ...tables import Floats, Ints, Segments
 SHORTEST, LONGEST = 0.15, 0.5
 #: Pieces shorter than this [cm] are joined to their neighbours.
 _SHORT = 0.05
+#: A track that passes over so many pixels has been in the rows on both sides of one: those know where in it it was.
+_ROWS = 2
 
 
 def cut_at_pixels(
@@ -85,7 +87,7 @@ def usable(segments: Segments, *, loose: bool) -> Segments:
 
 def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, fast: bool) -> Segments:
     """Those of tracks that hits tell the places of: not shorter than `shortest` [cm], not along a side of the detector,
-    and, of `fast` particles, not within a row of pixels (the width of one in x or in y).
+    and, of `fast` particles, not along a row of pixels (two of them or less in x or in y).
 
     Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows. In a
     row of pixels a fast particle and its mirror image leave nearly the same hits; of slow ones the rows beside get
@@ -99,7 +101,7 @@ def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, 
     reasons = {
         f"shorter than {shortest:g} cm (unknown.min_track_cm)": length < shortest,
         "along a side of the detector": np.bincount(track, segments.length * beside) > 0.5 * length,
-        "within a row of pixels": (_across(segments, track) < geometry.pixel_pitch).any(axis=1) & fast,
+        "along a row of pixels": (_across(segments, track) < _ROWS * geometry.pixel_pitch).any(axis=1) & fast,
     }
     left_out = np.any(list(reasons.values()), axis=0)
     if left_out.all():

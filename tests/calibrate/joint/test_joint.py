@@ -279,9 +279,9 @@ def test_tracks_that_hits_do_not_tell_the_place_of_are_left_out() -> None:
     # Most of the second runs within a pixel of a side, though it crosses rows; the third ends at a side.
     segments = placed_in_x(segments, 1, lambda u: low + np.where(u < 0.6, 0.5 * u, 0.3 + 6 * (u - 0.6)))
     segments = placed_in_x(segments, 2, lambda u: high - 3 * (1 - u))
-    # The fourth stays within the width of a row of pixels, about the border of two; the fifth passes over one.
-    segments = placed_in_x(segments, 3, lambda u: low + (20.6 + 0.8 * u) * pitch)
-    segments = placed_in_x(segments, 4, lambda u: low + (20.6 + 1.2 * u) * pitch)
+    # The fourth stays within two rows of pixels; the fifth has been on both sides of one.
+    segments = placed_in_x(segments, 3, lambda u: low + (20.1 + 1.8 * u) * pitch)
+    segments = placed_in_x(segments, 4, lambda u: low + (20.6 + 2.1 * u) * pitch)
     second = segments.event_id == 1
     assert (MODULE0.side_distance(segments.centre[second]) < pitch).mean() > 0.5
     for fast, left in ((True, [0, 2, 4]), (False, [0, 2, 3, 4])):
