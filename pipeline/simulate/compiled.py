@@ -6,7 +6,7 @@ Loops over single packets keep what they work on in registers. Sums have a fixed
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numba
 import numpy as np
@@ -27,8 +27,12 @@ _PACKETS_AT_ONCE = 2_048
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     # Sums may be split into those of the lanes of the processor; nothing is assumed of values that are not finite.
-    compile_ = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-    return cast(Callable[..., None], compile_(function))
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+    try:
+        found = numba.njit(cache=True, **how)(function)
+    except RuntimeError:  # neither beside the program nor at home may anything be kept
+        found = numba.njit(**how)(function)
+    return cast(Callable[..., None], found)
 
 
 def weights(table: ResponseTable, pitch: float, x: Tensor, y: Tensor, sigma: Tensor, *, derivatives: bool) -> Tensor:

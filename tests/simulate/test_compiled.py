@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from pipeline.simulate.accuracy import ACCURACY
 from pipeline.simulate.charge import PixelCharges, Places, Runs, pixel_charges
 from pipeline.simulate.drift import QUANTITIES, Tangents
 from pipeline.simulate.response_table import ResponseTable, response_table
+from pipeline.tables import Floats
 
 PITCH = 0.4
 PIXELS = 7
@@ -152,3 +155,22 @@ def test_no_requests_and_no_packets() -> None:
 
     assert value.shape == (0, 2) and slope.shape == (0, 2, PARAMETERS)
     assert empty.tolist() == [0.0]
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is installed for many, and a user without a home."""
+    njit = numba.njit
+
+    def unwritable(*, cache: bool = False, **how: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function")
+        return njit(**how)
+
+    monkeypatch.setattr(numba, "njit", unwritable)
+    total = np.zeros(1)
+
+    def doubled(values: Floats, into: Floats) -> None:
+        into[0] = 2 * values.sum()
+
+    compiled._compiled(doubled)(np.array([1.0, 2.5]), total)
+    assert total.tolist() == [7.0]
