@@ -67,11 +67,10 @@ def divide(segments: Segments, plan: Plan, length: float | None, seed: int) -> D
     """
     track = segments.track_index()
     tracks = int(track.max(initial=-1)) + 1
-    pixel_of_pair = np.repeat(np.arange(len(plan.event)), np.diff(plan.first))
     track_of_pair = track[plan.segment]
     shape = (tracks + len(plan.event),) * 2
-    ones = np.ones(len(pixel_of_pair), dtype=np.int8)
-    links = coo_array((ones, (track_of_pair, tracks + pixel_of_pair)), shape=shape)
+    ones = np.ones(len(plan.node), dtype=np.int8)
+    links = coo_array((ones, (track_of_pair, tracks + plan.pixel)), shape=shape)
     group = connected_components(links, directed=False)[1].astype(np.int64)
     group_of_track, group_of_pixel = group[:tracks], group[tracks:]
     batch = _fill(

@@ -150,8 +150,8 @@ def pixel_charges(
 ) -> PixelCharges:
     """Prepare the packets at `places` of pixels whose first packets are `first`; `quantities` (see `drift.QUANTITIES`)
     and `tangents` are those of the nodes."""
-    sigma_time = quantities[-1]
-    charge, x, y, time, sigma_transverse, sigma_of_packets = (q.index_select(0, places.node) for q in quantities)
+    *others, sigma_time = quantities
+    charge, x, y, time, sigma_transverse = (q.index_select(0, places.node) for q in others)
     x, y = places.x + x, places.y + y
     weigh = compiled.weights if _on_processor(x) else tensors.weights
     weights = weigh(table, pitch, x, y, sigma_transverse, derivatives=tangents is not None)
@@ -171,7 +171,7 @@ def pixel_charges(
         first=first,
         charge=charge,
         time=places.delay + time,
-        sigma_time=sigma_of_packets.clamp(low, high * (1 - 1e-6)),
+        sigma_time=sigma.index_select(0, places.node),
         weights=weights,
         node=places.node,
         # What is no number is in no cell, but must not be looked for outside the table.

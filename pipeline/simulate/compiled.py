@@ -38,19 +38,18 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 def weights(table: ResponseTable, pitch: float, x: Tensor, y: Tensor, sigma: Tensor, *, derivatives: bool) -> Tensor:
     """As `tensors.weights`."""
     found = x.new_empty(len(x), 4 if derivatives else 1, table.count)
-    shapes = table.shapes.T.contiguous().numpy()
+    shapes, step = table.shapes.T.contiguous().numpy(), pitch / 2 / table.intervals
     for a in range(0, len(x), _PACKETS_AT_ONCE):
         part = slice(a, a + _PACKETS_AT_ONCE)
         at, width = torch.stack([x[part], y[part]]), sigma[part]
         below, density = gaussians_at_knots(at, width, pitch, table.intervals)[1:]
-        step = pitch / 2 / table.intervals
         arrays = (v.numpy() for v in (*at, width))
         _fill_weights(*arrays, step, below.numpy(), density.numpy(), shapes, found[part].numpy())
     return found
 
 
 def sums(charges: PixelCharges, runs: Runs, pixel: Tensor, time: Tensor, orders: int) -> tuple[Tensor, Tensor]:
-    """As `tensors.sums`."""
+    """See `PixelCharges.sums`."""
     table, tangents = charges.table, charges.tangents
     count = int(runs.counts(pixel).sum())
     known = () if tangents is None or not orders else tangents.quantities

@@ -177,12 +177,12 @@ class _Owned:
         counts = self.runs.counts(pixel)
         charge, current = (v.contiguous() for v in segment_sum(values, counts).unbind(1))
         segment = self.segment[in_ranges(self.runs.first, pixel).numpy()]
-        return charge, current, [_Slopes.of(slopes[:, k], counts, segment, self.segments) for k in range(orders)]
+        return charge, current, _slopes(slopes, counts, segment, self.segments)
 
     def in_the_end(self) -> _Slopes:
         """The slopes of the charge that pixels collect in the end."""
         slopes = segment_sum(self.charges.terms_in_the_end(), self.runs.packet.diff())
-        return _Slopes.of(slopes, self.runs.first.diff(), self.segment, self.segments)
+        return _slopes(slopes[:, None], self.runs.first.diff(), self.segment, self.segments)[0]
 
 
 @dataclass(frozen=True)
@@ -192,15 +192,19 @@ class _Slopes:
     of_parameters: Floats
     of_segments: sparse.csr_array
 
-    @staticmethod
-    def of(slopes: Tensor, counts: Tensor, segment: Ints, segments: int) -> _Slopes:
-        """Of runs `(m, P + 7)`, of which each value has `counts` `(r,)`, one after the other."""
-        parameters = segment_sum(slopes[:, : -len(MOVES)], counts)
-        columns = (len(MOVES) * segment[:, None] + np.arange(len(MOVES))).ravel()
-        start = np.concatenate([[0], np.cumsum(counts.numpy())]) * len(MOVES)
-        moves = slopes[:, -len(MOVES) :].reshape(-1).numpy().astype(np.float64)
-        shape = (len(counts), len(MOVES) * segments)
-        return _Slopes(parameters.numpy(), sparse.csr_array((moves, columns, start), shape=shape))
+
+def _slopes(of_runs: Tensor, counts: Tensor, segment: Ints, segments: int) -> list[_Slopes]:
+    """The slopes of each order `(m, orders, P + 7)` of runs; each value has `counts` `(r,)` of these, one after the
+    other."""
+    columns = (len(MOVES) * segment[:, None] + np.arange(len(MOVES))).ravel()
+    start = np.concatenate([[0], np.cumsum(counts.numpy())]) * len(MOVES)
+    shape = (len(counts), len(MOVES) * segments)
+    found = []
+    for of_order in of_runs.unbind(1):
+        parameters = segment_sum(of_order[:, : -len(MOVES)], counts).numpy()
+        moves = of_order[:, -len(MOVES) :].reshape(-1).numpy().astype(np.float64)
+        found.append(_Slopes(parameters, sparse.csr_array((moves, columns, start), shape=shape)))
+    return found
 
 
 def _block(owned: _Owned, c: Chains, used: Bools, weights: Tensor | None) -> Linked:

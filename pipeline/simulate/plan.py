@@ -78,6 +78,11 @@ class Plan:
         """Row of the segment of each pair."""
         return self.nodes.segment[self.node]
 
+    @property
+    def pixel(self) -> Ints:
+        """Number of the pixel of each pair."""
+        return np.repeat(np.arange(len(self.event)), np.diff(self.first))
+
     def pairs_of(self, block: tuple[int, int]) -> slice:
         """The pairs of a block of pixels."""
         return slice(int(self.first[block[0]]), int(self.first[block[1]]))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .drift import QUANTITIES
 from .response_table import ResponseTable
 from .transverse import AxisWeights
 
@@ -44,8 +43,7 @@ def _product(along_x: Tensor, along_y: Tensor) -> Tensor:
 
 
 def sums(charges: PixelCharges, runs: Runs, pixel: Tensor, time: Tensor, orders: int) -> tuple[Tensor, Tensor]:
-    """`(m, 2)` charge [electrons] and current [electrons/us] of each run of `pixel` `(r,)` at `time` `(r,)`, and the
-    derivatives `(m, orders, P)` of the first `orders` of these at fixed time to the parameters."""
+    """See `PixelCharges.sums`."""
     counts = charges.first.diff()[pixel]
     ends = counts.cumsum(0)
     values, slopes = [time.new_zeros(0, 2)], [time.new_zeros(0, orders, charges.parameters)]
@@ -83,7 +81,7 @@ def _moved(charges: PixelCharges, local: Tensor, q: Tensor, *, value: int, in_ti
         "sigma_transverse": q * local[:, value, 3],
         "sigma_time": q * local[:, in_sigma, 0],
     }
-    moved = [by[name] for name in QUANTITIES if name in charges.tangents.quantities]
+    moved = [by[name] for name in charges.tangents.quantities]
     return torch.stack(moved, 1) if moved else q.new_zeros(len(q), 0)
 
 

@@ -115,7 +115,7 @@ def _over_pixels(model: ForwardModel, plan: Plan, values: Mapping[str, float]) -
     geometry, segments = model.geometry, model.segments
     p = {**nominal_values(), **values}
     velocity = drift_velocity(p["electric_field"], geometry.temperature)
-    pixel = np.repeat(np.arange(len(plan.event)), np.diff(plan.first))
+    pixel = plan.pixel
     distance = plan.nodes.distance[plan.node].astype(np.float64)
     width = np.sqrt(2 * p["transverse_diffusion"] * (distance + MIN_DIFFUSION_DISTANCE) / velocity)
     half = geometry.pixel_pitch / 2

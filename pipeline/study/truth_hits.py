@@ -153,7 +153,7 @@ def energy_held(
     charge, arrival = _arrivals(model, values)
     channel = model.geometry.channel(hits.tpc, hits.pixel_x, hits.pixel_y)
     ours, theirs = common_numbers(np.stack([plan.event, plan.channel], 1), np.stack([hits.event_id, channel], 1))
-    pixel = ours[np.repeat(np.arange(len(plan.event)), np.diff(plan.first))]
+    pixel = ours[plan.pixel]
     track = best[particles.of_segment[plan.segment]]
     # The hit during whose integration charge arrives is the first of its pixel that ends after it.
     end = hits.t + model.geometry.readout.hold
@@ -211,6 +211,5 @@ def _arrivals(model: ForwardModel, values: Mapping[str, float]) -> tuple[Floats,
     share = np.ones(len(charge))
     for offset in (plan.x + x, plan.y + y):
         share *= ndtr((half - offset) / width) - ndtr((-half - offset) / width)
-    pixel = np.repeat(np.arange(len(plan.event)), np.diff(plan.first))
     way = geometry.response_start / scaled_drift_velocity(full, geometry.temperature)
-    return charge * share, plan.time[pixel] + plan.delay + time + way
+    return charge * share, plan.time[plan.pixel] + plan.delay + time + way

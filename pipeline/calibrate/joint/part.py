@@ -114,7 +114,7 @@ class Part:
 def _planned(state: Chains, plan: Plan) -> Planned:
     """With the pixels that tracks touch: each counts once for each of its tracks."""
     pixels = len(plan.event)
-    pairs = np.repeat(np.arange(pixels), np.diff(plan.first)) * np.int64(state.tracks)
+    pairs = plan.pixel * np.int64(state.tracks)
     pixel, track = np.divmod(np.unique(pairs + state.track_of_deposits[plan.segment]), state.tracks)
     shape = (state.tracks, pixels)
     return Planned(state.deposits, plan, sparse.csr_array((np.ones(len(pixel)), (track, pixel)), shape=shape))
