@@ -239,7 +239,7 @@ def maximise(
         information=information,
         energies=sum(e.energies_eliminated() for e in found) * scaled,
         known=sum(e.curvature for e in found) * scaled,
-        cost=cost + 0.5 * sum(float(e.log_dets.sum()) for e in eliminated),
+        cost=cost + 0.5 * sum(float(e.log_dets().sum()) for e in found),
         hits=sum(e.hits for e in found),
         outliers=sum(e.outliers for e in found),
     )
@@ -247,8 +247,8 @@ def maximise(
 
 def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
     """`(tracks, P)` gradient to the coordinates of minus the log-likelihood of each track, its state integrated over,
-    at coordinates `x` `(P,)`, part by part; tracks share no pixels. States begin where tracks were found, and parts do
-    not wait for each other.
+    at coordinates `x` `(P,)`, part by part; their sum is that of the whole. States begin where tracks were found, and
+    parts do not wait for each other.
 
     `steps` are those of the determinant's differences.
     """
@@ -449,7 +449,7 @@ def determinant_gradients(
             there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
             return there.log_dets()
 
-        here = e.log_dets
+        here = at.log_dets()
         gradient = np.zeros((len(here), len(steps)))
         for k, step in enumerate(steps):
             low, high = (log_dets(k, side * step) if side else here for side in sides)
