@@ -24,7 +24,7 @@ import numpy as np
 from ...config.unknown import Unknown
 from ...simulate.model import ForwardModel
 from ...tables import Floats, Ints
-from .marginal import Expected, Problem, gradients_at
+from .marginal import Expected, Held, Problem
 from .part import Part
 from .parts import parts_of
 from .simulated import Simulated, length_of, simulated
@@ -81,8 +81,9 @@ class Likeness:
         values, like = problem.values(x), self.like.once() if rough else self.like
         parts = parts_of(like.model(like.tracks), like.data(values, integer=self.integer), self.unknown)
         parts = [self.prepared(part) for part in parts]
-        alike = replace(problem, parts=parts, prior=None, expected=None)
-        gradients = gradients_at(alike, x, steps)
+        gradients = np.concatenate(
+            problem.map(lambda part: Held.of(problem, part, part.found, x).gradient(steps), parts)
+        )
         share = self.length / length_of([part.found for part in parts])
         # How gradients of equal tracks scatter is what a fit does.
         number = np.concatenate([part.found.segments.traj_id[part.found.first] for part in parts])

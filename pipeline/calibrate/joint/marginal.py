@@ -7,7 +7,11 @@ differences; as it hardly changes over the width of the likelihood, it is held w
 taken anew.
 
 Where tracks like the fitted ones can be simulated, the gradient that the same estimator has there at the truth is taken
-off (`expected`): it is zero only as far as the model of segments is right.
+off (`expected`): it is zero only as far as the model of segments is right. The two have to be one function of the
+parameters. Losses have two likely values where an electron may have been, and the one that a state ends at depends on
+where it came from: states that followed the parameters of a fit from far away are not those of simulated tracks, which
+are at the right ones at once. So both are taken of states that begin (`Held`), at parameters that are held, with the
+most probable losses at places near those of the particles.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from ...simulate.first_passage import NO_STRAY, Stray
 from ...tables import Bools, Floats
 from ..damped import damped_step
 from .part import Eliminated, Evaluated, Part, Planned
+from .parts import most_probable
 from .tracks import Chains
 
 _T = TypeVar("_T")
@@ -47,8 +52,9 @@ _FINE, _STILL = 1e-4, 0.05
 _FINE_HELD = 1e-3
 #: Below so much per hit the cost is rough: nodes come and go as segments change their lengths.
 _ROUGHNESS = 5e-4
-#: The determinant's gradient is good when the parameters have moved by fewer standard deviations since it was taken.
-_SETTLED = 0.2
+#: The determinant's gradient is good when the parameters have moved by fewer standard deviations since it was taken;
+#: where states begin anew for it, which changes the cost's, too, a tenth of such a step is what is still missing.
+_SETTLED, _SETTLED_ANEW = 0.2, 0.5
 #: It is taken at least so often, and at most.
 _FEWEST, _ROUNDS = 2, 8
 #: Steps of its differences, in standard deviations of what one part tells: a state that is about to be undetermined
@@ -208,17 +214,21 @@ def maximise(
         if status is not None or not problem.determinant:
             break
         information = _total(problem, point, eliminated)[1]
-        wanted = 0 if problem.expected is None else _SIMULATIONS
+        anew = problem.expected is not None
+        wanted = _SIMULATIONS if anew else 0
         if point.rounds >= _FEWEST and point.simulations >= wanted:
             moved = np.abs(point.x - point.planned_x) / np.sqrt(np.diag(np.linalg.inv(information)))
-            if moved.max() < _SETTLED:
+            if moved.max() < (_SETTLED_ANEW if anew else _SETTLED):
                 break
             if point.rounds >= _ROUNDS:
                 status = "the determinant of the states did not settle"
                 break
         steps = determinant_steps(problem, point, information)
-        sides = _BOTH if problem.expected is None else _ONE
-        slopes = determinant_gradients(problem, point, found, eliminated, steps, plans, sides)
+        if anew and point.rounds > 0:
+            point, slopes = _begun_anew(problem, point, steps)
+        else:
+            sides = _ONE if anew else _BOTH
+            slopes = determinant_gradients(problem, point, found, eliminated, steps, plans, sides)
         gradient = np.sum([of_tracks.sum(axis=0) for of_tracks in slopes], axis=0)
         if point.rounds >= _FEWEST and point.simulations >= wanted:
             # What is left are wiggles, between which the fit would go to and fro.
@@ -245,23 +255,49 @@ def maximise(
     )
 
 
-def gradients_at(problem: Problem, x: Floats, steps: Floats) -> Floats:
-    """`(tracks, P)` gradient to the coordinates of minus the log-likelihood of each track, its state integrated over,
-    at coordinates `x` `(P,)`, part by part; their sum is that of the whole. States begin where tracks were found, and
-    parts do not wait for each other.
+@dataclass(frozen=True)
+class Held:
+    """A part whose state has converged from a start of its own at parameters that are held: the `point` and the
+    `problem` of the part alone, its `plans` and what was `found` (of one part)."""
 
-    `steps` are those of the determinant's differences.
-    """
+    problem: Problem
+    point: Point
+    plans: list[Planned]
+    found: list[Evaluated]
+    eliminated: list[Eliminated]
 
-    def of_part(part: Part) -> Floats:
-        alone = replace(problem, parts=[part], threads=1)
-        start = _planned_anew(_damped(Point(x, (part.found,), determinant=np.zeros(len(x))), _DAMPING))
-        point, plans, found, _ = _descended(alone, start, lambda *_: None, len(problem.widened))
-        eliminated = [e.eliminated() for e in found]
-        gradient = found[0].of_each_track(eliminated[0]) * problem.slopes(x)
-        return np.asarray(gradient + determinant_gradients(alone, point, found, eliminated, steps, plans, _ONE)[0])
+    @staticmethod
+    def of(problem: Problem, part: Part, start: Chains, x: Floats) -> Held:
+        """A part of a problem at coordinates `x` `(P,)`; parts do not wait for each other."""
+        alone = replace(problem, parts=[part], prior=None, expected=None, threads=1)
+        begun = _planned_anew(_damped(Point(x, (start,), determinant=np.zeros(len(x))), _DAMPING))
+        point, plans, found, _ = _descended(alone, begun, lambda *_: None, len(problem.widened))
+        return Held(alone, point, plans, found, [e.eliminated() for e in found])
 
-    return np.concatenate(problem.map(of_part, problem.parts))
+    def of_determinant(self, steps: Floats) -> Floats:
+        """`(tracks, P)` gradient of the determinant of each track, by differences over `steps` `(P,)`; their sum is
+        that of the part."""
+        sides = self.problem, self.point, self.found, self.eliminated, steps, self.plans, _ONE
+        return determinant_gradients(*sides)[0]
+
+    def gradient(self, steps: Floats) -> Floats:
+        """`(tracks, P)` gradient of minus the log-likelihood of each track, its state integrated over; their sum is
+        that of the part."""
+        of_tracks = self.found[0].of_each_track(self.eliminated[0]) * self.problem.slopes(self.point.x)
+        return np.asarray(of_tracks + self.of_determinant(steps))
+
+
+def _begun_anew(problem: Problem, point: Point, steps: Floats) -> tuple[Point, list[Floats]]:
+    """A point with states that begin, at its parameters, with the most probable losses where its tracks are, and what
+    `determinant_gradients` makes of it."""
+
+    def of_part(job: tuple[Part, Chains]) -> tuple[Chains, Floats]:
+        part, state = job
+        held = Held.of(problem, part, most_probable(state, part.beliefs), point.x)
+        return held.point.states[0], held.of_determinant(steps)
+
+    done = problem.map(of_part, list(zip(problem.parts, point.states, strict=True)))
+    return replace(point, states=tuple(state for state, _ in done)), [slope for _, slope in done]
 
 
 def _descended(
