@@ -85,14 +85,16 @@ class Expected:
     scatter: Floats
     pairs: int
 
-    def covariance(self, information: Floats) -> Floats:
-        """`(P, P)` of the coordinates, where `information` `(P, P)` is the derivative of the gradient.
+    def covariance(self, information: Floats, measured: Floats) -> Floats:
+        """`(P, P)` of the coordinates, where `information` `(P, P)` is the derivative of the gradient, `measured`
+        `(P, P)` the part of it that external measurements of parameters have: these scatter as it says.
 
         A scatter of few pairs is uncertain, that of rare tracks above all. So it is taken together with `_ALIKE` pairs
         that would scatter as the information says, but for one factor for all parameters.
         """
-        alike = float(np.trace(np.linalg.solve(information, self.scatter))) / len(information) * information
-        scatter = (self.pairs * self.scatter + _ALIKE * alike) / (self.pairs + _ALIKE)
+        own = information - measured
+        found, alike = (float(np.trace(np.linalg.solve(information, m))) for m in (self.scatter, own))
+        scatter = (self.pairs * self.scatter + _ALIKE * found / alike * own) / (self.pairs + _ALIKE) + measured
         return np.asarray(np.linalg.solve(information, np.linalg.solve(information, scatter).T))
 
 

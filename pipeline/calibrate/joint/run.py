@@ -234,10 +234,13 @@ def _taken_off(end: Maximum, problem: Problem) -> dict[str, float]:
     return {f"taken_off_{n}_percent": 100 * float(b) / values[n] for n, b in zip(problem.names, bias, strict=True)}
 
 
-def _told(end: Maximum) -> Floats:
-    """`(P, P)` inverse of the covariance of the coordinates: where gradients were simulated, that of their scatter."""
+def _told(end: Maximum, measured: Floats) -> Floats:
+    """`(P, P)` inverse of the covariance of the coordinates: where gradients were simulated, that of their scatter, and
+    of the external measurements (see `Expected.covariance`)."""
     expected = end.point.expected
-    return end.information if expected is None else np.asarray(np.linalg.inv(expected.covariance(end.information)))
+    if expected is None:
+        return end.information
+    return np.asarray(np.linalg.inv(expected.covariance(end.information, measured)))
 
 
 def _result(
@@ -251,17 +254,17 @@ def _result(
     extra: Mapping[str, float],
 ) -> FitResult:
     free, values = problem.free, problem.values(end.point.x)
-    expected = end.point.expected
-    found = from_information(_told(end), free, values, kind=MARGINAL if expected is None else SIMULATED)
+    expected, slopes = end.point.expected, problem.slopes(end.point.x)
+    measured = Measurements.of(method.priors).information(problem.names) * np.outer(slopes, slopes)
+    found = from_information(_told(end, measured), free, values, kind=MARGINAL if expected is None else SIMULATED)
     assumed = {GEOMETRY_KNOWN: end.energies, SEGMENTS_KNOWN: end.known}
     if expected is not None:
         assumed = {MARGINAL: end.information, **assumed}
     others = {kind: from_information(told, free, values).covariance for kind, told in assumed.items()}
     found = replace(found, others=others)
     if method.priors:
-        slopes = np.array([p.derivative(values[p.name]) for p in free])
-        alone = Measurements.of(method.priors).information(problem.names) * np.outer(slopes, slopes)
-        found = replace(found, caveats=(*found.caveats, *prior_caveats(problem.names, end.information - alone, alone)))
+        caveats = prior_caveats(problem.names, end.information - measured, measured)
+        found = replace(found, caveats=(*found.caveats, *caveats))
     if not end.converged:
         text = "The fit did not converge: its uncertainty is that of the point where it stopped."
         found = replace(found, caveats=(text, *found.caveats))

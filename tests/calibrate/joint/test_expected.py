@@ -133,14 +133,25 @@ def test_scatter_is_that_of_equal_tracks_about_their_mean() -> None:
 
 def test_the_covariance_is_that_of_scattering_gradients() -> None:
     information = np.array([[5.0, 1.0], [1.0, 3.0]])
-    inverse = np.linalg.inv(information)
+    inverse, nothing = np.linalg.inv(information), np.zeros((2, 2))
     # Gradients that scatter as the information says: its inverse, from however few.
     for pairs in (1, 10_000):
-        found = Expected(np.zeros(2), 1.5 * information, pairs).covariance(information)
+        found = Expected(np.zeros(2), 1.5 * information, pairs).covariance(information, nothing)
         assert found == pytest.approx(1.5 * inverse)
     scatter = np.array([[9.0, 2.0], [2.0, 4.0]])
-    found = Expected(np.zeros(2), scatter, 10**9).covariance(information)
+    found = Expected(np.zeros(2), scatter, 10**9).covariance(information, nothing)
     assert found == pytest.approx(inverse @ scatter @ inverse, rel=1e-6)
+
+
+def test_external_measurements_scatter_as_they_say() -> None:
+    """What data hardly tell is known as well as it was measured, however data scatter, and no better."""
+    own, measured = np.array([[5.0, 0.1], [0.1, 0.01]]), np.diag([0.0, 100.0])
+    for pairs in (1, 10_000):
+        found = Expected(np.zeros(2), 1.5 * own, pairs).covariance(own + measured, measured)
+        assert found[1, 1] == pytest.approx(0.01, rel=1e-3) and found[0, 0] == pytest.approx(0.3, rel=1e-3)
+    # Mean of two measurements, one of which scatters twice as much as it says.
+    found = Expected(np.zeros(1), np.array([[8.0]]), 5).covariance(np.array([[10.0]]), np.array([[6.0]]))
+    assert found[0, 0] == pytest.approx((0.4**2) * 8 / 16 + 0.6**2 / 6)
 
 
 def test_few_tracks_are_simulated_until_their_scatter_is_known() -> None:
