@@ -227,7 +227,7 @@ def maximise(
                 break
         steps = determinant_steps(problem, point, information)
         if anew and point.rounds > 0:
-            point, slopes = _begun_anew(problem, point, steps)
+            point, slopes = begun_anew(problem, point, steps)
         else:
             sides = _ONE if anew else _BOTH
             slopes = determinant_gradients(problem, point, found, eliminated, steps, plans, sides)
@@ -289,7 +289,7 @@ class Held:
         return np.asarray(of_tracks + self.of_determinant(steps))
 
 
-def _begun_anew(problem: Problem, point: Point, steps: Floats) -> tuple[Point, list[Floats]]:
+def begun_anew(problem: Problem, point: Point, steps: Floats) -> tuple[Point, list[Floats]]:
     """A point with states that begin, at its parameters, with the most probable losses where its tracks are, and what
     `determinant_gradients` makes of it."""
 

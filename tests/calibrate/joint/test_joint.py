@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, located
-from pipeline.calibrate.joint.marginal import Held, Point, Problem, maximise
+from pipeline.calibrate.joint.marginal import Held, Point, Problem, begun_anew, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import beliefs_of, most_probable, parts_of, scattering_angle
 from pipeline.calibrate.joint.run import fit_unknown
@@ -461,6 +461,30 @@ def test_gradients_of_tracks_are_those_that_they_have_alone() -> None:
     assert together.shape == (3, 3) and np.abs(together[0] - together[1]).max() > 1
     # Both end within 1e-3 per hit of their maxima.
     assert together == pytest.approx(alone, rel=1e-3, abs=0.02)
+
+
+def test_where_losses_came_from_does_not_matter_for_states_that_begin_anew() -> None:
+    """Else gradients of a fit, whose states have come a long way, and of simulated tracks would be of two functions."""
+    segments = tracks(2)
+    parts = parts_of(ForwardModel(segments, MODULE0, SETTINGS), data_of(segments, 1), METHOD.unknown)
+    free = [lookup(n, "test") for n in METHOD.free]
+    x, steps = np.array([p.to_internal(TRUTH[p.name]) for p in free]), np.array([0.02, 0.01, 0.05])
+    problem = Problem(parts, free, {k: v for k, v in TRUTH.items() if k not in METHOD.free})
+    rng = np.random.default_rng(8)
+    shifted = []
+    for part in parts:
+        step = np.zeros(part.found.size)
+        step[part.found.energy_columns] = 0.3 * rng.normal(size=len(part.found.energy_columns))
+        shifted.append(part.found.moved(step))
+    point, slopes = begun_anew(problem, Point(x, tuple(part.found for part in parts)), steps)
+    other, same = begun_anew(problem, Point(x, tuple(shifted)), steps)
+    for one, two in zip(point.states, other.states, strict=True):
+        assert two.log_dedx == pytest.approx(one.log_dedx, abs=1e-4)
+    assert np.concatenate(same) == pytest.approx(np.concatenate(slopes), rel=1e-3, abs=1e-3)
+    # They have converged: where they are, and not where they began.
+    assert all(
+        np.abs(a.log_dedx - part.found.log_dedx).max() > 0.05 for a, part in zip(point.states, parts, strict=True)
+    )
 
 
 def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
