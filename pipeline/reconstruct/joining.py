@@ -24,6 +24,9 @@ _OVERLAP = 2.0
 #: Longest distance [cm] over which a track may lie within another, which it crosses at a small angle.
 _LONGEST_SHARED = 40.0
 
+#: Difference of directions below which ends point the same way.
+_SAME_WAY = 1e-9
+
 
 @dataclass(frozen=True)
 class End:
@@ -56,10 +59,10 @@ def mismatch(one: End, other: End, jump: Floats) -> tuple[Floats, Floats]:
     """How badly two ends meet, with the other moved by jumps `(k, 3)` [cm]: `(k,)` offset across and gap along.
 
     The offset is perpendicular to the line from inside one piece to inside the other; the gap is negative if they
-    overlap.
+    overlap. Ends that point the same way have no such line, and no gap.
     """
     axis = one.line.direction - other.line.direction
-    axis = axis / np.linalg.norm(axis)
+    axis = axis / max(float(np.linalg.norm(axis)), _SAME_WAY)
     apart = other.line.point + jump - one.line.point
     along = apart @ axis
     across = apart - along[:, None] * axis

@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.config.finding import Finding
 from pipeline.reconstruct.finding import back_to_back, find_tracks
+from pipeline.reconstruct.joining import End, mismatch
+from pipeline.reconstruct.lines import Line
 from pipeline.storage.detector import load_geometry
 from pipeline.tables import Hits, Ints
 from tests.reconstruct.pixelised import VELOCITY, pixelised, random_lines, through
@@ -119,3 +121,11 @@ def test_volumes_share_a_cathode_only_if_it_is_between_them() -> None:
     assert back_to_back(GEOMETRY) == [(0, 1)]
     turned = [t.model_copy(update={"z_anode": t.z_cathode, "z_cathode": t.z_anode}) for t in GEOMETRY.tpcs]
     assert back_to_back(GEOMETRY.model_copy(update={"tpcs": tuple(turned)})) == []
+
+
+def test_ends_that_point_the_same_way_have_no_gap_between_them() -> None:
+    """As those of two pieces along a row of pixels may: no line leads from inside one of them to inside the other."""
+    along_x = np.array([1.0, 0.0, 0.0])
+    one, other = (End(i, Line(np.array([0.0, 1.5 * i, 0.0]), along_x), 5.0) for i in range(2))
+    across, along = mismatch(one, other, np.zeros((1, 3)))
+    assert along[0] == 0 and across[0] == pytest.approx(1.5)
