@@ -92,7 +92,7 @@ def _of_block(
 ) -> tuple[Shares, Shares, Shares]:
     a, b = block
     first = plan.first[a : b + 1] - plan.first[a]
-    segment = plan.segment[plan.first[a] : plan.first[b]].astype(np.int64)
+    segment = plan.segments_of(block)
     of_pair = np.repeat(np.arange(b - a), np.diff(first))
     new = np.ones(len(segment), dtype=bool)
     new[1:] = (segment[1:] != segment[:-1]) | (of_pair[1:] != of_pair[:-1])

@@ -116,6 +116,8 @@ class PixelCharges:
     def sums(self, runs: Runs, pixel: Tensor, time: Tensor, orders: int) -> tuple[Tensor, Tensor]:
         """`(m, 2)` charge [electrons] and current [electrons/us] of each run of `pixel` `(r,)` at `time` `(r,)`, and
         the derivatives `(m, orders, P)` of the first `orders` of these at fixed time to the parameters."""
+        # Machine code checks nothing.
+        assert len(pixel) == len(time) and not (pixel < 0).any() and (self.tangents is not None or not orders)
         found = compiled.sums if _on_processor(time) else tensors.sums
         return found(self, runs, pixel, time, orders)
 

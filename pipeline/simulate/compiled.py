@@ -25,14 +25,30 @@ if TYPE_CHECKING:
 _PACKETS_AT_ONCE = 2_048
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    # Sums may be split into those of the lanes of the processor; nothing is assumed of values that are not finite.
-    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-    try:
-        found = numba.njit(cache=True, **how)(function)
-    except RuntimeError:  # neither beside the program nor at home may anything be kept
-        found = numba.njit(**how)(function)
-    return cast(Callable[..., None], found)
+#: Sums may be split into those of the lanes of the processor; nothing is assumed of values that are not finite.
+_HOW: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+
+
+class Compiled:
+    """A function as machine code, which is kept for the next time where that is possible.
+
+    It is not where nothing may be written, a disk is full, or what was kept is damaged: then it is compiled every time.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+        try:
+            self.machine_code = numba.njit(cache=True, **_HOW)(function)
+        except RuntimeError:
+            self.machine_code = numba.njit(**_HOW)(function)
+
+    def __call__(self, *arguments: object) -> None:
+        """Run it."""
+        try:
+            self.machine_code(*arguments)
+        except Exception:  # whatever reading and writing of files raises; anything else will be raised again
+            self.machine_code = numba.njit(**_HOW)(self.function)
+            self.machine_code(*arguments)
 
 
 def weights(table: ResponseTable, pitch: float, x: Tensor, y: Tensor, sigma: Tensor, *, derivatives: bool) -> Tensor:
@@ -70,7 +86,12 @@ def sums(charges: PixelCharges, runs: Runs, pixel: Tensor, time: Tensor, orders:
     return values, slopes
 
 
-@_compiled
+def _within(function: Callable[..., None]) -> Callable[..., None]:
+    """A function that others contain when they are compiled."""
+    return cast(Callable[..., None], numba.njit(**_HOW)(function))
+
+
+@_within
 def _axis(offset: float, sigma: float, step: float, below: Floats, density: Floats, folded: Floats) -> None:
     """Fills `folded` `(3, intervals + 1)`: `AxisWeights.value`, `by_offset` and `by_sigma` of one cloud."""
     intervals = len(below) // 2
@@ -93,7 +114,7 @@ def _axis(offset: float, sigma: float, step: float, below: Floats, density: Floa
     folded[2, intervals] -= ((edge + offset) * density[0] + (edge - offset) * density[-1]) / sigma
 
 
-@_compiled
+@Compiled
 def _fill_weights(
     x: Floats, y: Floats, sigma: Floats, step: float, below: Floats, density: Floats, shapes: Floats, weights: Floats
 ) -> None:
@@ -140,7 +161,7 @@ def _fill_weights(
             weights[n, 1, other], weights[n, 2, other], weights[n, 3, other] = b1, b2, b3
 
 
-@_compiled
+@Compiled
 def _fill_sums(
     pixel: Ints,
     time: Floats,

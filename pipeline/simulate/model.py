@@ -120,6 +120,11 @@ class ForwardModel:
         """The model of other segments."""
         return ForwardModel(segments, self.geometry, self.settings, self.pixels)
 
+    def on_processor(self) -> ForwardModel:
+        """The same model on the processor, whatever device it is on."""
+        settings = replace(self.settings, device=torch.device("cpu"))
+        return self if settings == self.settings else ForwardModel(self.segments, self.geometry, settings, self.pixels)
+
     def plan(self, values: Mapping[str, float]) -> Plan:
         """The pairing of deposits and pixels, wide enough for these parameter values (others nominal).
 

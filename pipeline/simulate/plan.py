@@ -83,6 +83,10 @@ class Plan:
         """Number of the pixel of each pair."""
         return np.repeat(np.arange(len(self.event)), np.diff(self.first))
 
+    def segments_of(self, block: tuple[int, int]) -> Ints:
+        """Row of the segment of each pair of a block of pixels."""
+        return np.asarray(self.nodes.segment[self.node[self.pairs_of(block)]], dtype=np.int64)
+
     def pairs_of(self, block: tuple[int, int]) -> slice:
         """The pairs of a block of pixels."""
         return slice(int(self.first[block[0]]), int(self.first[block[1]]))

@@ -94,7 +94,8 @@ def _look_up(charges: PixelCharges, rows: Tensor, time: Tensor) -> Tensor:
     cell = place.floor()
     f = (place - cell)[:, None]
     node = charges.node[rows]
-    index = cell.long() * table.sigma_cells + charges.sigma_cell.index_select(0, node)
+    # A time that is no number is in no cell, but must not be looked for outside the table.
+    index = cell.long().clamp(0, table.time_cells - 1) * table.sigma_cells + charges.sigma_cell.index_select(0, node)
     coefficients = table.cells.index_select(0, index).view(-1, 16, table.count)
     one, none = torch.ones_like(f), torch.zeros_like(f)
     square = f * f
@@ -110,4 +111,6 @@ def _look_up(charges: PixelCharges, rows: Tensor, time: Tensor) -> Tensor:
 
 def segment_sum(values: Tensor, counts: Tensor) -> Tensor:
     """Sums over consecutive runs of rows, in order (the same on any number of threads)."""
+    if not len(counts):  # which the reduction has no answer to
+        return values.new_zeros(0, *values.shape[1:])
     return torch.segment_reduce(values, "sum", lengths=counts, axis=0)

@@ -135,15 +135,16 @@ def test_nothing_arrives_before_and_all_of_it_in_the_end() -> None:
     assert current.numpy() == pytest.approx(0.0, abs=0.1)
 
 
-def test_what_is_no_number_stays_so_and_is_not_looked_for_outside_the_table() -> None:
+@pytest.mark.parametrize("implementation", [compiled, tensors])
+def test_what_is_no_number_stays_so_and_is_not_looked_for_outside_the_table(implementation: Any) -> None:
     of = charges(7)
-    pixel = torch.tensor([0, 2])
+    pixel, lost = torch.tensor([0, 2]), replace(of, time=of.time * np.nan)
 
-    value, _ = of.evaluate(pixel, torch.tensor([np.nan, 10.0], dtype=torch.float64))
-    lost, _ = replace(of, time=of.time * np.nan).evaluate(pixel, torch.tensor([0.0, 10.0], dtype=torch.float64))
+    values, _ = implementation.sums(of, of.in_pixels, pixel, torch.tensor([np.nan, 10.0], dtype=torch.float64), 0)
+    none, _ = implementation.sums(lost, of.in_pixels, pixel, torch.tensor([0.0, 10.0], dtype=torch.float64), 0)
 
-    assert torch.isnan(value[0]) and torch.isfinite(value[1])
-    assert torch.isnan(lost).all()
+    assert torch.isnan(values[0]).all() and torch.isfinite(values[1]).all()
+    assert torch.isnan(none).all()
 
 
 def test_no_requests_and_no_packets() -> None:
@@ -157,20 +158,46 @@ def test_no_requests_and_no_packets() -> None:
     assert empty.tolist() == [0.0]
 
 
-def test_where_nothing_can_be_kept_it_is_compiled_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that is installed for many, and a user without a home."""
+def test_requests_that_machine_code_would_not_notice_are_refused() -> None:
+    of, still = charges(7), charges(7, None)
+    pixel, time = torch.tensor([0, 2]), torch.tensor([1.0, 2.0], dtype=torch.float64)
+
+    for wrong in ((of, pixel, time[:1], 1), (of, pixel - 1, time, 1), (still, pixel, time, 1)):
+        with pytest.raises(AssertionError):
+            wrong[0].sums(of.in_pixels, *wrong[1:])
+
+
+@pytest.mark.parametrize("when", ["made", "called"])
+@pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), OSError(28, "No space left"), EOFError()])
+def test_where_nothing_can_be_kept_it_is_compiled_every_time(
+    monkeypatch: pytest.MonkeyPatch, when: str, error: Exception
+) -> None:
+    """A program that is installed for many and a user without a home; a full disk; a file that a crash has cut."""
     njit = numba.njit
 
-    def unwritable(*, cache: bool = False, **how: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function")
-        return njit(**how)
+    def failing(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(numba, "njit", unwritable)
-    total = np.zeros(1)
+    def unkept(*, cache: bool = False, **how: Any) -> Any:
+        if not cache:
+            return njit(**how)
+        return failing if when == "made" and isinstance(error, RuntimeError) else lambda function: failing
+
+    monkeypatch.setattr(numba, "njit", unkept)
 
     def doubled(values: Floats, into: Floats) -> None:
         into[0] = 2 * values.sum()
 
-    compiled._compiled(doubled)(np.array([1.0, 2.5]), total)
-    assert total.tolist() == [7.0]
+    twice = compiled.Compiled(doubled)
+    for values, expected in (([1.0, 2.5], 7.0), ([1.0], 2.0)):
+        total = np.zeros(1)
+        twice(np.array(values), total)
+        assert total.tolist() == [expected]
+
+
+def test_what_is_wrong_in_a_function_is_said() -> None:
+    def beside(values: Floats) -> None:
+        values.no_such_thing()  # type: ignore[attr-defined]
+
+    with pytest.raises(numba.core.errors.TypingError, match="no_such_thing"):
+        compiled.Compiled(beside)(np.zeros(1))

@@ -12,6 +12,7 @@ from pipeline.parameters import CALIBRATED
 from pipeline.simulate.first_passage import NO_STRAY, RecordedCharge, Stray
 from pipeline.simulate.linked import LOCAL, MOVES, Linked, linked_probability
 from pipeline.simulate.model import ForwardModel, ModelSettings
+from pipeline.simulate.observe import PixelObservables
 from pipeline.tables import Observables, Segments
 
 from .deposits import MODULE0, random_deposits
@@ -75,6 +76,22 @@ def test_the_score_of_a_segment_is_the_derivative_to_its_ends_and_energy(integer
             assert slope(i, zero, move, 0.0) == pytest.approx(score[i, 4 + axis], rel=2e-3, abs=3e-4 * largest)
             start = score[i, 1 + axis] - score[i, 4 + axis]
             assert slope(i, move, zero, 0.0) == pytest.approx(start, rel=2e-3, abs=3e-4 * largest)
+
+
+@pytest.mark.parametrize("faint", [4, 12])
+def test_blocks_of_pixels_without_hits_tell_that_nothing_was_recorded(faint: int) -> None:
+    """Tracks of which no pixel has a hit, in blocks of their own; and no hit at all."""
+    dim = np.where(SEGMENTS.event_id >= SEGMENTS.event_id.max() + 1 - faint, 0.002, 1.0)
+    segments = SEGMENTS.replace(dE=SEGMENTS.dE * dim, dEdx=SEGMENTS.dEdx * dim)
+    model = ForwardModel(segments, MODULE0, ModelSettings(noise=LEVELS, block_pairs=512))
+    observables = PixelObservables(model)
+    data = recorded(observables, 1)
+    plan = model.plan(VALUES)
+    assert any(not np.isin(plan.event[a:b], data.event).any() for a, b in plan.blocks)
+    found = linked_probability(model, data, VALUES, NAMES)
+    expected = observables.probability(data, VALUES, NAMES)
+    assert found.log == pytest.approx(expected.log.sum(), rel=1e-9)
+    assert found.score == pytest.approx(expected.score.sum(axis=0), rel=1e-9, abs=1e-6)
 
 
 def test_an_ignored_hit_takes_its_pixel_out() -> None:

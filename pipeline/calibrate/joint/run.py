@@ -54,11 +54,13 @@ def fit_unknown(
 
     `tracks`, if their segments were reconstructed, say what each may be; `truth`, true segments where they are known,
     how far the fitted tracks are from them. Raises `FitError` where nothing can be fitted.
+
+    Sparse factors are the processor's, and so is all else here, whatever the device of the model.
     """
     free = [lookup(n, f"methods.{name}.free") for n in method.free]
     fixed = {**nominal_values(), **method.fixed}
     initial = {p.name: method.initial.get(p.name, p.nominal) for p in free}
-    model = model.with_segments(of_tracks(model.segments, method.unknown))
+    model = model.on_processor().with_segments(of_tracks(model.segments, method.unknown))
     if method.unknown.geometry and tracks is None:
         model, initial = _aligned(model, data, fixed, initial)
     parts = parts_of(model, data, method.unknown, tracks)

@@ -112,8 +112,7 @@ def _seen(
     of_silence = [np.zeros(0)]
     for block in recorded.plan.blocks:
         charges, c = model.charges(recorded.plan, block, complete, ()), recorded.chains(block)
-        a, b = int(recorded.plan.first[block[0]]), int(recorded.plan.first[block[1]])
-        mine = model.tensor(own[recorded.plan.segment[a:b]].astype(np.float64))
+        mine = model.tensor(own[recorded.plan.segments_of(block)].astype(np.float64))
         crossing, end = c.times()
         rows = recorded.rows[recorded.hits_of(block)]
         totals, ends = [], []

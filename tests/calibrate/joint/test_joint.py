@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+import torch
 
 from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, located
@@ -427,6 +429,15 @@ def test_a_fit_with_known_places_goes_on_where_it_was_broken_off() -> None:
     assert [(p.initial, p.value, p.uncertainty) for p in resumed.parameters] == [
         (p.initial, p.value, p.uncertainty) for p in found.parameters
     ]
+
+
+def test_a_model_on_another_device_is_fitted_on_the_processor() -> None:
+    segments = tracks(1)
+    data, method = data_of(segments, 1), METHOD.model_copy(update={"free": ("birks_ab", "transverse_diffusion")})
+    # A device that no number comes back from.
+    elsewhere = ForwardModel(segments, MODULE0, replace(SETTINGS, device=torch.device("meta")))
+    found = fit_unknown(elsewhere, data, method, "m", target=TRUTH, seed=1, extra={})
+    assert [p.value for p in found.parameters] == [p.value for p in fitted(segments, data, method).parameters]
 
 
 def test_the_energies_of_the_input_do_not_matter() -> None:
