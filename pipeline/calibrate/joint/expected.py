@@ -86,7 +86,7 @@ class Likeness:
         )
         share = self.length / length_of([part.found for part in parts])
         # How gradients of equal tracks scatter is what a fit does.
-        number = np.concatenate([part.found.segments.traj_id[part.found.first] for part in parts])
+        number = np.concatenate([part.found.segments.event_id[part.found.first] for part in parts])
         scatter, pairs = _scatter(gradients, number % like.different)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
 

@@ -23,7 +23,7 @@ from ...produce.transport import transport
 from ...seeds import seed_of
 from ...simulate.model import ForwardModel
 from ...simulate.noise import Noise
-from ...tables import SPECIES, Bools, Floats, Ints, Observables, Primaries, Segments
+from ...tables import SPECIES, Bools, Floats, Observables, Primaries, Segments
 from .cutting import cut_at_pixels
 from .tracks import Chains
 
@@ -37,9 +37,8 @@ _CUT = 0.273
 
 @dataclass(frozen=True)
 class Simulated:
-    """Particles along `different` tracks, those of one event in one again, as the charge of one gets into pixels of
-    others. Particles, the `traj_id` of their own deposits, that number apart are along the same track, and events that
-    number `events` apart like the same one.
+    """Particles along `different` tracks, each in an event of its own; those of events that number apart are along the
+    same one.
 
     `segments` of all that was deposited, those that are the particles' `own` `(n,)`, and these as the `tracks` of a
     fit. Models are as `like` that of the fit; `noise` is the seed of theirs.
@@ -49,7 +48,6 @@ class Simulated:
     own: Bools
     tracks: Segments
     different: int
-    events: int
     like: ForwardModel
     noise: int
 
@@ -59,7 +57,7 @@ class Simulated:
 
     def once(self) -> Simulated:
         """Every different track once."""
-        some, tracks = (s.event_id < self.events for s in (self.segments, self.tracks))
+        some, tracks = (s.event_id < self.different for s in (self.segments, self.tracks))
         return replace(self, segments=self.segments.take(some), own=self.own[some], tracks=self.tracks.take(tracks))
 
     def data(self, values: Mapping[str, float], *, integer: bool = False) -> Observables:
@@ -79,7 +77,7 @@ def simulated(
     times: float,
     seed: tuple[int, int],
 ) -> Simulated:
-    """Particles along the tracks that were `found`, `times` over (below 1: along those of some events).
+    """Particles along the tracks that were `found`, `times` over (below 1: along some of them).
 
     Random numbers are those of this `seed` of a fit and stream. Raises `FitError` where nothing comes out that a fit
     would take.
@@ -88,20 +86,18 @@ def simulated(
     # What comes out of a nucleus that is struck is no part of the track: a fit has tracks of it, or has not seen it.
     rules = Rules(_STEP, cut, hadronic=False)
     rng = np.random.default_rng([*seed, 0])
-    thrown, event_of_track = _along(found, model.geometry, unknown, times, rng)
+    thrown, different = _along(found, model.geometry, unknown, times, rng)
     segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
     segments = segments.take((segments.dE > 0) & (segments.length > 0))
     own = (segments.pdg_id == thrown.pdg_id[segments.event_id]) & (segments.traj_id == 0)
-    particle = segments.event_id
-    segments, events = _in_events(segments, own, event_of_track)
     tracks = _cut(segments.take(own), found, unknown, model)
     row = tracks.track_index()
     tracks = tracks.take(np.bincount(row, tracks.length)[row] >= unknown.min_track_cm)
-    kept = np.isin(particle, tracks.traj_id)
+    kept = np.isin(segments.event_id, tracks.event_id)
     segments, own = segments.take(kept), own[kept]
     if not len(tracks):
         raise FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
-    return Simulated(segments, own, tracks, len(event_of_track), events, model, seed_of(*seed, 1))
+    return Simulated(segments, own, tracks, different, model, seed_of(*seed, 1))
 
 
 def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:
@@ -135,15 +131,13 @@ def _cut(own: Segments, found: Sequence[Chains], unknown: Unknown, model: Forwar
 
 def _along(
     found: Sequence[Chains], geometry: DetectorGeometry, unknown: Unknown, times: float, rng: np.random.Generator
-) -> tuple[Primaries, Ints]:
-    """Particles that start where tracks do, and in their direction, each in an event of its own; and `(different,)` the
-    events of the tracks that they are along, one after the other, again and again.
+) -> tuple[Primaries, int]:
+    """Particles that start where tracks do, and in their direction; along how many different tracks.
 
     Which of the hypotheses they are is drawn with the probabilities of these.
     """
     start, direction = _starts(found)
-    events, row = np.unique(np.concatenate([c.segments.event_id[c.first] for c in found]), return_inverse=True)
-    some = np.flatnonzero(row % max(1, int(1 / times)) == 0)
+    some = np.arange(0, len(start), max(1, int(1 / times)))
     chosen = np.tile(some, max(1, round(times)))
     probability = np.array([h.probability for h in unknown.hypotheses])
     which = rng.choice(len(probability), size=len(chosen), p=probability / probability.sum())
@@ -153,19 +147,7 @@ def _along(
     # A start that was found a little outside is at the border.
     low, high = geometry.bounds
     at = np.clip(start, low + _INSIDE, high - _INSIDE)[chosen]
-    return Primaries(number, none, pdg, at, direction[chosen], kinetic, np.zeros(len(chosen))), events[row[some]]
-
-
-def _in_events(segments: Segments, own: Bools, event_of_track: Ints) -> tuple[Segments, int]:
-    """Deposits of particles, each in an event of its own, in events like those of the tracks that they are along
-    (`event_of_track` `(different,)`), and how many those are; what is a particle's own has its number as `traj_id`, all
-    else higher ones."""
-    events, row = np.unique(event_of_track, return_inverse=True)
-    particle = segments.event_id
-    again, which = np.divmod(particle, len(row))
-    struck = particle * (int(segments.traj_id.max(initial=0)) + 1) + segments.traj_id
-    traj = np.where(own, particle, struck + int(particle.max(initial=0)) + 1)
-    return segments.replace(event_id=again * len(events) + row[which], traj_id=traj), len(events)
+    return Primaries(number, none, pdg, at, direction[chosen], kinetic, np.zeros(len(chosen))), len(some)
 
 
 def _energy(chains: Chains, hypothesis: Hypothesis) -> Floats:

@@ -41,8 +41,7 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     first = [np.flatnonzero(like.tracks.event_id == event)[0] for event in range(6)]
     begin = np.tile(segments.start[::12], (2, 1))
     assert like.tracks.start[first] == pytest.approx(begin, abs=0.01)
-    assert (like.segments.traj_id[like.own] == like.segments.event_id[like.own]).all()
-    assert (like.segments.pdg_id[like.own] == 13).all() and like.segments.traj_id[~like.own].min() > 5
+    assert like.segments.traj_id[like.own].max() == 0 and (like.segments.pdg_id[like.own] == 13).all()
     # Electrons above the cut are not the particle's own; 0.4 of them are struck per cm.
     electrons = np.unique(np.stack([like.segments.event_id, like.segments.traj_id], axis=1)[~like.own], axis=0)
     assert 0.2 < len(electrons) / like.tracks.length.sum() < 0.6
@@ -65,31 +64,6 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     assert beyond.tracks.start[:, 0].min() == pytest.approx(MODULE0.bounds[0][0], abs=0.01)
     with pytest.raises(FitError, match="too short to be fitted"):
         simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, seed=(1, 99))
-
-
-def test_tracks_of_one_event_are_simulated_together() -> None:
-    """Charge of a track gets into pixels of others: alone, each would have cleaner hits than those of the data."""
-    segments = tracks(4).replace(event_id=np.repeat([7, 3, 7, 7], 12), traj_id=np.repeat(np.arange(4), 12))
-    model = ForwardModel(segments, MODULE0, SETTINGS)
-    found = [Chains.of(segments.take(segments.event_id == event), loose=True, sliding=False) for event in (3, 7)]
-    like = simulated(model, found, MUON, 3.0, seed=(1, 99))
-    assert like.different == 4 and like.events == 2
-    keys = np.unique(np.stack([like.tracks.event_id, like.tracks.traj_id], axis=1), axis=0)
-    # Three copies of event 3 with the first of the found tracks, and of event 7 with the three others.
-    assert keys.tolist() == [[2 * k + (i > 0), 4 * k + i] for k in range(3) for i in range(4)]
-    # What is struck stays with what struck it, and no two particles have one name.
-    struck = like.segments.take(~like.own)
-    assert np.isin(struck.event_id, like.tracks.event_id).all() and struck.traj_id.min() >= 12
-    named = np.stack([like.segments.event_id, like.segments.traj_id], axis=1)
-    assert len(np.unique(named, axis=0)) == len(np.unique(like.segments.traj_id))
-    once = like.once()
-    assert np.unique(once.tracks.traj_id).tolist() == [0, 1, 2, 3]
-    assert np.unique(once.tracks.event_id).tolist() == [0, 1]
-    # Less than once: all tracks of some events.
-    like = simulated(model, found, MUON, 0.5, seed=(1, 99))
-    assert (
-        like.different == 1 and like.events == 1 and like.tracks.start[0] == pytest.approx(segments.start[12], abs=0.01)
-    )
 
 
 def test_nothing_of_struck_nuclei_is_about_a_simulated_track() -> None:
