@@ -251,7 +251,7 @@ def maximise(
         information=information,
         energies=sum(e.energies_eliminated() for e in found) * scaled,
         known=sum(e.curvature for e in found) * scaled,
-        cost=cost + 0.5 * sum(float(e.log_dets().sum()) for e in found),
+        cost=cost + 0.5 * sum(float(e.log_dets.sum()) for e in eliminated),
         hits=sum(e.hits for e in found),
         outliers=sum(e.outliers for e in found),
     )
@@ -260,7 +260,7 @@ def maximise(
 @dataclass(frozen=True)
 class Held:
     """A part whose state has converged from a start of its own at parameters that are held: the `point` and the
-    `problem` of the part alone, its `plans` and what was `found` (of one part)."""
+    `problem` of the part alone, its `plans`, and what was `found` and `eliminated` there (of one part)."""
 
     problem: Problem
     point: Point
@@ -283,8 +283,8 @@ class Held:
         return determinant_gradients(*sides)[0]
 
     def gradient(self, steps: Floats) -> Floats:
-        """`(tracks, P)` gradient of minus the log-likelihood of each track, its state integrated over; their sum is
-        that of the part."""
+        """`(tracks, P)` gradient of minus the log-likelihood of each track that shares no pixel with another, its state
+        integrated over."""
         of_tracks = self.found[0].of_each_track(self.eliminated[0]) * self.problem.slopes(self.point.x)
         return np.asarray(of_tracks + self.of_determinant(steps))
 
@@ -487,7 +487,7 @@ def determinant_gradients(
             there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
             return there.log_dets()
 
-        here = at.log_dets()
+        here = e.log_dets
         gradient = np.zeros((len(here), len(steps)))
         for k, step in enumerate(steps):
             low, high = (log_dets(k, side * step) if side else here for side in sides)

