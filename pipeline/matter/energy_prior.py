@@ -6,7 +6,7 @@ the mean of its range table, as in `pipeline.matter.transport`, by which samples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -116,6 +116,10 @@ class EnergyPrior:
     pdg: int = 13
     cut: float = np.inf
     least_photon: float = LEAST_PHOTON
+
+    def __getstate__(self) -> dict[str, float]:
+        """What copies in other processes are made of: they have the tables of their process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def mass(self) -> float:

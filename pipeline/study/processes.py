@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from contextlib import closing, contextmanager
 from typing import Any, Protocol
 
 import torch
 
-from ..errors import MemoryLimitError
-from ..workers import as_worker
+from ..workers import processes as worker_processes
 
 Answer = dict[str, Any]
 
@@ -71,26 +68,10 @@ def _as_they_come(work: Work, jobs: Mapping[int, Any], processes: int) -> Genera
             for number, job in jobs.items():
                 yield number, work.do(job)
         return
-    # A process that was forked from one with threads may wait for ever; a spawned one begins anew.
-    context = multiprocessing.get_context("spawn")
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
-        try:
-            numbers = {pool.submit(_do, job): number for number, job in jobs.items()}
-            for done in as_completed(numbers):
-                yield numbers[done], done.result()
-        except BrokenProcessPool as error:
-            raise MemoryLimitError(
-                "the memory of this machine did not suffice for the fits, or one of the processes was ended from "
-                "outside; lower simulate.threads, or the length of track."
-            ) from error
-        except BaseException:
-            # Nobody waits for a fit of minutes to end when its answer is not wanted any more. The pool itself then
-            # waits for the processes: two threads that did would not agree on which of them is gone.
-            for child in multiprocessing.active_children():
-                if child not in others:
-                    child.terminate()
-            raise
+    with worker_processes(processes, _begin, work) as pool:
+        numbers = {pool.submit(_do, job): number for number, job in jobs.items()}
+        for done in as_completed(numbers):
+            yield numbers[done], done.result()
 
 
 @contextmanager
@@ -109,8 +90,6 @@ _work: Work | None = None
 
 def _begin(work: Work) -> None:
     global _work
-    as_worker()
-    torch.set_num_threads(1)
     _work = work
 
 

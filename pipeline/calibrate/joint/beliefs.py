@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ...matter.energy_prior import EnergyPrior
-from ...tables import Floats
+from ...tables import Bools, Floats
 from .tracks import Chains
 
 #: Relative steps of differences to length and residual range.
@@ -176,62 +176,91 @@ class Beliefs:
         return shift / width, sparse.csr_array(matrix)
 
 
-def shifted(belief: EnergyBelief, change: float) -> EnergyBelief:
-    """A belief in u that is larger by `change`."""
+# Beliefs are classes and no closures, since parts of a fit go to other processes with them.
 
-    def density(now: Chains) -> EnergyDensity:
+
+@dataclass(frozen=True)
+class Shifted:
+    """A `belief` in u that is larger by `change`."""
+
+    belief: EnergyBelief
+    change: float
+
+    def __call__(self, now: Chains) -> EnergyDensity:
         segments = now.segments
-        dedx = segments.dEdx * np.exp(-change)
-        return belief(replace(now, segments=segments.replace(dEdx=dedx, dE=dedx * segments.dx)))
-
-    return density
+        dedx = segments.dEdx * np.exp(-self.change)
+        return self.belief(replace(now, segments=segments.replace(dEdx=dedx, dE=dedx * segments.dx)))
 
 
-def gaussian(mean: float, width: float) -> EnergyBelief:
-    """A Gaussian density of u, whatever the particle."""
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian density of u, whatever the particle; `mean` and `width` of all segments, or `(n,)` of each."""
 
-    def density(now: Chains) -> EnergyDensity:
-        z = (now.log_dedx - mean) / width
-        value = -0.5 * z**2 - np.log(width * np.sqrt(2 * np.pi))
-        return EnergyDensity(value, -z / width, np.full(len(z), -1 / width**2))
+    mean: float | Floats
+    width: float
 
-    return density
+    def __call__(self, now: Chains) -> EnergyDensity:
+        z = (now.log_dedx - self.mean) / self.width
+        value = -0.5 * z**2 - np.log(self.width * np.sqrt(2 * np.pi))
+        return EnergyDensity(value, -z / self.width, np.full(len(z), -1 / self.width**2))
 
 
-def straggling(prior: EnergyPrior, kinetic: Floats) -> EnergyBelief:
+@dataclass(frozen=True)
+class Straggling:
     """Energy losses of particles of a `kinetic` energy [MeV], one per track, in their middle.
 
     Which way they went is not known, and over the length of a detector a fast particle loses little of its energy.
     """
 
-    def density(now: Chains) -> EnergyDensity:
-        layers, u = prior.layers(now.segments.length, kinetic[now.track]), now.log_dedx
+    prior: EnergyPrior
+    kinetic: Floats
+
+    def __call__(self, now: Chains) -> EnergyDensity:
+        layers, u = self.prior.layers(now.segments.length, self.kinetic[now.track]), now.log_dedx
         return EnergyDensity(*layers.log_density(u), by_length=layers.by_length(u) if now.loose else None)
 
-    return density
 
-
-def stopping(prior: EnergyPrior) -> EnergyBelief:
+@dataclass(frozen=True)
+class Stopping:
     """Energy losses of particles that stop where their track ends."""
 
-    def density(now: Chains) -> EnergyDensity:
+    prior: EnergyPrior
+
+    def __call__(self, now: Chains) -> EnergyDensity:
         length, residual, u = now.segments.length, now.residual_range, now.log_dedx
-        layers = prior.layers_at(length, residual)
+        layers = self.prior.layers_at(length, residual)
         value, first, second = layers.log_density(u)
         step = _LENGTH_STEP * length
         # The centre of a segment that grows moves by half as much.
-        longer, shorter = (prior.layers_at(length + s, residual + 0.5 * s).log_density(u)[0] for s in (step, -step))
+        grown = [self.prior.layers_at(length + s, residual + 0.5 * s) for s in (step, -step)]
+        longer, shorter = (at.log_density(u)[0] for at in grown)
         away = _LENGTH_STEP * residual
-        modes = [prior.layers_at(length, residual + s).mode_and_width()[0] for s in (away, -away)]
-        grown = [prior.layers_at(length + s, residual + 0.5 * s).mode_and_width()[0] for s in (step, -step)]
+        modes = [self.prior.layers_at(length, residual + s).mode_and_width()[0] for s in (away, -away)]
+        modes_grown = [at.mode_and_width()[0] for at in grown]
         return EnergyDensity(
             value,
             first,
             second,
             by_range=layers.by_range(u),
             follow=(modes[0] - modes[1]) / (2 * away),
-            follow_length=(grown[0] - grown[1]) / (2 * step),
+            follow_length=(modes_grown[0] - modes_grown[1]) / (2 * step),
             by_length=(longer - shorter) / (2 * step),
         )
 
-    return density
+
+@dataclass(frozen=True)
+class Except:
+    """The `usual` belief, but for segments `(n,)` of `which` there is one of their `own`."""
+
+    usual: EnergyBelief
+    which: Bools
+    own: EnergyBelief
+
+    def __call__(self, now: Chains) -> EnergyDensity:
+        a, b = self.usual(now), self.own(now)
+        found = replace(
+            a, **{n: np.where(self.which, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")}
+        )
+        # What else the usual density depends on is nothing to the others.
+        more = {n: getattr(a, n) for n in ("by_range", "follow", "follow_length", "by_length")}
+        return replace(found, **{n: np.where(self.which, 0.0, v) for n, v in more.items() if v is not None})

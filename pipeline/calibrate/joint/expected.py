@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -81,14 +82,16 @@ class Likeness:
         values, like = problem.values(x), self.like.once() if rough else self.like
         parts = parts_of(like.model(like.tracks), like.data(values, integer=self.integer), self.unknown)
         parts = [self.prepared(part) for part in parts]
-        gradients = np.concatenate(
-            problem.map(lambda part: Held.of(problem, part, part.found, x).gradient(steps), parts)
-        )
+        gradients = np.concatenate(problem.of_parts(partial(_gradient, problem.alone, x, steps), parts))
         share = self.length / length_of([part.found for part in parts])
         # How gradients of equal tracks scatter is what a fit does.
         number = np.concatenate([part.found.segments.event_id[part.found.first] for part in parts])
         scatter, pairs = _scatter(gradients, number % like.different)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
+
+
+def _gradient(problem: Problem, x: Floats, steps: Floats, part: Part) -> Floats:
+    return Held.of(problem, part, part.found, x).gradient(steps)
 
 
 def _scatter(gradients: Floats, number: Ints) -> tuple[Floats, int]:

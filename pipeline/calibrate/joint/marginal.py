@@ -17,8 +17,9 @@ most probable losses at places near those of the particles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -152,6 +153,7 @@ class Problem:
     the cost, gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values.
     `expected` gives what is expected of the gradient of a problem like this at coordinates `(P,)`, with steps `(P,)` of
     the determinant's differences, roughly if that is enough; None: nothing is.
+    `processes`: others that work on parts; None: threads of this one do. Python lets hardly more than one of these run.
     """
 
     parts: Sequence[Part]
@@ -164,6 +166,12 @@ class Problem:
     widened: tuple[float, ...] = WIDENED
     prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
     expected: Callable[[Problem, Floats, Floats, bool], Expected] | None = None
+    processes: Executor | None = None
+
+    @property
+    def alone(self) -> Problem:
+        """What a part of it needs to know of the problem, when others do not wait for it."""
+        return replace(self, parts=(), prior=None, expected=None, processes=None, threads=1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,6 +187,12 @@ class Problem:
         values = self.values(x)
         return np.array([p.derivative(values[p.name]) for p in self.free])
 
+    def of_parts(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        """What `work` makes of each, in their order. Where it takes long: processes get copies of `work` and items."""
+        if self.processes is None:
+            return self.map(work, items)
+        return list(self.processes.map(work, items))
+
     def map(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """What `work` makes of each, in their order, in threads."""
         if self.threads < 2 or len(items) < 2:
@@ -189,16 +203,30 @@ class Problem:
     def plans(self, point: Point) -> list[Planned]:
         """The plans of all parts."""
         values = self.values(point.planned_x)
-        return self.map(lambda job: job[0].planned(job[1], values), list(zip(self.parts, point.planned, strict=True)))
+        return self.of_parts(partial(_planned, values), list(zip(self.parts, point.planned, strict=True)))
 
     def evaluate(self, point: Point, plans: Sequence[Planned], some: Sequence[int] | None = None) -> list[Evaluated]:
         """All parts at a point; or those of the numbers `some`, whose states alone are in the point."""
         values, widened = self.values(point.x), self.widened[point.stage]
         numbers = range(len(self.parts)) if some is None else some
         jobs = [(self.parts[i], s, plans[i]) for i, s in zip(numbers, point.states, strict=True)]
-        return self.map(
-            lambda j: j[0].at(j[1], values, self.names, widened=widened, planned=j[2], stray=self.stray), jobs
-        )
+        return self.of_parts(partial(_evaluated, values, self.names, widened, self.stray), jobs)
+
+
+def _planned(values: Mapping[str, float], job: tuple[Part, Chains]) -> Planned:
+    part, state = job
+    return part.planned(state, values)
+
+
+def _evaluated(
+    values: Mapping[str, float],
+    names: tuple[str, ...],
+    widened: float,
+    stray: Stray,
+    job: tuple[Part, Chains, Planned],
+) -> Evaluated:
+    part, state, planned = job
+    return part.at(state, values, names, widened=widened, planned=planned, stray=stray)
 
 
 def maximise(
@@ -271,7 +299,7 @@ class Held:
     @staticmethod
     def of(problem: Problem, part: Part, start: Chains, x: Floats) -> Held:
         """A part of a problem at coordinates `x` `(P,)`; parts do not wait for each other."""
-        alone = replace(problem, parts=[part], prior=None, expected=None, threads=1)
+        alone = replace(problem.alone, parts=[part])
         begun = _planned_anew(_damped(Point(x, (start,), determinant=np.zeros(len(x))), _DAMPING))
         point, plans, found, _ = _descended(alone, begun, lambda *_: None, len(problem.widened))
         return Held(alone, point, plans, found, [e.eliminated() for e in found])
@@ -292,14 +320,15 @@ class Held:
 def begun_anew(problem: Problem, point: Point, steps: Floats) -> tuple[Point, list[Floats]]:
     """A point with states that begin, at its parameters, with the most probable losses where its tracks are, and what
     `determinant_gradients` makes of it."""
-
-    def of_part(job: tuple[Part, Chains]) -> tuple[Chains, Floats]:
-        part, state = job
-        held = Held.of(problem, part, most_probable(state, part.beliefs), point.x)
-        return held.point.states[0], held.of_determinant(steps)
-
-    done = problem.map(of_part, list(zip(problem.parts, point.states, strict=True)))
+    work = partial(_begun_anew, problem.alone, point.x, steps)
+    done = problem.of_parts(work, list(zip(problem.parts, point.states, strict=True)))
     return replace(point, states=tuple(state for state, _ in done)), [slope for _, slope in done]
+
+
+def _begun_anew(problem: Problem, x: Floats, steps: Floats, job: tuple[Part, Chains]) -> tuple[Chains, Floats]:
+    part, state = job
+    held = Held.of(problem, part, most_probable(state, part.beliefs), x)
+    return held.point.states[0], held.of_determinant(steps)
 
 
 def _descended(
@@ -474,24 +503,31 @@ def determinant_gradients(
 ) -> list[Floats]:
     """Of each part, `(tracks, P)` derivatives of ln det(H_ll) / 2 to the coordinates, while its state follows, by
     differences over `steps` `(P,)`, from the first of the `sides` to the second."""
-    chain = problem.slopes(point.x)
+    work = partial(_determinant_gradient, problem.alone, point.x, steps, sides)
+    return problem.of_parts(work, list(zip(problem.parts, found, eliminated, plans, strict=True)))
 
-    def of_part(job: tuple[Part, Evaluated, Eliminated, Planned]) -> Floats:
-        part, at, e, plan = job
 
-        def log_dets(k: int, by: float) -> Floats:
-            x = point.x.copy()
-            x[k] += by
-            moved = at.state.moved(e.follow[:, k] * chain[k] * by)
-            # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
-            there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
-            return there.log_dets()
+def _determinant_gradient(
+    problem: Problem,
+    at_x: Floats,
+    steps: Floats,
+    sides: tuple[int, int],
+    job: tuple[Part, Evaluated, Eliminated, Planned],
+) -> Floats:
+    part, at, e, plan = job
+    chain = problem.slopes(at_x)
 
-        here = e.log_dets
-        gradient = np.zeros((len(here), len(steps)))
-        for k, step in enumerate(steps):
-            low, high = (log_dets(k, side * step) if side else here for side in sides)
-            gradient[:, k] = 0.5 * (high - low) / ((sides[1] - sides[0]) * step)
-        return gradient
+    def log_dets(k: int, by: float) -> Floats:
+        x = at_x.copy()
+        x[k] += by
+        moved = at.state.moved(e.follow[:, k] * chain[k] * by)
+        # Hits stay as good as they were: where one is about to become an outlier, the determinant has a step.
+        there = part.at(moved, problem.values(x), (), weights=at.weights, planned=plan, stray=problem.stray)
+        return there.log_dets()
 
-    return problem.map(of_part, list(zip(problem.parts, found, eliminated, plans, strict=True)))
+    here = e.log_dets
+    gradient = np.zeros((len(here), len(steps)))
+    for k, step in enumerate(steps):
+        low, high = (log_dets(k, side * step) if side else here for side in sides)
+        gradient[:, k] = 0.5 * (high - low) / ((sides[1] - sides[0]) * step)
+    return gradient

@@ -14,8 +14,8 @@ from ...matter.ranges import loss_table
 from ...matter.scattering import highland
 from ...matter.stopping import beta_squared
 from ...simulate.model import ForwardModel
-from ...tables import SPECIES, Bools, Floats, Ints, Observables, Segments, Tracks
-from .beliefs import Beliefs, EnergyBelief, EnergyDensity, gaussian, stopping, straggling
+from ...tables import SPECIES, Floats, Ints, Observables, Segments, Tracks
+from .beliefs import Beliefs, EnergyBelief, Except, Gaussian, Stopping, Straggling
 from .cutting import cut_at_pixels, located, usable
 from .part import Part
 from .tracks import Chains
@@ -82,12 +82,14 @@ def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Belie
         kink = unknown.scattering * scattering_angle(chains, unknown.hypotheses[0])
     more = {"ends": unknown.ends_cm, "offsets": unknown.offsets_cm}
     if unknown.energy == "given":
-        return Beliefs((_given(chains.log_dedx),), np.ones((chains.tracks, 1)), kink, **more)
+        return Beliefs((Gaussian(chains.log_dedx, _KNOWN),), np.ones((chains.tracks, 1)), kink, **more)
     anything = np.isin(np.abs(chains.segments.pdg_id), _LIGHT) & (tracks is None)
     if chains.loose and not chains.sliding:
         # Ends that stay where they were found make lengths of the last segments, and so their u, uncertain.
         anything[chains.first] = anything[chains.last] = True
-    energy = tuple(_where(anything, belief(h, chains, unknown)) for h in unknown.hypotheses)
+    energy = tuple(belief(h, chains, unknown) for h in unknown.hypotheses)
+    if anything.any():
+        energy = tuple(Except(usual, anything, Gaussian(*_ANYTHING)) for usual in energy)
     weights = np.tile([h.probability for h in unknown.hypotheses], (chains.tracks, 1))
     if tracks is not None:
         weights = weights * _identified(chains, tracks, unknown.hypotheses)
@@ -100,12 +102,12 @@ def belief(hypothesis: Hypothesis, chains: Chains, unknown: Unknown) -> EnergyBe
     cut = np.inf if unknown.production_cut_mev is None else unknown.production_cut_mev
     prior = EnergyPrior(SPECIES[hypothesis.species], cut)
     if hypothesis.kinetic_mev is None:
-        return stopping(prior)
+        return Stopping(prior)
     kinetic = _in_the_middle(chains, prior, hypothesis.kinetic_mev)
     if unknown.relative_width is not None:
         mode = prior.layers(np.ones(1), kinetic[:1]).mode_and_width()[0][0]
-        return gaussian(float(mode), unknown.relative_width)
-    return straggling(prior, kinetic)
+        return Gaussian(float(mode), unknown.relative_width)
+    return Straggling(prior, kinetic)
 
 
 def _in_the_middle(chains: Chains, prior: EnergyPrior, kinetic: float) -> Floats:
@@ -142,32 +144,6 @@ def _identified(chains: Chains, tracks: Tracks, hypotheses: Sequence[Hypothesis]
     keys = zip(segments.event_id[first].tolist(), segments.traj_id[first].tolist(), strict=True)
     column: Ints = np.array([list(SPECIES).index(h.species) for h in hypotheses])
     return tracks.probability[[row[key] for key in keys]][:, column]
-
-
-def _where(anything: Bools, usual: EnergyBelief) -> EnergyBelief:
-    """The usual belief, but for segments `(n,)` that may have lost `anything`."""
-    if not anything.any():
-        return usual
-    other = gaussian(*_ANYTHING)
-
-    def density(now: Chains) -> EnergyDensity:
-        a, b = usual(now), other(now)
-        found = replace(
-            a, **{n: np.where(anything, getattr(b, n), getattr(a, n)) for n in ("value", "first", "second")}
-        )
-        # What else the usual density depends on is nothing to segments that may have lost anything.
-        more = {n: getattr(a, n) for n in ("by_range", "follow", "follow_length", "by_length")}
-        return replace(found, **{n: np.where(anything, 0.0, v) for n, v in more.items() if v is not None})
-
-    return density
-
-
-def _given(log_dedx: Floats) -> EnergyBelief:
-    def density(now: Chains) -> EnergyDensity:
-        z = (now.log_dedx - log_dedx) / _KNOWN
-        return EnergyDensity(-0.5 * z**2, -z / _KNOWN, np.full(len(z), -1 / _KNOWN**2))
-
-    return density
 
 
 def most_probable(chains: Chains, beliefs: Beliefs) -> Chains:

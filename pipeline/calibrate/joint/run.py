@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...reconstruct.field import field_of_velocity
 from ...simulate.model import ForwardModel
 from ...simulate.observe import PixelObservables
 from ...tables import FitResult, FittedParameter, Floats, Observables, Segments, Tracks
+from ...workers import processes
 from ..fit import fit
 from ..information import Spectrum
 from ..methods import matched_residuals
@@ -31,6 +33,8 @@ from .structure import structure_of, with_structure
 
 #: What the history holds besides the free parameters.
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
+#: Fits of more hits than this (some 500 cm) have processes of their own, which take some seconds to start.
+_MANY_HITS = 1000
 #: Parameters of the drift that hits know best.
 _DRIFT = ("electric_field", "drift_velocity_scale")
 
@@ -109,10 +113,22 @@ def fit_unknown(
                 history[key].append(float(value))
         on_iteration(Progress((), packed(point), history))
 
-    end = maximise(problem, start, record)
+    with _side_by_side(problem) as ready:
+        end = maximise(ready, start, record)
     if truth is not None:
         extra = {**extra, **_distances(end.point, truth)}
     return _result(end, problem, method, name, initial, target, history, extra)
+
+
+@contextmanager
+def _side_by_side(problem: Problem) -> Iterator[Problem]:
+    """The problem with processes of its own, if it has so much to do that they are worth their start."""
+    number = min(problem.threads, len(problem.parts))
+    if number < 2 or sum(len(part.data) for part in problem.parts) < _MANY_HITS:
+        yield problem
+        return
+    with processes(number) as others:
+        yield replace(problem, processes=others)
 
 
 def _simulates(unknown: Unknown) -> bool:

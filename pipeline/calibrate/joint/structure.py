@@ -21,7 +21,7 @@ from ...simulate.first_passage import NO_STRAY, Stray
 from ...simulate.model import ForwardModel
 from ...simulate.pixel_likelihood import Recorded, check_noise
 from ...tables import Bools, Floats, Observables
-from .beliefs import shifted
+from .beliefs import Shifted
 from .part import Part, steepness
 from .simulated import length_ahead, simulated
 from .tracks import Chains
@@ -97,7 +97,7 @@ def with_structure(part: Part, structure: Structure, values: Mapping[str, float]
     )
     least = steepness(part.found.segments.dEdx, values, part.settings.recombination)
     change = math.log1p(structure.left) / float(np.median(least))
-    energy = tuple(shifted(belief, change) for belief in part.beliefs.energy)
+    energy = tuple(Shifted(belief, change) for belief in part.beliefs.energy)
     return replace(part, settings=replace(part.settings, noise=noise), beliefs=replace(part.beliefs, energy=energy))
 
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
-from pipeline.calibrate.joint.beliefs import Beliefs, gaussian, stopping
+from pipeline.calibrate.joint.beliefs import Beliefs, Gaussian, Stopping
 from pipeline.calibrate.joint.cutting import cut_at_pixels, joined, located
 from pipeline.calibrate.joint.marginal import Held, Point, Problem, begun_anew, maximise
 from pipeline.calibrate.joint.part import Evaluated
@@ -92,7 +92,7 @@ def test_moves_are_the_derivatives_of_places_and_charges() -> None:
 def test_the_gradient_of_beliefs_is_the_derivative_of_their_cost(stops: bool) -> None:
     found = Chains.of(tracks(2), loose=True)
     kink = scattering_angle(found, Hypothesis(kinetic_mev=1000.0))
-    energy = (stopping(EnergyPrior(2212)),) if stops else (gaussian(MEAN, WIDTH), gaussian(MEAN + 0.2, 2 * WIDTH))
+    energy = (Stopping(EnergyPrior(2212)),) if stops else (Gaussian(MEAN, WIDTH), Gaussian(MEAN + 0.2, 2 * WIDTH))
     weights = np.ones((2, len(energy))) / len(energy)
     beliefs = Beliefs(energy, weights, kink)
     # Where losses are not far out in their tails, as those of the tracks of a fit.
@@ -131,8 +131,8 @@ def test_beliefs_in_tracks_that_cross_follow_the_lengths_of_their_segments() -> 
 
 def test_a_straight_track_has_no_kinks_and_scattering_falls_with_energy() -> None:
     straight = Chains.of(tracks(1, bend=0.0), loose=True)
-    flat = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e-3)).of(straight, straight)
-    u_only = Beliefs((gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e3)).of(straight, straight)
+    flat = Beliefs((Gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e-3)).of(straight, straight)
+    u_only = Beliefs((Gaussian(MEAN, WIDTH),), np.ones((1, 1)), np.full(13, 1e3)).of(straight, straight)
     assert flat.of_tracks == pytest.approx(u_only.of_tracks, rel=1e-9)
     fast, slow = (scattering_angle(straight, Hypothesis(kinetic_mev=t))[5] for t in (1000.0, 200.0))
     # 13.6 MeV / (p beta) sqrt(x / X0) with its logarithm, 1 GeV muon, 1 cm: 3.1 mrad (PDG).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.calibrate.joint.beliefs import Beliefs, stopping
+from pipeline.calibrate.joint.beliefs import Beliefs, Stopping
 from pipeline.calibrate.joint.parts import most_probable
 from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.tracks import Chains
@@ -97,7 +97,7 @@ def test_moves_of_parts_are_the_derivatives_of_places_and_charges() -> None:
 
 def test_the_most_probable_loss_is_found_from_far() -> None:
     found = chain()
-    beliefs = Beliefs((stopping(PROTON),), np.ones((1, 1)), np.full(7, 0.02))
+    beliefs = Beliefs((Stopping(PROTON),), np.ones((1, 1)), np.full(7, 0.02))
     mode = PROTON.layers_at(found.segments.length, found.residual_range).mode_and_width()[0]
     for wrong in (0.3, 3.0):
         begun = found.placed(found.segments.start, found.segments.end, wrong * np.exp(mode))
@@ -106,7 +106,7 @@ def test_the_most_probable_loss_is_found_from_far() -> None:
 
 def test_the_last_segment_grows_with_the_end_of_its_track() -> None:
     """The curvature to shifts of the end is that of the cost along the valley in which losses follow the end."""
-    beliefs = Beliefs((stopping(PROTON),), np.ones((1, 1)), np.full(7, 0.02), ends=1e6)
+    beliefs = Beliefs((Stopping(PROTON),), np.ones((1, 1)), np.full(7, 0.02), ends=1e6)
     found = most_probable(chain(), beliefs)
     shift = np.zeros(found.size)
     shift[found.end_columns] = 1.0
