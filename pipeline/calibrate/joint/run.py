@@ -123,11 +123,10 @@ def fit_unknown(
 @contextmanager
 def _side_by_side(problem: Problem) -> Iterator[Problem]:
     """The problem with processes of its own, if it has so much to do that they are worth their start."""
-    number = min(problem.threads, len(problem.parts))
-    if number < 2 or sum(len(part.data) for part in problem.parts) < _MANY_HITS:
+    if problem.threads < 2 or sum(len(part.data) for part in problem.parts) < _MANY_HITS:
         yield problem
         return
-    with processes(number) as others:
+    with processes(problem.threads) as others:
         yield replace(problem, processes=others)
 
 

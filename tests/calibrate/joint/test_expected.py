@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline.calibrate.joint import expected
+from pipeline.calibrate.joint import expected, run
 from pipeline.calibrate.joint.expected import Likeness, _scatter
 from pipeline.calibrate.joint.marginal import Expected, Problem
 from pipeline.calibrate.joint.parts import parts_of
@@ -22,6 +25,7 @@ from pipeline.errors import FitError
 from pipeline.parameters import lookup
 from pipeline.simulate.model import ForwardModel
 from pipeline.tables import FitResult
+from pipeline.workers import processes
 
 from ...simulate.deposits import MODULE0
 from .test_joint import SETTINGS, TRUTH, data_of, tracks
@@ -160,22 +164,33 @@ def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.Monk
 
 
 def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on to the same end in processes of its own, of which it had none before."""
     monkeypatch.setattr(expected, "_PAIRS", 0)
-    segments = tracks(1)
+    segments = tracks(2)
     data = data_of(segments, 1)
-    method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": MUON})
+    unknown = MUON.model_copy(update={"part_length_cm": 10.0})
+    method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": unknown})
     kept: list[Progress] = []
 
-    def fitted(**more: object) -> FitResult:
-        model = ForwardModel(segments, MODULE0, SETTINGS)
+    def fitted(threads: int, **more: object) -> FitResult:
+        model = ForwardModel(segments, MODULE0, replace(SETTINGS, threads=threads))
         return fit_unknown(model, data, method, "m", target=TRUTH, seed=1, extra={}, **more)  # type: ignore[arg-type]
 
-    found = fitted(on_iteration=kept.append)
+    found = fitted(1, on_iteration=kept.append)
     assert found.converged and found.uncertainty is not None
     # Simulated tracks make it wider: they are as many again as there are data, twice.
     known = np.diag(found.uncertainty.others["segments known"])
     assert (np.diag(found.uncertainty.covariance) > known).all()
     # After the first simulation, before the second.
-    resumed = fitted(resume=next(p for p in kept if p.state.memory is not None and p.state.memory[1] == 1))
+    begun = []
+
+    def counted(number: int) -> AbstractContextManager[ProcessPoolExecutor]:
+        begun.append(number)
+        return processes(number)
+
+    monkeypatch.setattr(run, "_MANY_HITS", 0)
+    monkeypatch.setattr(run, "processes", counted)
+    resumed = fitted(2, resume=next(p for p in kept if p.state.memory is not None and p.state.memory[1] == 1))
+    assert begun == [2] and resumed.diagnostics["parts"] == 2
     assert [p.value for p in resumed.parameters] == [p.value for p in found.parameters]
     assert resumed.history["objective"].tolist() == found.history["objective"].tolist()
