@@ -28,7 +28,7 @@ from pipeline.tables import FitResult
 from pipeline.workers import processes
 
 from ...simulate.deposits import MODULE0
-from .test_joint import SETTINGS, TRUTH, data_of, tracks
+from .toys import SETTINGS, TRUTH, data_of, tracks
 
 MUON = Unknown(production_cut_mev=0.273, stray_above_mev=0.273, min_track_cm=5.0, simulated=2.0)
 FREE = ("birks_ab", "electric_field", "transverse_diffusion")
