@@ -25,7 +25,7 @@ from ..parameters import CALIBRATED, Parameter, calibrated
 from ..select.cuts import apply_cuts
 from ..tables import Floats, Segments
 from .basin_work import Job, LineJob, StartJob, Work
-from .processes import work_through
+from .processes import with_threads, work_through
 
 
 def run(
@@ -46,7 +46,7 @@ def run(
         )
         samples.append((name, apply_cuts(segments, cuts, geometry, config.seed, "basin").segments))
     work = Work(
-        config=config.model_copy(update={"simulate": config.simulate.model_copy(update={"threads": 1})}),
+        config=with_threads(config),
         geometry=geometry,
         samples=tuple(sample for _, sample in samples),
         methods=methods,

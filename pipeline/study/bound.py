@@ -36,8 +36,8 @@ from ..tables import Floats, Ints, Segments
 from . import published_ladder as published
 from .experiment import PixelExperiment, noise_seed
 from .information import BatchInformation, Case
-from .processes import Kept, work_through
-from .trials import one_thread, parts_of, taken, through_cuts
+from .processes import Kept, with_threads, work_through
+from .trials import parts_of, taken, through_cuts
 
 #: Stream of random numbers of the samples of parts, beside the seed of the run.
 _STREAM = 31
@@ -148,7 +148,7 @@ def run(
     values = {**nominal_values(), **settings.target}
     names = tuple(n for n in table_of_parameters() if any(n in case.free for case in cases.values()))
     deposits = tuple(dict.fromkeys(Deposits.of(case) for case in cases.values()))
-    processes, config = config.simulate.threads, one_thread(config)
+    processes, config = config.simulate.threads, with_threads(config)
     sample = through_cuts(config, segments, geometry, "bound")
     (sample,) = taken(sample, parts_of(sample, settings.length_cm, config.seed, 1))
     sample = usable(without_gaps(sample), loose=True)

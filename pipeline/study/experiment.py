@@ -23,6 +23,7 @@ from ..simulate.observe import PixelObservables
 from ..simulate.setup import forward_model, noise_levels
 from ..tables import FitResult, Floats, Hits, Observables, Segments
 from .noisy import data_as_recorded, hits_as_recorded
+from .processes import with_threads
 
 #: Number of the stream of random numbers that noise draws are numbered in.
 _STREAM = 11
@@ -98,8 +99,7 @@ def experiment_of(config: Config, segments: Segments, geometry: DetectorGeometry
     """
     cuts = config.select.model_copy(update={"max_total_length_cm": length})
     chosen = apply_cuts(segments, cuts, geometry, config.seed, "study").segments
-    alone = config.model_copy(update={"simulate": config.simulate.model_copy(update={"threads": 1})})
-    return PixelExperiment(chosen, geometry, alone)
+    return PixelExperiment(chosen, geometry, with_threads(config))
 
 
 def deposits_of(experiment: PixelExperiment) -> dict[str, Any]:

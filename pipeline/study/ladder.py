@@ -22,7 +22,7 @@ from ..tables import Segments
 from ..targets import fitted_targets
 from . import published_ladder as published
 from .estimators import Task, estimator
-from .processes import Kept, work_through
+from .processes import Kept, with_threads, work_through
 from .pulls import method_of, summary
 from .trials import (
     Job,
@@ -31,7 +31,6 @@ from .trials import (
     Told,
     Trials,
     deposits_of_parts,
-    one_thread,
     parts_of,
     taken,
     through_cuts,
@@ -61,7 +60,9 @@ def run(
     """
     settings = config.study.ladder
     method = method_of(config, settings.method, "study.ladder.method")
-    processes, config = config.simulate.threads, one_thread(config)
+    processes, most = config.simulate.threads, sum(c.targets * c.draws for c in settings.campaigns)
+    # Fewer fits than threads have more of them each.
+    config = with_threads(config, max(1, processes // (most * len(settings.stages))))
     estimators = {s: estimator(TASKS[s], method, config, settings) for s in settings.stages}
     most = max(c.targets for c in settings.campaigns)
     targets = fitted_targets(config, most, settings.named_targets, method.free, "study.ladder")
@@ -78,6 +79,8 @@ def run(
             jobs += [Job(len(series), t, d) for t in range(number) for d in range(campaign.draws)]
             series.append(Series(_key(stage, campaign), estimators[stage], settings.hold))
             told.append(Told(parts, campaign.draws, config, MISTAKES.get(stage, ())))
+    # The longest first: none of them is left to one process at the end.
+    jobs.sort(key=lambda job: -deposits[job.series // len(settings.stages)]["wanted_cm"])
     source = PixelTrials(tuple(told), geometry, config, "study.ladder")
     work = Trials(source, tuple(series), method, settings.method, targets, config.seed)
     free = work.calibrated(series[0])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from ..config.models import Config
 from ..workers import processes as worker_processes
 
 Answer = dict[str, Any]
@@ -72,6 +73,11 @@ def _as_they_come(work: Work, jobs: Mapping[int, Any], processes: int) -> Genera
         numbers = {pool.submit(_do, job): number for number, job in jobs.items()}
         for done in as_completed(numbers):
             yield numbers[done], done.result()
+
+
+def with_threads(config: Config, threads: int = 1) -> Config:
+    """The configuration for jobs that run side by side, with so many threads each."""
+    return config.model_copy(update={"simulate": config.simulate.model_copy(update={"threads": threads})})
 
 
 @contextmanager

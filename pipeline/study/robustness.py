@@ -26,7 +26,7 @@ from ..produce.sample import Recipe, produce
 from ..tables import Segments
 from ..targets import fitted_targets
 from .estimators import Task, estimator
-from .processes import Kept, work_through
+from .processes import Kept, with_threads, work_through
 from .pulls import method_of, pull_statistics
 from .trials import (
     STREAM,
@@ -36,7 +36,6 @@ from .trials import (
     Told,
     Trials,
     deposits_of_parts,
-    one_thread,
     parts_of,
     taken,
     through_cuts,
@@ -64,7 +63,7 @@ def run(
     """
     settings = config.study.robustness
     method = method_of(config, settings.method, "study.robustness.method")
-    processes, config = config.simulate.threads, one_thread(config)
+    processes, config = config.simulate.threads, with_threads(config)
     cases = {name: settings.case(name) for name in settings.cases}
     series = list(_series(config, method, cases))
     targets = fitted_targets(config, settings.targets, settings.named_targets, method.free, "study.robustness")

@@ -152,11 +152,6 @@ def _drawn_anew(step: Perturbation, seed: int, job: Job) -> Perturbation:
     return step.model_copy(update={"seed": seed_of(*numbers)})
 
 
-def one_thread(config: Config) -> Config:
-    """The configuration for fits that run side by side."""
-    return config.model_copy(update={"simulate": config.simulate.model_copy(update={"threads": 1})})
-
-
 def through_cuts(config: Config, segments: Segments, geometry: DetectorGeometry, where: str) -> Segments:
     """The whole sample after the configured cuts; raises `SelectionError` where they leave nothing."""
     cuts = config.select.model_copy(update={"max_total_length_cm": None})

@@ -26,7 +26,7 @@ from pipeline.storage.detector import load_geometry
 from pipeline.study import bound
 from pipeline.study.experiment import PixelExperiment, noise_seed
 from pipeline.study.information import batch_information, relative_uncertainty
-from pipeline.study.trials import one_thread
+from pipeline.study.processes import with_threads
 from pipeline.tables import Floats, Segments
 from tests.tracks import muons as muons_through
 from tests.tracks import no_segments, straight_track
@@ -136,7 +136,7 @@ def test_published_bounds_come_out_where_dedx_limits_them() -> None:
 
 def test_known_deposits_are_as_well_known_as_by_the_expected_information(result: dict[str, Any]) -> None:
     """The information of the likelihood of known segments is another calculation, for draws of its own."""
-    alone = one_thread(config())
+    alone = with_threads(config())
     values = {n: TRUTH[n] for n in CALIBRATED}
     other = batch_information(alone, sample(), GEOMETRY, values, CALIBRATED, 1e4)
     expected = 100 * np.sqrt(60) * relative_uncertainty(other.matrix.sum(axis=0))
@@ -146,7 +146,7 @@ def test_known_deposits_are_as_well_known_as_by_the_expected_information(result:
 
 def dense(segments: Segments, width: float) -> Floats:
     """`(P,)` bounds [%] per root of a cm from the inverse of the whole matrix of parameters and energies."""
-    experiment = PixelExperiment(segments, GEOMETRY, one_thread(config()))
+    experiment = PixelExperiment(segments, GEOMETRY, with_threads(config()))
     data = experiment.data(TRUTH, noise_seed(1, 0, 0))
     rows = linked_probability(experiment.model.model, data, TRUTH, WITHOUT_KB)
     together = np.hstack([rows.rows, rows.local_rows.toarray()[:, :: len(MOVES)]])

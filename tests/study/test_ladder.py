@@ -286,3 +286,27 @@ def test_everything_held_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="hold fewer"):
         ladder.run(config, straight(), load_geometry("module0"), lambda text: None)
+
+
+@pytest.mark.parametrize(("threads", "lengths", "each"), [(2, (4.0, 9.0, 7.0), 1), (4, (4.0,), 2), (8, (4.0,), 4)])
+def test_long_fits_come_first_and_few_fits_have_more_threads(
+    threads: int, lengths: tuple[float, ...], each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.storage.detector import load_geometry
+    from tests.study.test_trials import straight
+
+    class Begun(Exception):
+        pass
+
+    def begun(work: Trials, jobs: list[Job], processes: int, *_: Any) -> None:
+        assert processes == threads and work.source.config.simulate.threads == each  # type: ignore[attr-defined]
+        # Two stages of each length.
+        asked = [lengths[job.series // 2] for job in jobs]
+        assert asked == sorted(asked, reverse=True) and len(asked) == 2 * len(lengths)
+        raise Begun
+
+    monkeypatch.setattr(ladder, "work_through", begun)
+    campaigns = [{"length_cm": length, "targets": 1, "draws": 1} for length in lengths]
+    settings = {"simulate": {"threads": threads}, "study": {"ladder": {"stages": ["S1", "S2"], "campaigns": campaigns}}}
+    with pytest.raises(Begun):
+        ladder.run(Config.model_validate(settings), straight(), load_geometry("module0"), lambda text: None)
