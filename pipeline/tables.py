@@ -278,6 +278,10 @@ class Hits:
 
     COLUMNS = ("event_id", "tpc", "pixel_x", "pixel_y", "hit", "x", "y", "z", "t", "adc", "charge")
 
+    def take(self, index: npt.NDArray[Any]) -> Hits:
+        """The rows chosen by a boolean mask or an index array."""
+        return replace(self, **{name: getattr(self, name)[index] for name in self.COLUMNS})
+
     def __len__(self) -> int:
         return int(self.event_id.shape[0])
 

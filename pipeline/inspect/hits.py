@@ -6,7 +6,7 @@ A rule is one function from a `View` of the hits to findings, and one line in `R
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,8 +85,7 @@ def summarise(
     advice = "they count from 0, and every command refuses the file."
     found += of_rows("error", "negative", bad, range(len(hits)), "hits", "have a negative tpc, pixel or hit", advice)
     good = ~bad & np.all([np.isfinite(getattr(hits, name)) for name in _REAL], axis=0)
-    kept = {name: getattr(hits, name)[good] for name in Hits.COLUMNS}
-    view = View(replace(hits, **kept), np.flatnonzero(good), geometry, pixels)
+    view = View(hits.take(good), np.flatnonzero(good), geometry, pixels)
     if len(view.hits):
         for rule, needs in RULES:
             if not raw.absent.intersection(needs):

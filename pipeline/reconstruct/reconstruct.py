@@ -121,7 +121,7 @@ def _refined(
     events = np.array([t.event for t in group])
     begin, end = np.searchsorted(hits.event_id, [events.min(), events.max() + 1])
     rows = np.arange(begin, end)
-    own = replace(hits, **{name: getattr(hits, name)[rows] for name in Hits.COLUMNS})
+    own = hits.take(rows)
     state = State(
         tuple(t.vertices for t in group),
         tuple(t.charge for t in group),

@@ -48,11 +48,7 @@ def with_found_times(
             "reconstruct.t0 to given."
         )
     rows = np.isin(hits.event_id, list(found))
-    told = replace(
-        hits,
-        **{name: getattr(hits, name)[rows] for name in Hits.COLUMNS},
-        event_t0={event: t0 for event, t0 in hits.event_t0.items() if event in found},
-    )
+    told = replace(hits.take(rows), event_t0={event: t0 for event, t0 in hits.event_t0.items() if event in found})
     return retimed(told, {event: offset.value for event, offset in found.items()}, geometry), found
 
 

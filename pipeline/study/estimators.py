@@ -18,11 +18,13 @@ from ..reconstruct.stopping import stopping_tracks
 from ..simulate.observe import PixelObservables, observables_of_hits
 from ..simulate.setup import forward_model, model_settings
 from ..storage.pixels import load_pixels
-from ..tables import FitResult
+from ..tables import FitResult, Hits
 from .experiment import Experiment, PixelExperiment
 
 #: Steps that such fits may take: tracks find their places first.
 _ITERATIONS = STANDARD_METHODS["unknown_segments"].max_iterations
+#: As many hits (some 5000 cm) tell the field to a few 1e-4, which is as much as where tracks are found needs.
+_ENOUGH = 10_000
 #: Tracks of unknown places that are shorter than this [cm] are left out: two or three hits do not hold a track.
 _SHORTEST = 10.0
 
@@ -111,7 +113,7 @@ class FromHits:
 
     Tracks are found with the values that the fit starts from (the field by tracks across the cathode, if so
     configured), and again with the fitted ones, `rounds` times in all: which hits belong to a track, and which tracks
-    stop, stays as it is during a fit.
+    stop, stays as it is during a fit. All fits but the last are of so many events as have `_ENOUGH` hits.
     """
 
     unknown: Unknown
@@ -122,7 +124,6 @@ class FromHits:
         """See `Estimator.fit`."""
         truth = _pixels(trial.truth)
         hits, geometry = truth.hits(draw.values, draw.noise), truth.geometry
-        data = observables_of_hits(hits, geometry)
         settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
         values = {**nominal_values(), **method.fixed, **method.initial}
         method, steps = marginal(method, self.unknown), self.config.reconstruct
@@ -130,7 +131,8 @@ class FromHits:
             values, _ = with_measured_field(hits, geometry, values, steps, settings)
         rough = self.unknown.model_copy(update={"determinant": False, "simulated": 0.0})
         for left in reversed(range(self.rounds)):
-            found = reconstruct(hits, geometry, values, steps, settings, pixels=pixels)
+            seen = _first_events(hits, _ENOUGH) if left else hits
+            found = reconstruct(seen, geometry, values, steps, settings, pixels=pixels)
             if steps.stopping is not None:
                 resolution, recombination = steps.particles.charge_resolution, settings.recombination
                 found, measured = stopping_tracks(
@@ -142,11 +144,18 @@ class FromHits:
             initial, unknown = {n: values[n] for n in method.free}, rough if left else self.unknown
             begun = method.model_copy(update={"initial": initial, "unknown": unknown})
             result = fit_hits(
-                model, data, begun, name,
-                target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks, truth=truth.segments,
+                model, observables_of_hits(seen, geometry), begun, name,
+                target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks,
+                truth=None if left else truth.segments,
             )  # fmt: skip
             values |= {p.name: p.value for p in result.parameters if p.free}
         return result
+
+
+def _first_events(hits: Hits, enough: int) -> Hits:
+    """Hits of the first events that have `enough` of them; all, where there are no more."""
+    last = hits.event_id[min(enough, len(hits)) - 1] if len(hits) else 0
+    return hits.take(hits.event_id <= last)
 
 
 def _pixels(experiment: Experiment) -> PixelExperiment:

@@ -20,13 +20,16 @@ from pipeline.parameters import nominal_values
 from pipeline.report.plots import image
 from pipeline.report.studies import ladder as ladder_figure
 from pipeline.report.studies import robustness as robustness_figure
+from pipeline.storage.detector import load_geometry
 from pipeline.storage.kept_answers import KeptAnswers
 from pipeline.storage.provenance import Provenance
 from pipeline.study import ladder, robustness
 from pipeline.study import published_ladder as published
-from pipeline.study.estimators import FromHits, KnownDeposits, Task, Trial, estimator, marginal
+from pipeline.study.estimators import FromHits, KnownDeposits, Task, Trial, _first_events, estimator, marginal
+from pipeline.study.experiment import PixelExperiment
 from pipeline.study.processes import work_through
 from pipeline.study.trials import Job, Series, Trials
+from tests.calibrate.joint.toys import TRUTH, tracks
 from tests.study.gaussian import GaussianExperiment
 
 FREE = ("birks_ab", "electric_field", "electron_lifetime")
@@ -268,6 +271,15 @@ def test_what_is_left_open_is_told_to_the_fit() -> None:
     assert fitted.objective == "marginal_likelihood" and fitted.free == METHOD.free
 
 
+def test_the_first_of_two_fits_is_of_whole_events_with_enough_hits() -> None:
+    experiment = PixelExperiment(tracks(3), load_geometry("module0"), Config())
+    hits = experiment.hits(TRUTH, 1)
+    each = np.bincount(hits.event_id)
+    for enough, events in ((1, 1), (each[0], 1), (each[0] + 1, 2), (each[:2].sum(), 2), (10**6, 3)):
+        assert np.bincount(_first_events(hits, enough).event_id).tolist() == each[:events].tolist()
+    assert len(_first_events(hits.take(np.zeros(0, dtype=np.int64)), 5)) == 0
+
+
 def test_data_of_another_recombination_have_a_configuration_of_their_own() -> None:
     config = Config()
     assert robustness._of_data(config, Case()) is config
@@ -281,7 +293,6 @@ def test_everything_held_is_refused() -> None:
         "study": {"ladder": {"stages": ["S1"], "hold": {n: 1.0 for n in Config().known_methods["likelihood"].free}}}
     }
     config = Config.model_validate(settings)
-    from pipeline.storage.detector import load_geometry
     from tests.study.test_trials import straight
 
     with pytest.raises(ConfigError, match="hold fewer"):
@@ -292,7 +303,6 @@ def test_everything_held_is_refused() -> None:
 def test_long_fits_come_first_and_few_fits_have_more_threads(
     threads: int, lengths: tuple[float, ...], each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.storage.detector import load_geometry
     from tests.study.test_trials import straight
 
     class Begun(Exception):

@@ -85,6 +85,10 @@ def usable(segments: Segments, *, loose: bool) -> Segments:
     return segments
 
 
+class NothingLocated(FitError):
+    """There is no track whose place hits tell."""
+
+
 def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, fast: bool) -> Segments:
     """Those of tracks that hits tell the places of: not shorter than `shortest` [cm], not along a side of the detector,
     and, of `fast` particles, not along a row of pixels (two of them or less in x or in y).
@@ -93,7 +97,7 @@ def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, 
     row of pixels a fast particle and its mirror image leave nearly the same hits; of slow ones the rows beside get
     enough to tell.
 
-    Raises `FitError` where there are none.
+    Raises `NothingLocated` where there are none.
     """
     track = segments.track_index()
     length = np.bincount(track, segments.length)
@@ -106,7 +110,9 @@ def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, 
     left_out = np.any(list(reasons.values()), axis=0)
     if left_out.all():
         counted = ", ".join(f"{which.sum()} {reason}" for reason, which in reasons.items() if which.any())
-        raise FitError(f"hits tell the place of none of {len(length)} tracks ({counted}); select others, or more.")
+        raise NothingLocated(
+            f"hits tell the place of none of {len(length)} tracks ({counted}); select others, or more."
+        )
     return segments.take(~left_out[track])
 
 

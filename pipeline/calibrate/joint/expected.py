@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,10 +26,11 @@ import numpy as np
 from ...config.unknown import Unknown
 from ...simulate.model import ForwardModel
 from ...tables import Floats, Ints
+from .cutting import NothingLocated
 from .marginal import Expected, Held, Problem
 from .part import Part
 from .parts import parts_of
-from .simulated import Simulated, length_of, simulated
+from .simulated import Thrown, length_of, too_short
 from .structure import Structure, with_structure
 
 #: Number of the stream of random numbers of these simulations.
@@ -39,11 +41,11 @@ _PAIRS = 30
 
 @dataclass(frozen=True)
 class Likeness:
-    """Tracks `like` those of a fit of `length` [cm], simulated, and what the fit takes for its own: the `structure` of
-    segments at values `begun`, what is believed of what is `unknown`, and whether its data are whole numbers
-    (`integer`)."""
+    """Tracks like those of a fit of `length` [cm], to be simulated (`thrown`), and what the fit takes for its own: the
+    `structure` of segments at values `begun`, what is believed of what is `unknown`, and whether its data are whole
+    numbers (`integer`)."""
 
-    like: Simulated
+    thrown: Thrown
     length: float
     structure: Structure
     begun: Mapping[str, float]
@@ -59,16 +61,13 @@ class Likeness:
         begun: Mapping[str, float],
         seed: int,
     ) -> Likeness:
-        """That of `parts` of a fit which begins with the segments of a `model`; `seed` is that of the fit.
-
-        Raises `FitError` where simulated tracks are too short to be fitted.
-        """
+        """That of `parts` of a fit which begins with the segments of a `model`; `seed` is that of the fit."""
         found = [part.found for part in parts]
         times, tracks = unknown.simulated, sum(chains.tracks for chains in found)
         if tracks < _PAIRS:
             times = max(times, 1 + math.ceil(_PAIRS / tracks))
-        like = simulated(model, found, unknown, times, (seed, _STREAM))
-        return Likeness(like, length_of(found), structure, begun, unknown, parts[0].data.integer)
+        thrown = Thrown.along(found, model, unknown, times, (seed, _STREAM))
+        return Likeness(thrown, length_of(found), structure, begun, unknown, parts[0].data.integer)
 
     def prepared(self, part: Part) -> Part:
         """A part of data as the fit takes it, measured or simulated. Its likelihood is integrated coarsely: what that
@@ -78,20 +77,39 @@ class Likeness:
 
     def expected(self, problem: Problem, x: Floats, steps: Floats, rough: bool = False) -> Expected:
         """What is expected of the gradient of a `problem` at coordinates `x` `(P,)`; `steps` `(P,)` of the
-        determinant's differences are those of the data. A `rough` answer comes of every track once."""
-        values, like = problem.values(x), self.like.once() if rough else self.like
-        parts = parts_of(like.model(like.tracks), like.data(values, integer=self.integer), self.unknown)
-        parts = [self.prepared(part) for part in parts]
-        gradients = np.concatenate(problem.of_parts(partial(_gradient, problem.alone, x, steps), parts))
-        share = self.length / length_of([part.found for part in parts])
+        determinant's differences are those of the data. A `rough` answer comes of every track once.
+
+        Raises `FitError` where no simulated track could be fitted.
+        """
+        different = self.thrown.different
+        groups = [k for k, g in enumerate(self.thrown.groups) if not rough or g.event_id[0] < different]
+        found = problem.of_parts(partial(self.gradients, problem.alone, x, steps), groups)
+        gradients = np.concatenate([of_tracks for of_tracks, _, _ in found])
+        if not len(gradients):
+            raise too_short()
+        share = self.length / sum(length for _, _, length in found)
         # How gradients of equal tracks scatter is what a fit does.
-        number = np.concatenate([part.found.segments.event_id[part.found.first] for part in parts])
-        scatter, pairs = _scatter(gradients, number % like.different)
+        number = np.concatenate([events for _, events, _ in found]) % different
+        scatter, pairs = _scatter(gradients, number)
         return Expected(gradients.sum(axis=0) * share, scatter * share * (1 + share), pairs)
 
+    def gradients(self, problem: Problem, x: Floats, steps: Floats, group: int) -> tuple[Floats, Ints, float]:
+        """`(n, P)` gradients of the tracks of a group, which are simulated for it, their events `(n,)`, length [cm].
 
-def _gradient(problem: Problem, x: Floats, steps: Floats, part: Part) -> Floats:
-    return Held.of(problem, part, part.found, x).gradient(steps)
+        Tracks that hits would not tell the place of are not among them.
+        """
+        like = self.thrown.followed(group)
+        parts = []
+        if len(like.tracks):
+            data = like.data(problem.values(x), integer=self.integer)
+            with suppress(NothingLocated):
+                parts = [self.prepared(part) for part in parts_of(like.model(like.tracks), data, self.unknown)]
+        if not parts:
+            return np.zeros((0, len(x))), np.zeros(0, dtype=np.int64), 0.0
+        of_tracks = [Held.of(problem, part, part.found, x).gradient(steps) for part in parts]
+        found = [part.found for part in parts]
+        events = [chains.segments.event_id[chains.first] for chains in found]
+        return np.concatenate(of_tracks), np.concatenate(events), length_of(found)
 
 
 def _scatter(gradients: Floats, number: Ints) -> tuple[Floats, int]:

@@ -37,8 +37,7 @@ _CUT = 0.273
 
 @dataclass(frozen=True)
 class Simulated:
-    """Particles along `different` tracks, each in an event of its own; those of events that number apart are along the
-    same one.
+    """Particles along tracks, each in an event of its own.
 
     `segments` of all that was deposited, those that are the particles' `own` `(n,)`, and these as the `tracks` of a
     fit. Models are as `like` that of the fit; `noise` is the seed of theirs.
@@ -47,18 +46,12 @@ class Simulated:
     segments: Segments
     own: Bools
     tracks: Segments
-    different: int
     like: ForwardModel
     noise: int
 
     def model(self, segments: Segments) -> ForwardModel:
         """The model of other segments."""
         return self.like.with_segments(segments)
-
-    def once(self) -> Simulated:
-        """Every different track once."""
-        some, tracks = (s.event_id < self.different for s in (self.segments, self.tracks))
-        return replace(self, segments=self.segments.take(some), own=self.own[some], tracks=self.tracks.take(tracks))
 
     def data(self, values: Mapping[str, float], *, integer: bool = False) -> Observables:
         """What they leave at parameter `values`; `integer`: in whole ADC counts and clock ticks."""
@@ -68,6 +61,64 @@ class Simulated:
         columns = np.stack(hits.recorded(self.like.geometry.readout, integer=integer), axis=1)
         valid = np.ones(len(columns), dtype=bool)
         return Observables(hits.event, hits.channel, hits.order, columns, ("adc", "t"), valid, integer=integer)
+
+
+@dataclass(frozen=True)
+class Thrown:
+    """Particles of the hypotheses on what is `unknown`, thrown where the tracks of a fit start, in their direction.
+
+    `groups` of them, of about the length of a part each; they have one number each as `event_id`, in which those that
+    are apart by the number of `different` tracks start alike. Their segments are not longer than `longest` [cm].
+    Models are as `like` that of the fit. `seed`: that of the fit, and the number of a stream.
+    """
+
+    groups: tuple[Primaries, ...]
+    different: int
+    longest: float
+    like: ForwardModel
+    unknown: Unknown
+    seed: tuple[int, int]
+
+    @staticmethod
+    def along(
+        found: Sequence[Chains], model: ForwardModel, unknown: Unknown, times: float, seed: tuple[int, int]
+    ) -> Thrown:
+        """Along the tracks that were `found`, `times` over (below 1: along some of them)."""
+        thrown, different = _along(found, model.geometry, unknown, times, np.random.default_rng([*seed, 0]))
+        length = np.concatenate([np.bincount(c.track, c.segments.length, c.tracks) for c in found])
+        chosen = np.arange(0, len(length), max(1, int(1 / times)))[thrown.event_id % different]
+        ahead = np.cumsum(length[chosen]) - length[chosen]
+        copy = thrown.event_id // different
+        group = np.floor((ahead - ahead[copy * different]) / unknown.part_length_cm)
+        border = np.flatnonzero((np.diff(group) != 0) | (np.diff(copy) != 0)) + 1
+        groups = tuple(thrown.take(rows) for rows in np.split(np.arange(len(chosen)), border))
+        longest = float(np.median(np.concatenate([c.segments.length for c in found])))
+        nothing = model.segments.take(np.zeros(0, dtype=np.int64))
+        like = ForwardModel(nothing, model.geometry, replace(model.settings, threads=1), model.pixels)
+        return Thrown(groups, different, longest, like, unknown, seed)
+
+    def followed(self, number: int) -> Simulated:
+        """The particles of the group of this `number`; tracks that a fit would not take are not among them."""
+        thrown, unknown = self.groups[number], self.unknown
+        cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
+        # What comes out of a struck nucleus is no part of the track: a fit has tracks of it, or has not seen it.
+        rules = Rules(_STEP, cut, hadronic=False)
+        rng = np.random.default_rng([*self.seed, 2, int(thrown.event_id[0])])
+        segments = transport(thrown, World.of(self.like.geometry), rules, RAW, rng).segments
+        segments = segments.take((segments.dE > 0) & (segments.length > 0))
+        pdg = thrown.pdg_id[segments.event_id - thrown.event_id[0]]
+        own = (segments.pdg_id == pdg) & (segments.traj_id == 0)
+        tracks = self._cut(segments.take(own))
+        row = tracks.track_index()
+        tracks = tracks.take(np.bincount(row, tracks.length)[row] >= unknown.min_track_cm)
+        kept = np.isin(segments.event_id, tracks.event_id)
+        return Simulated(segments.take(kept), own[kept], tracks, self.like, seed_of(*self.seed, 1))
+
+    def _cut(self, own: Segments) -> Segments:
+        """The deposits of the particles in segments like those that were found."""
+        if self.unknown.hypotheses[0].kinetic_mev is not None:
+            return cut_at_pixels(own, self.like.geometry)
+        return cut_at_pixels(own, self.like.geometry, shortest=np.inf, longest=self.longest)
 
 
 def simulated(
@@ -82,22 +133,17 @@ def simulated(
     Random numbers are those of this `seed` of a fit and stream. Raises `FitError` where nothing comes out that a fit
     would take.
     """
-    cut = unknown.stray_above_mev or unknown.production_cut_mev or _CUT
-    # What comes out of a nucleus that is struck is no part of the track: a fit has tracks of it, or has not seen it.
-    rules = Rules(_STEP, cut, hadronic=False)
-    rng = np.random.default_rng([*seed, 0])
-    thrown, different = _along(found, model.geometry, unknown, times, rng)
-    segments = transport(thrown, World.of(model.geometry), rules, RAW, rng).segments
-    segments = segments.take((segments.dE > 0) & (segments.length > 0))
-    own = (segments.pdg_id == thrown.pdg_id[segments.event_id]) & (segments.traj_id == 0)
-    tracks = _cut(segments.take(own), found, unknown, model)
-    row = tracks.track_index()
-    tracks = tracks.take(np.bincount(row, tracks.length)[row] >= unknown.min_track_cm)
-    kept = np.isin(segments.event_id, tracks.event_id)
-    segments, own = segments.take(kept), own[kept]
-    if not len(tracks):
-        raise FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
-    return Simulated(segments, own, tracks, different, model, seed_of(*seed, 1))
+    thrown = Thrown.along(found, model, unknown, times, seed)
+    groups = [thrown.followed(number) for number in range(len(thrown.groups))]
+    if not sum(len(group.tracks) for group in groups):
+        raise too_short()
+    segments, tracks = (Segments.concatenate([getattr(g, of) for g in groups]) for of in ("segments", "tracks"))
+    return Simulated(segments, np.concatenate([g.own for g in groups]), tracks, model, groups[0].noise)
+
+
+def too_short() -> FitError:
+    """What is said where no simulated track could be fitted."""
+    return FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
 
 
 def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:
@@ -119,14 +165,6 @@ def _starts(found: Sequence[Chains]) -> tuple[Floats, Floats]:
 def length_of(found: Sequence[Chains]) -> float:
     """Length [cm] of all tracks."""
     return sum(float(chains.segments.length.sum()) for chains in found)
-
-
-def _cut(own: Segments, found: Sequence[Chains], unknown: Unknown, model: ForwardModel) -> Segments:
-    """The deposits of the particles in segments like those that were found."""
-    if unknown.hypotheses[0].kinetic_mev is not None:
-        return cut_at_pixels(own, model.geometry)
-    usual = float(np.median(np.concatenate([chains.segments.length for chains in found])))
-    return cut_at_pixels(own, model.geometry, shortest=np.inf, longest=usual)
 
 
 def _along(

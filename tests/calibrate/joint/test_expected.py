@@ -15,7 +15,7 @@ from pipeline.calibrate.joint.expected import Likeness, _scatter
 from pipeline.calibrate.joint.marginal import Expected, Problem
 from pipeline.calibrate.joint.parts import parts_of
 from pipeline.calibrate.joint.run import fit_unknown
-from pipeline.calibrate.joint.simulated import simulated
+from pipeline.calibrate.joint.simulated import Thrown, simulated
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
@@ -39,7 +39,6 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     model = ForwardModel(segments, MODULE0, SETTINGS)
     found = [Chains.of(segments, loose=True, sliding=False)]
     like = simulated(model, found, MUON, 2.0, seed=(1, 99))
-    assert like.different == 3
     assert np.unique(like.tracks.event_id).tolist() == list(range(6))
     # One particle per event, from where its track began, as a muon of 1 GeV hardly scatters.
     first = [np.flatnonzero(like.tracks.event_id == event)[0] for event in range(6)]
@@ -52,8 +51,10 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     # Segments hold what the particle lost, and are those of a fit.
     assert like.tracks.dE.sum() == pytest.approx(like.segments.dE[like.own].sum())
     assert like.tracks.length.max() < 0.51
-    once = like.once()
-    assert np.unique(once.tracks.event_id).tolist() == [0, 1, 2] and len(once.own) == len(once.segments)
+    # Groups are as long as parts, of one copy each, and all that there is.
+    thrown = Thrown.along(found, model, MUON.model_copy(update={"part_length_cm": 20.0}), 2.0, (1, 99))
+    assert thrown.different == 3 and [g.event_id.tolist() for g in thrown.groups] == [[0, 1], [2], [3, 4], [5]]
+    assert np.unique(thrown.followed(2).tracks.event_id).tolist() == [3, 4]
     a, b = (simulated(model, found, MUON, 2.0, seed=(1, 99)).data(TRUTH) for _ in range(2))
     assert a.values.tolist() == b.values.tolist()
     # Errors of what is simulated are not shared by fits of other seeds.
@@ -138,9 +139,9 @@ def test_few_tracks_are_simulated_until_their_scatter_is_known() -> None:
         model = ForwardModel(segments, MODULE0, SETTINGS)
         found = Chains.of(segments, loose=True, sliding=False)
         part = SimpleNamespace(found=found, data=SimpleNamespace(integer=False))
-        like = Likeness.of(model, [part], unknown, Structure(), TRUTH, 1).like  # type: ignore[list-item]
-        assert like.different == count
-        assert len(np.unique(like.tracks.event_id)) == times * count
+        thrown = Likeness.of(model, [part], unknown, Structure(), TRUTH, 1).thrown  # type: ignore[list-item]
+        assert thrown.different == count
+        assert sum(len(group.event_id) for group in thrown.groups) == times * count
 
 
 def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +157,12 @@ def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.Monk
     problem = Problem(parts, free, {k: v for k, v in TRUTH.items() if k not in FREE}, stray=structure.stray)
     steps = np.abs(x) * np.array([0.02, 0.001, 0.05])
     one = likeness.expected(problem, x, steps)
-    half = Likeness(likeness.like, likeness.length / 2, structure, TRUTH, unknown).expected(problem, x, steps)
+    half = Likeness(likeness.thrown, likeness.length / 2, structure, TRUTH, unknown).expected(problem, x, steps)
     assert half.gradient == pytest.approx(one.gradient / 2, rel=1e-9)
     # Half the data scatter by half as much in variance, and know what is expected better.
-    ratio = likeness.length / likeness.like.tracks.length.sum()
+    ratio = likeness.length / sum(
+        g.tracks.length.sum() for g in map(likeness.thrown.followed, range(len(likeness.thrown.groups)))
+    )
     assert half.scatter == pytest.approx(0.5 * one.scatter * (1 + ratio / 2) / (1 + ratio), rel=0.02)
 
 
