@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -169,9 +170,10 @@ def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.Monk
 def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """And goes on to the same end in processes of its own, of which it had none before."""
     monkeypatch.setattr(expected, "_PAIRS", 0)
-    segments = tracks(2)
+    monkeypatch.setattr(run, "structure_of", partial(structure_of, length=300.0))
+    segments = tracks(2, pieces=8)
     data = data_of(segments, 1)
-    unknown = MUON.model_copy(update={"part_length_cm": 10.0})
+    unknown = MUON.model_copy(update={"part_length_cm": 5.0})
     method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": unknown})
     kept: list[Progress] = []
 
