@@ -31,8 +31,8 @@ def processes(number: int, begin: Callable[..., None] | None = None, *args: Any)
             yield pool
         except BrokenProcessPool as error:
             raise MemoryLimitError(
-                "the memory of this machine did not suffice for the fits, or one of the processes was ended from "
-                "outside; lower simulate.threads, or the length of track."
+                "the memory of this machine did not suffice for the fits, or one of the processes could not be started "
+                "or was ended from outside; lower simulate.threads, or the length of track."
             ) from error
         except BaseException:
             # Nobody waits for a fit of minutes to end when its answer is not wanted any more. The pool itself then

@@ -134,7 +134,9 @@ class Simulate(Section):
     block_pairs: int = Field(
         16384, ge=256, description="size of a block of work (charge packets times pixels); fixes the order of sums"
     )
-    threads: int = Field(2, ge=1, description="blocks computed at the same time (results do not depend on it)")
+    threads: int = Field(
+        2, ge=1, description="blocks, or fits, computed at the same time (results do not depend on it)"
+    )
 
 
 class Targets(Section):

@@ -116,6 +116,10 @@ class ForwardModel:
         self._energy = self.tensor(segments.dE)
         self._dedx = self.tensor(segments.dEdx)
 
+    def __reduce__(self) -> tuple[type[ForwardModel], tuple[Any, ...]]:
+        """Copies in other processes have the tables of their process, and make plans of their own."""
+        return ForwardModel, (self.segments, self.geometry, self.settings, self.pixels)
+
     def with_segments(self, segments: Segments) -> ForwardModel:
         """The model of other segments."""
         return ForwardModel(segments, self.geometry, self.settings, self.pixels)

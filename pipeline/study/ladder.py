@@ -60,12 +60,12 @@ def run(
     """
     settings = config.study.ladder
     method = method_of(config, settings.method, "study.ladder.method")
-    processes, most = config.simulate.threads, sum(c.targets * c.draws for c in settings.campaigns)
-    # Fewer fits than threads have more of them each.
-    config = with_threads(config, max(1, processes // (most * len(settings.stages))))
-    estimators = {s: estimator(TASKS[s], method, config, settings) for s in settings.stages}
     most = max(c.targets for c in settings.campaigns)
     targets = fitted_targets(config, most, settings.named_targets, method.free, "study.ladder")
+    # Fewer fits than threads have more of them each.
+    fits = len(settings.stages) * sum(min(c.targets, len(targets)) * c.draws for c in settings.campaigns)
+    processes, config = config.simulate.threads, with_threads(config, max(1, config.simulate.threads // fits))
+    estimators = {s: estimator(TASKS[s], method, config, settings) for s in settings.stages}
     sample = through_cuts(config, segments, geometry, "ladder")
     series: list[Series] = []
     told: list[Told] = []
@@ -86,13 +86,13 @@ def run(
     free = work.calibrated(series[0])
     if not free:
         raise ConfigError("study.ladder.hold: every parameter of the method is held, so nothing is fitted; hold fewer.")
-    fits = work_through(work, jobs, processes, progress, "fits", kept)
+    found = work_through(work, jobs, processes, progress, "fits", kept)
     return {
         "settings": settings.model_dump(mode="json"),
         "noise": config.readout.noise.model_dump(mode="json"),
         "targets": targets,
-        **compared(fits, settings.campaigns, settings.stages, free, targets, deposits),
-        "fits": fits,
+        **compared(found, settings.campaigns, settings.stages, free, targets, deposits),
+        "fits": found,
     }
 
 

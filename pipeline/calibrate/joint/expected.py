@@ -30,7 +30,7 @@ from .cutting import NothingLocated
 from .marginal import Expected, Held, Problem
 from .part import Part
 from .parts import parts_of
-from .simulated import Thrown, length_of, too_short
+from .simulated import Thrown, length_of, none_left
 from .structure import Structure, with_structure
 
 #: Number of the stream of random numbers of these simulations.
@@ -86,7 +86,7 @@ class Likeness:
         found = problem.of_parts(partial(self.gradients, problem.alone, x, steps), groups)
         gradients = np.concatenate([of_tracks for of_tracks, _, _ in found])
         if not len(gradients):
-            raise too_short()
+            raise none_left()
         share = self.length / sum(length for _, _, length in found)
         # How gradients of equal tracks scatter is what a fit does.
         number = np.concatenate([events for _, events, _ in found]) % different

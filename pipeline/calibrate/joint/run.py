@@ -33,7 +33,7 @@ from .structure import structure_of, with_structure
 
 #: What the history holds besides the free parameters.
 _DIAGNOSTICS = ("objective", "damping", "matched", "unmatched_model", "unmatched_data")
-#: Fits of more hits than this (some 500 cm) have processes of their own, which take some seconds to start.
+#: Fits of so many hits (some 500 cm) have processes of their own, which take some seconds to start.
 _MANY_HITS = 1000
 #: Parameters of the drift that hits know best.
 _DRIFT = ("electric_field", "drift_velocity_scale")
@@ -123,7 +123,8 @@ def fit_unknown(
 @contextmanager
 def _side_by_side(problem: Problem) -> Iterator[Problem]:
     """The problem with processes of its own, if it has so much to do that they are worth their start."""
-    if problem.threads < 2 or sum(len(part.data) for part in problem.parts) < _MANY_HITS:
+    several = len(problem.parts) > 1 or problem.expected is not None
+    if problem.threads < 2 or not several or sum(len(part.data) for part in problem.parts) < _MANY_HITS:
         yield problem
         return
     with processes(problem.threads) as others:

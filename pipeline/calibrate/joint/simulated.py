@@ -23,7 +23,7 @@ from ...produce.transport import transport
 from ...seeds import seed_of
 from ...simulate.model import ForwardModel
 from ...simulate.noise import Noise
-from ...tables import SPECIES, Bools, Floats, Observables, Primaries, Segments
+from ...tables import SPECIES, Bools, Floats, Ints, Observables, Primaries, Segments
 from .cutting import cut_at_pixels
 from .tracks import Chains
 
@@ -68,8 +68,9 @@ class Thrown:
     """Particles of the hypotheses on what is `unknown`, thrown where the tracks of a fit start, in their direction.
 
     `groups` of them, of about the length of a part each; they have one number each as `event_id`, in which those that
-    are apart by the number of `different` tracks start alike. Their segments are not longer than `longest` [cm].
-    Models are as `like` that of the fit. `seed`: that of the fit, and the number of a stream.
+    are apart by the number of `different` tracks start alike. No group has both first and later ones of these.
+    Segments of particles that stop are not longer than `longest` [cm]. Models are as `like` that of the fit. `seed`:
+    that of the fit, and the number of a stream.
     """
 
     groups: tuple[Primaries, ...]
@@ -84,13 +85,13 @@ class Thrown:
         found: Sequence[Chains], model: ForwardModel, unknown: Unknown, times: float, seed: tuple[int, int]
     ) -> Thrown:
         """Along the tracks that were `found`, `times` over (below 1: along some of them)."""
-        thrown, different = _along(found, model.geometry, unknown, times, np.random.default_rng([*seed, 0]))
-        length = np.concatenate([np.bincount(c.track, c.segments.length, c.tracks) for c in found])
-        chosen = np.arange(0, len(length), max(1, int(1 / times)))[thrown.event_id % different]
-        ahead = np.cumsum(length[chosen]) - length[chosen]
-        copy = thrown.event_id // different
-        group = np.floor((ahead - ahead[copy * different]) / unknown.part_length_cm)
-        border = np.flatnonzero((np.diff(group) != 0) | (np.diff(copy) != 0)) + 1
+        thrown, chosen, different = _along(found, model.geometry, unknown, times, np.random.default_rng([*seed, 0]))
+        length = np.concatenate([np.bincount(c.track, c.segments.length, c.tracks) for c in found])[chosen]
+        # The first of each are groups of their own, as they are all of a rough answer.
+        again = thrown.event_id >= different
+        ahead = np.cumsum(length) - length - again * length[:different].sum()
+        group = np.floor(ahead / unknown.part_length_cm)
+        border = np.flatnonzero((np.diff(group) != 0) | np.diff(again)) + 1
         groups = tuple(thrown.take(rows) for rows in np.split(np.arange(len(chosen)), border))
         longest = float(np.median(np.concatenate([c.segments.length for c in found])))
         nothing = model.segments.take(np.zeros(0, dtype=np.int64))
@@ -136,14 +137,17 @@ def simulated(
     thrown = Thrown.along(found, model, unknown, times, seed)
     groups = [thrown.followed(number) for number in range(len(thrown.groups))]
     if not sum(len(group.tracks) for group in groups):
-        raise too_short()
+        raise none_left()
     segments, tracks = (Segments.concatenate([getattr(g, of) for g in groups]) for of in ("segments", "tracks"))
     return Simulated(segments, np.concatenate([g.own for g in groups]), tracks, model, groups[0].noise)
 
 
-def too_short() -> FitError:
-    """What is said where no simulated track could be fitted."""
-    return FitError("tracks like those found, simulated, are too short to be fitted (unknown.min_track_cm)")
+def none_left() -> FitError:
+    """What is said where no simulated track can be fitted."""
+    return FitError(
+        "none of the tracks like those found, simulated, can be fitted: all are too short (unknown.min_track_cm), "
+        "along a side of the detector or along a row of pixels; select other tracks, or more."
+    )
 
 
 def length_ahead(found: Sequence[Chains], geometry: DetectorGeometry) -> float:
@@ -169,8 +173,8 @@ def length_of(found: Sequence[Chains]) -> float:
 
 def _along(
     found: Sequence[Chains], geometry: DetectorGeometry, unknown: Unknown, times: float, rng: np.random.Generator
-) -> tuple[Primaries, int]:
-    """Particles that start where tracks do, and in their direction; along how many different tracks.
+) -> tuple[Primaries, Ints, int]:
+    """Particles that start where tracks do, and in their direction; along which tracks, and how many different ones.
 
     Which of the hypotheses they are is drawn with the probabilities of these.
     """
@@ -185,7 +189,7 @@ def _along(
     # A start that was found a little outside is at the border.
     low, high = geometry.bounds
     at = np.clip(start, low + _INSIDE, high - _INSIDE)[chosen]
-    return Primaries(number, none, pdg, at, direction[chosen], kinetic, np.zeros(len(chosen))), len(some)
+    return Primaries(number, none, pdg, at, direction[chosen], kinetic, np.zeros(len(chosen))), chosen, len(some)
 
 
 def _energy(chains: Chains, hypothesis: Hypothesis) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,7 +27,7 @@ from pipeline.config.unknown import Hypothesis, Unknown
 from pipeline.errors import FitError
 from pipeline.parameters import lookup
 from pipeline.simulate.model import ForwardModel
-from pipeline.tables import FitResult
+from pipeline.tables import FitResult, Floats, Ints, Segments
 from pipeline.workers import processes
 
 from ...simulate.deposits import MODULE0
@@ -68,7 +70,7 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     out = segments.replace(start=segments.start - [[40.0, 0.0, 0.0]], end=segments.end - [[40.0, 0.0, 0.0]])
     beyond = simulated(model, [Chains.of(out, loose=True, sliding=False)], MUON, 1.0, seed=(1, 99))
     assert beyond.tracks.start[:, 0].min() == pytest.approx(MODULE0.bounds[0][0], abs=0.01)
-    with pytest.raises(FitError, match="too short to be fitted"):
+    with pytest.raises(FitError, match=r"can be fitted: all are too short"):
         simulated(model, found, MUON.model_copy(update={"min_track_cm": 500.0}), 1.0, seed=(1, 99))
 
 
@@ -136,11 +138,7 @@ def test_external_measurements_scatter_as_they_say() -> None:
 
 def test_few_tracks_are_simulated_until_their_scatter_is_known() -> None:
     for count, asked, times in ((2, 2.0, 16), (7, 2.0, 6), (3, 20.0, 20)):
-        segments, unknown = tracks(count), MUON.model_copy(update={"simulated": asked})
-        model = ForwardModel(segments, MODULE0, SETTINGS)
-        found = Chains.of(segments, loose=True, sliding=False)
-        part = SimpleNamespace(found=found, data=SimpleNamespace(integer=False))
-        thrown = Likeness.of(model, [part], unknown, Structure(), TRUTH, 1).thrown  # type: ignore[list-item]
+        thrown = likeness_of(tracks(count), MUON.model_copy(update={"simulated": asked})).thrown
         assert thrown.different == count
         assert sum(len(group.event_id) for group in thrown.groups) == times * count
 
@@ -165,6 +163,47 @@ def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.Monk
         g.tracks.length.sum() for g in map(likeness.thrown.followed, range(len(likeness.thrown.groups)))
     )
     assert half.scatter == pytest.approx(0.5 * one.scatter * (1 + ratio / 2) / (1 + ratio), rel=0.02)
+
+
+def test_a_rough_answer_is_of_every_track_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments, asked = tracks(3), MUON.model_copy(update={"simulated": 12.0, "part_length_cm": 40.0})
+    likeness = likeness_of(segments, asked)
+    events: list[list[int]] = []
+
+    def of_parts(self: Problem, work: object, groups: Sequence[int]) -> list[tuple[Floats, Ints, float]]:
+        events.append([int(e) for k in groups for e in likeness.thrown.groups[k].event_id])
+        return [(np.ones((len(e), 3)), e, 1.0) for e in (likeness.thrown.groups[k].event_id for k in groups)]
+
+    monkeypatch.setattr(Problem, "of_parts", of_parts)
+    for rough in (True, False):
+        likeness.expected(Problem([], [], {}), np.ones(3), np.ones(3), rough)
+    assert events == [[0, 1, 2], list(range(36))]
+    # Other groups are as long as parts, whichever tracks begin alike in them.
+    assert [len(g.event_id) for g in likeness.thrown.groups[:3]] == [3, 4, 3]
+
+
+def test_simulated_tracks_that_cannot_be_fitted_are_not_there_and_if_none_can_it_is_said() -> None:
+    along = np.array([1.0, 0.0, 1.0])
+    row = tracks(1).replace(start=tracks(1).start * along, end=tracks(1).end * along)
+    for segments, unknown in ((row, MUON), (tracks(1), MUON.model_copy(update={"min_track_cm": 500.0}))):
+        likeness = likeness_of(segments, unknown)
+        problem = Problem([], [lookup(n, "test") for n in FREE], {k: v for k, v in TRUTH.items() if k not in FREE})
+        x = np.array([p.to_internal(TRUTH[p.name]) for p in problem.free])
+        gradients, events, length = likeness.gradients(problem, x, 0.1 * x, 0)
+        assert gradients.shape == (0, 3) and events.shape == (0,) and length == 0
+        with pytest.raises(FitError, match=r"can be fitted: all are too short .* row of pixels"):
+            likeness.expected(problem, x, 0.1 * x, rough=True)
+
+
+def likeness_of(segments: Segments, unknown: Unknown) -> Likeness:
+    model, chains = ForwardModel(segments, MODULE0, SETTINGS), Chains.of(segments, loose=True, sliding=False)
+    part = SimpleNamespace(found=chains, data=SimpleNamespace(integer=False))
+    return Likeness.of(model, [part], unknown, Structure(), TRUTH, 1)  # type: ignore[list-item]
+
+
+def test_what_other_processes_get_is_small() -> None:
+    """Of a model, no tables: they have their own."""
+    assert len(pickle.dumps(likeness_of(tracks(3), MUON))) < 100_000
 
 
 def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
