@@ -15,7 +15,7 @@ from pipeline.storage.fit import write_fit
 from pipeline.storage.hits import write_hits
 from pipeline.storage.provenance import Provenance
 from pipeline.storage.segments import write_segments
-from pipeline.tables import FitResult, Hits
+from pipeline.tables import FitResult
 
 from ..inspect.samples import TRUTH, good_hits, good_segments
 from ..report.samples import fit_result
@@ -100,15 +100,11 @@ def test_sigmas_are_left_out_where_none_are_known(tmp_path: Path, capsys) -> Non
     assert row(compare(capsys, tmp_path / "a.h5", tmp_path / "b.h5"), "birks_ab")[-1] == "-"
 
 
-def take(hits: Hits, rows: np.ndarray) -> Hits:
-    return replace(hits, **{name: getattr(hits, name)[rows] for name in Hits.COLUMNS})
-
-
 def test_hits_are_paired_by_event_pixel_and_number(tmp_path: Path, capsys) -> None:
     hits = good_hits()
     moved = replace(hits, adc=hits.adc + np.where(np.arange(80) == 11, 3.0, 0.0))
-    write_hits(tmp_path / "a.h5", take(hits, np.arange(2, 80)), MADE, TRUTH)
-    write_hits(tmp_path / "b.h5", take(moved, np.arange(76)), MADE, TRUTH | {"electron_lifetime": 900.0})
+    write_hits(tmp_path / "a.h5", hits.take(np.arange(2, 80)), MADE, TRUTH)
+    write_hits(tmp_path / "b.h5", moved.take(np.arange(76)), MADE, TRUTH | {"electron_lifetime": 900.0})
     lines = compare(capsys, tmp_path / "a.h5", tmp_path / "b.h5")
     assert lines[0] == "hits: they differ."
     assert "  74 hits in both, 4 only in A, 2 only in B" in lines

@@ -194,7 +194,7 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian density of u, whatever the particle; `mean` and `width` of all segments, or `(n,)` of each."""
+    """A Gaussian density of u, whatever the particle; `mean` that of all segments, or `(n,)` of each."""
 
     mean: float | Floats
     width: float

@@ -14,14 +14,14 @@ from pipeline.config.unknown import Unknown
 from pipeline.detector import argon
 from pipeline.parameters import nominal_values
 from pipeline.reconstruct.distance import distance_to_truth
-from pipeline.simulate.model import ForwardModel, ModelSettings
+from pipeline.simulate.model import ForwardModel
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import observables_of_simulation
 from pipeline.tables import Floats, Observables, Segments
 
 from ...simulate.deposits import MODULE0
+from .toys import SETTINGS
 
-SETTINGS = ModelSettings(noise=NoiseLevels(reset=900.0, sampling=500.0), threads=1)
 TRUTH = {**nominal_values(), "electric_field": 0.52}
 PIECE = 0.5
 

@@ -17,7 +17,7 @@ from pipeline.simulate.model import ForwardModel
 from pipeline.tables import Segments
 
 from ...simulate.deposits import MODULE0
-from .toys import MEAN, SETTINGS, TRUTH, WIDTH, data_of, tracks
+from .toys import MEAN, SETTINGS, TRUTH, WIDTH, check_moves, data_of, tracks
 
 
 def test_moves_are_the_derivatives_of_places_and_charges() -> None:
@@ -29,12 +29,7 @@ def test_moves_are_the_derivatives_of_places_and_charges() -> None:
     rng = np.random.default_rng(1)
     step = 1e-6 * rng.normal(size=chains.size)
     after, before = chains.moved(step).segments, chains.segments
-    local = (moves @ step).reshape(-1, len(MOVES))
-    assert after.start - before.start == pytest.approx(local[:, 1:4], abs=1e-10)
-    assert after.end - before.end == pytest.approx(local[:, 1:4] + local[:, 4:7], abs=1e-10)
-    # ln(charge) = steepness u + ln(length), which is what the energy of the move stands for.
-    grown = 0.8 * np.log(after.dEdx / before.dEdx) + np.log(after.length / before.length)
-    assert grown == pytest.approx(0.8 * local[:, 0], abs=1e-10)
+    check_moves((moves @ step).reshape(-1, len(MOVES)), before, after, 0.8)
     assert after.start[1:12] == pytest.approx(after.end[:11], abs=1e-15)
 
 

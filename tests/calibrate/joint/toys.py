@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pipeline.parameters import nominal_values
 from pipeline.simulate.model import ForwardModel, ModelSettings
 from pipeline.simulate.noise import Noise, NoiseLevels
 from pipeline.simulate.observe import observables_of_simulation
-from pipeline.tables import Observables, Segments
+from pipeline.tables import Floats, Observables, Segments
 
 from ...simulate.deposits import MODULE0
 
@@ -44,3 +45,12 @@ def tracks(count: int, pieces: int = 12, bend: float = 0.003, seed: int = 5) -> 
 def data_of(segments: Segments, seed: int) -> Observables:
     model = ForwardModel(segments, MODULE0, SETTINGS)
     return observables_of_simulation(model.hits(TRUTH, Noise(LEVELS, seed)), MODULE0)
+
+
+def check_moves(local: Floats, before: Segments, after: Segments, steepness: float) -> None:
+    """`local` `(n, moves)` moves of segments lead from those `before` to those `after`, to first order."""
+    assert after.start - before.start == pytest.approx(local[:, 1:4], abs=1e-10)
+    assert after.end - before.end == pytest.approx(local[:, 1:4] + local[:, 4:7], abs=1e-10)
+    # ln(charge) = steepness u + ln(length), which is what the energy of the move stands for.
+    grown = steepness * np.log(after.dEdx / before.dEdx) + np.log(after.length / before.length)
+    assert grown == pytest.approx(steepness * local[:, 0], abs=1e-10)
