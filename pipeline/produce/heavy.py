@@ -66,9 +66,12 @@ def fly(rng: np.random.Generator, species: int, flock: Flock, world: World, rule
         happens = (free <= step) & ~reached & ~stopped
         flock, steps = _stepped(rng, flock, world, table, lost, path, reached, record)
         gone = reached & face
-        left = flock.take(gone)
-        record.end(left, "left the volume", escaped=supply(left.pdg_id, left.kinetic))
-        _at_rest(rng, species, flock.take(stopped), record)
+        # Most steps end nowhere.
+        if gone.any():
+            left = flock.take(gone)
+            record.end(left, "left the volume", escaped=supply(left.pdg_id, left.kinetic))
+        if stopped.any():
+            _at_rest(rng, species, flock.take(stopped), record)
         flock = _interact(rng, species, flock, rates, happens, steps, rules, record, ~(gone | stopped))
 
 
@@ -150,7 +153,8 @@ def _interact(
         else:
             _finish(some, _nuclear(rng, species, int(process) - _NUCLEAR, some), "nuclear interaction", record)
             alive[rows] = False
-    return replace(flock, kinetic=kinetic, direction=direction).take(alive)
+    after = replace(flock, kinetic=kinetic, direction=direction)
+    return after if alive.all() else after.take(alive)
 
 
 def _knock_on(rng: np.random.Generator, species: int, some: Flock, steps: Ints, rules: Rules, record: Record) -> Floats:

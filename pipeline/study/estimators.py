@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..calibrate.joint.parts import late_of
 from ..calibrate.run import fit_hits
 from ..config.methods import STANDARD_METHODS, Method
 from ..config.models import Config
@@ -130,7 +131,10 @@ class FromHits:
         if steps.velocity == "crossers" and "electric_field" in method.free:
             values, _ = with_measured_field(hits, geometry, values, steps, settings)
         rough = self.unknown.model_copy(update={"determinant": False, "simulated": 0.0})
-        for left in reversed(range(self.rounds)):
+        # Nothing is simulated for these.
+        late = late_of(self.unknown)
+        first = tuple(n for n in method.free if n not in late)
+        for left in reversed(range(self.rounds if first else 1)):
             seen = _first_events(hits, _ENOUGH) if left else hits
             found = reconstruct(seen, geometry, values, steps, settings, pixels=pixels)
             if steps.stopping is not None:
@@ -141,8 +145,10 @@ class FromHits:
                 if left:  # at nominal values the first fit would have a long way to go
                     values |= {n: measured[n] for n in method.free}
             model = PixelObservables(forward_model(found.segments, geometry, self.config))
-            initial, unknown = {n: values[n] for n in method.free}, rough if left else self.unknown
-            begun = method.model_copy(update={"initial": initial, "unknown": unknown})
+            free, unknown = (first, rough) if left else (method.free, self.unknown)
+            fixed = method.fixed | {n: values[n] for n in method.free if n not in free}
+            initial = {n: values[n] for n in free}
+            begun = method.model_copy(update={"free": free, "fixed": fixed, "initial": initial, "unknown": unknown})
             result = fit_hits(
                 model, observables_of_hits(seen, geometry), begun, name,
                 target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks,

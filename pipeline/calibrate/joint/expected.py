@@ -27,9 +27,10 @@ from ...config.unknown import Unknown
 from ...simulate.model import ForwardModel
 from ...tables import Floats, Ints
 from .cutting import NothingLocated
-from .marginal import Expected, Held, Problem
+from .marginal import Held
 from .part import Part
 from .parts import parts_of
+from .problem import Expected, Problem
 from .simulated import Thrown, length_of, none_left
 from .structure import Structure, with_structure
 

@@ -12,35 +12,29 @@ parameters. Losses have two likely values where an electron may have been, and t
 where it came from: states that followed the parameters of a fit from far away are not those of simulated tracks, which
 are at the right ones at once. So both are taken of states that begin (`Held`), at parameters that are held, with the
 most probable losses at places near those of the particles.
+
+Muons tell the second parameter of recombination (k_B) by the shape of their losses alone. Without what is taken off the
+likelihood has its maximum far away; and the determinant, which depends on k_B as the steepness of charge with dE/dx
+does, changes its slope within a standard deviation by as much as all else, and so does what is expected. So such
+parameters are `late`: they are held while Newton steps converge, and move when both are taken, which is each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
 from ...errors import FitError, ModelRangeError
-from ...parameters import Parameter
-from ...simulate.first_passage import NO_STRAY, Stray
 from ...tables import Bools, Floats
 from ..damped import damped_step
 from .part import Eliminated, Evaluated, Part, Planned
 from .parts import most_probable
+from .problem import DAMPING, Point, Problem
 from .tracks import Chains
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-
-#: Noise is taken so many times as wide while tracks, and then parameters, too, find their places, then as it is.
-WIDENED = (4.0, 2.0, 1.0)
-#: The same of slow particles, which leave a hundred times the noise in a pixel: where that is wrong by a tenth, steps
-#: at noise that is not much wider lead into side minima.
-WIDENED_SLOW = (16.0, 4.0, 1.0)
 #: The first stage in which parameters move: tracks were found at those that a fit begins with.
 _MOVING = 1
 #: A stage before the last ends when a step promises to lower the cost by less than this per hit, times the widening.
@@ -67,65 +61,12 @@ _BOTH, _ONE = (-1, 1), (0, 1)
 _WIDEST = 0.3
 #: The expected gradient is taken so often: near the result, and at it.
 _SIMULATIONS = 2
-#: See `Expected.covariance`.
-_ALIKE = 30
+#: Late coordinates go no further than this part of their value in a step.
+_LATE_STEP = 0.5
 #: A track whose cost grows by more than this, and the square of the step of the parameters in standard deviations, has
 #: lost its way.
 _LOST = 1.0
-#: The smallest coordinates, nominal ones being 1: of parameters that are fitted by their inverse, and of others.
-_INFINITE, _NOTHING = 1e-6, 0.01
-_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e4
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The `gradient` `(P,)` to the coordinates that minus the log-likelihood of such data has on average at the truth,
-    and the `scatter` `(P, P)` of that of data about it, as far as it is known; the latter comes of so many `pairs`."""
-
-    gradient: Floats
-    scatter: Floats
-    pairs: int
-
-    def covariance(self, information: Floats, measured: Floats) -> Floats:
-        """`(P, P)` of the coordinates, where `information` `(P, P)` is the derivative of the gradient, `measured`
-        `(P, P)` the part of it that external measurements of parameters have: these scatter as it says.
-
-        A scatter of few pairs is uncertain, that of rare tracks above all. So it is taken together with `_ALIKE` pairs
-        that would scatter as the information says, but for one factor for all parameters.
-        """
-        own = information - measured
-        found, alike = (float(np.trace(np.linalg.solve(information, m))) for m in (self.scatter, own))
-        scatter = (self.pairs * self.scatter + _ALIKE * found / alike * own) / (self.pairs + _ALIKE) + measured
-        return np.asarray(np.linalg.solve(information, np.linalg.solve(information, scatter).T))
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where a fit stands: coordinates `x` `(P,)` of the parameters, the states of all parts, `damping`, the `stage` of
-    `WIDENED`, the gradient of the determinant `(P,)` and how often (`rounds`) that was taken, what is `expected` of the
-    gradient and how often (`simulations`) that was, and steps so far.
-
-    `dampings` `(tracks,)` of each part are those of the states of tracks: one that has lost its way holds up no other.
-    Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
-    """
-
-    x: Floats
-    states: tuple[Chains, ...]
-    planned: tuple[Chains, ...] = ()
-    planned_x: Floats = field(default_factory=lambda: np.zeros(0))
-    dampings: tuple[Floats, ...] = ()
-    damping: float = _DAMPING
-    stage: int = 0
-    determinant: Floats = field(default_factory=lambda: np.zeros(0))
-    rounds: int = 0
-    expected: Expected | None = None
-    simulations: int = 0
-    iteration: int = 0
-
-    @property
-    def tilt(self) -> Floats:
-        """`(P,)` what is added to the gradient of the cost of parts."""
-        return self.determinant if self.expected is None else self.determinant - self.expected.gradient
+_LEAST_DAMPING, _MOST_DAMPING = 1e-9, 1e4
 
 
 @dataclass(frozen=True)
@@ -145,90 +86,6 @@ class Maximum:
     outliers: int
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Parts of data, the `free` parameters and the values of all others.
-
-    `determinant`: whether Laplace's determinant is in the cost; without it the result is biased. `prior` gives
-    the cost, gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values.
-    `expected` gives what is expected of the gradient of a problem like this at coordinates `(P,)`, with steps `(P,)` of
-    the determinant's differences, roughly if that is enough; None: nothing is.
-    `processes`: others that work on parts; None: threads of this one do. Python lets hardly more than one of these run.
-    """
-
-    parts: Sequence[Part]
-    free: Sequence[Parameter]
-    fixed: Mapping[str, float]
-    threads: int = 1
-    determinant: bool = True
-    max_iterations: int = 60
-    stray: Stray = NO_STRAY
-    widened: tuple[float, ...] = WIDENED
-    prior: Callable[[Mapping[str, float]], tuple[float, Floats, Floats]] | None = None
-    expected: Callable[[Problem, Floats, Floats, bool], Expected] | None = None
-    processes: Executor | None = None
-
-    @property
-    def alone(self) -> Problem:
-        """What a part of it needs to know of the problem, when others do not wait for it."""
-        return replace(self, parts=(), prior=None, expected=None, processes=None, threads=1)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the free parameters."""
-        return tuple(p.name for p in self.free)
-
-    def values(self, x: Floats) -> dict[str, float]:
-        """All values at coordinates `x`."""
-        return {**self.fixed, **{p.name: p.from_internal(float(v)) for p, v in zip(self.free, x, strict=True)}}
-
-    def slopes(self, x: Floats) -> Floats:
-        """`(P,)` d value / d x."""
-        values = self.values(x)
-        return np.array([p.derivative(values[p.name]) for p in self.free])
-
-    def of_parts(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        """What `work` makes of each, in their order. Where it takes long: processes get copies of `work` and items."""
-        if self.processes is None:
-            return self.map(work, items)
-        return list(self.processes.map(work, items))
-
-    def map(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        """What `work` makes of each, in their order, in threads."""
-        if self.threads < 2 or len(items) < 2:
-            return [work(item) for item in items]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(work, items))
-
-    def plans(self, point: Point) -> list[Planned]:
-        """The plans of all parts."""
-        values = self.values(point.planned_x)
-        return self.of_parts(partial(_planned, values), list(zip(self.parts, point.planned, strict=True)))
-
-    def evaluate(self, point: Point, plans: Sequence[Planned], some: Sequence[int] | None = None) -> list[Evaluated]:
-        """All parts at a point; or those of the numbers `some`, whose states alone are in the point."""
-        values, widened = self.values(point.x), self.widened[point.stage]
-        numbers = range(len(self.parts)) if some is None else some
-        jobs = [(self.parts[i], s, plans[i]) for i, s in zip(numbers, point.states, strict=True)]
-        return self.of_parts(partial(_evaluated, values, self.names, widened, self.stray), jobs)
-
-
-def _planned(values: Mapping[str, float], job: tuple[Part, Chains]) -> Planned:
-    part, state = job
-    return part.planned(state, values)
-
-
-def _evaluated(
-    values: Mapping[str, float],
-    names: tuple[str, ...],
-    widened: float,
-    stray: Stray,
-    job: tuple[Part, Chains, Planned],
-) -> Evaluated:
-    part, state, planned = job
-    return part.at(state, values, names, widened=widened, planned=planned, stray=stray)
-
-
 def maximise(
     problem: Problem,
     start: Point,
@@ -237,16 +94,17 @@ def maximise(
     """Make the marginal likelihood large from `start`; `record` sees every accepted point, and a fit that starts from
     one of those goes on to the same end."""
     point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
-    point = point if point.planned else _planned_anew(_damped(point, _DAMPING))
+    point = point if point.planned else _planned_anew(_damped(point, DAMPING))
     while True:
         point, plans, found, status = _descended(problem, point, record, _MOVING)
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
-        information = _total(problem, point, eliminated)[1]
-        anew = problem.expected is not None
+        information = problem.total(point, eliminated)[1]
+        anew, late = problem.expected is not None, problem.is_late
         wanted = _SIMULATIONS if anew else 0
-        if point.rounds >= _FEWEST and point.simulations >= wanted:
+        settled = point.rounds >= _FEWEST and point.simulations >= wanted
+        if settled:
             moved = np.abs(point.x - point.planned_x) / np.sqrt(np.diag(np.linalg.inv(information)))
             if moved.max() < (_SETTLED_ANEW if anew else _SETTLED):
                 break
@@ -260,29 +118,49 @@ def maximise(
             sides = _ONE if anew else _BOTH
             slopes = determinant_gradients(problem, point, found, eliminated, steps, plans, sides)
         gradient = np.sum([of_tracks.sum(axis=0) for of_tracks in slopes], axis=0)
-        if point.rounds >= _FEWEST and point.simulations >= wanted:
+        if settled and not late.any():
             # What is left are wiggles, between which the fit would go to and fro.
             gradient = 0.5 * (gradient + point.determinant)
         expected, simulations = point.expected, point.simulations
-        if problem.expected is not None and point.rounds > 0 and simulations < wanted:
+        if problem.expected is not None and point.rounds > 0 and (simulations < wanted or late.any()):
             simulations += 1
             expected = problem.expected(problem, point.x, steps, simulations < wanted)
         point = replace(point, determinant=gradient, expected=expected, simulations=simulations)
         point = replace(_planned_anew(_damped(point, _LEAST_DAMPING)), rounds=point.rounds + 1)
+        if expected is not None and late.any():
+            point = _stepped(problem, point)
     chain = problem.slopes(point.x)
-    _, information, cost = _total(problem, point, eliminated, found)
-    scaled = np.outer(chain, chain)
+    _, information, cost = problem.total(point, eliminated, found)
+    scaled, measured = np.outer(chain, chain), problem.measured(point.x)
     return Maximum(
         point=point,
         converged=status is None,
         status=status or "converged",
         information=information,
-        energies=sum(e.energies_eliminated() for e in found) * scaled,
-        known=sum(e.curvature for e in found) * scaled,
+        energies=sum(e.energies_eliminated() for e in found) * scaled + measured,
+        known=sum(e.curvature for e in found) * scaled + measured,
         cost=cost + 0.5 * sum(float(e.log_dets.sum()) for e in eliminated),
         hits=sum(e.hits for e in found),
         outliers=sum(e.outliers for e in found),
     )
+
+
+def _stepped(problem: Problem, point: Point) -> Point:
+    """A point at which gradients were taken after a Newton step of all coordinates, late ones, too."""
+    found = problem.evaluate(point, problem.plans(point))
+    eliminated = problem.map(lambda e: e.eliminated(), found)
+    gradient, information, _ = problem.total(point, eliminated)
+    low, high = problem.room(point.x)
+    farthest = np.where(problem.is_late, _LATE_STEP * np.abs(point.x), np.inf)
+    step = damped_step(gradient, information, 0.0, np.maximum(low, -farthest), np.minimum(high, farthest))
+    in_values = step * problem.slopes(point.x)
+    states = tuple(_moved(e.state, gone.follow @ in_values) for e, gone in zip(found, eliminated, strict=True))
+    return replace(point, x=point.x + step, states=states)
+
+
+def _moved(state: Chains, move: Floats) -> Chains:
+    """A state after a move as far as there is room, of each track."""
+    return state.moved(state.room(move)[state.track_of_columns] * move)
 
 
 @dataclass(frozen=True)
@@ -300,7 +178,7 @@ class Held:
     def of(problem: Problem, part: Part, start: Chains, x: Floats) -> Held:
         """A part of a problem at coordinates `x` `(P,)`; parts do not wait for each other."""
         alone = replace(problem.alone, parts=[part])
-        begun = _planned_anew(_damped(Point(x, (start,), determinant=np.zeros(len(x))), _DAMPING))
+        begun = _planned_anew(_damped(Point(x, (start,), determinant=np.zeros(len(x))), DAMPING))
         point, plans, found, _ = _descended(alone, begun, lambda *_: None, len(problem.widened))
         return Held(alone, point, plans, found, [e.eliminated() for e in found])
 
@@ -341,7 +219,7 @@ def _descended(
         point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving)
         if point.stage + 1 == len(problem.widened):
             return point, plans, found, status
-        point = replace(_planned_anew(_damped(point, _DAMPING)), stage=point.stage + 1)
+        point = replace(_planned_anew(_damped(point, DAMPING)), stage=point.stage + 1)
 
 
 def _damped(point: Point, damping: float) -> Point:
@@ -367,12 +245,12 @@ def _newton(
     found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
     if point.iteration == 0 and point.stage == 0:
-        record(point, _cost(problem, point, found), _counts(found))
+        record(point, problem.cost(point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:
             return point, found, "no convergence within max_iterations"
         eliminated = problem.map(lambda job: job[0].eliminated(job[1]), list(zip(found, point.dampings, strict=True)))
-        gradient, curvature, cost = _total(problem, point, eliminated, found)
+        gradient, curvature, cost = problem.total(point, eliminated, found)
         step, moved = np.zeros(len(gradient)), 0.0
         if moving:
             if not (np.diag(curvature) > 0).all():
@@ -380,7 +258,9 @@ def _newton(
                     f"{hits} of {hits + sum(e.outliers for e in found)} hits are explained, and tell not all that is "
                     f"free: {', '.join(problem.names)}; are these segments near the particles that left the hits?"
                 )
-            step = damped_step(gradient, curvature, point.damping, *_room(problem, point.x))
+            free = ~problem.is_late
+            room = problem.room(point.x)[:, free]
+            step[free] = damped_step(gradient[free], curvature[np.ix_(free, free)], point.damping, *room)
             moved = float(np.abs(step * np.sqrt(np.diag(curvature))).max())
         # A step that bounds cut short may promise a loss: that is not the end.
         gain = abs(float(gradient @ step + 0.5 * step @ curvature @ step))
@@ -389,9 +269,9 @@ def _newton(
             return point, found, None
         x, in_values = point.x + step, step * problem.slopes(point.x)
         after, lost = _tried(problem, replace(point, x=x), found, eliminated, in_values, _LOST + moved**2, plans)
-        new = _cost(problem, replace(point, x=x), after) if after else np.inf
+        new = problem.cost(replace(point, x=x), after) if after else np.inf
         dampings = tuple(
-            np.where(gone, np.maximum(d, _DAMPING) * 30, np.maximum(d / 10, _LEAST_DAMPING))
+            np.where(gone, np.maximum(d, DAMPING) * 30, np.maximum(d / 10, _LEAST_DAMPING))
             for d, gone in zip(point.dampings, lost, strict=True)
         )
         if new < cost:
@@ -407,7 +287,7 @@ def _newton(
         elif max(point.damping, *(d.min() for d in point.dampings)) >= _MOST_DAMPING:
             return point, found, "no step lowers the cost"
         else:
-            raised = tuple(np.maximum(d, _DAMPING) * 30 for d in point.dampings)
+            raised = tuple(np.maximum(d, DAMPING) * 30 for d in point.dampings)
             point = replace(point, damping=max(point.damping, 1e-6) * 30, dampings=raised)
 
 
@@ -430,8 +310,7 @@ def _tried(
         for i in numbers:
             state, e = before[i].state, eliminated[i]
             of = state.track_of_columns
-            move = e.newton * ~lost[i][of] + e.follow @ in_values
-            moved.append(state.moved(state.room(move)[of] * move))
+            moved.append(_moved(state, e.newton * ~lost[i][of] + e.follow @ in_values))
         return tuple(moved)
 
     try:
@@ -447,41 +326,6 @@ def _tried(
 
 def _counts(found: Sequence[Evaluated]) -> dict[str, float]:
     return {"matched": sum(e.hits for e in found), "unmatched_data": sum(e.outliers for e in found)}
-
-
-def _room(problem: Problem, x: Floats) -> tuple[Floats, Floats]:
-    """The lowest and the highest step of the coordinates: 0.9 of the way to the ends of their ranges."""
-    low, high = np.array([_range(p) for p in problem.free]).T
-    return 0.9 * np.minimum(low - x, 0.0), 0.9 * np.maximum(high - x, 0.0)
-
-
-def _range(p: Parameter) -> tuple[float, float]:
-    """The coordinates that a parameter may have: at 0 itself the model does not change with all of them."""
-    if p.fit_inverse:
-        return _INFINITE, np.inf
-    low = p.to_internal(p.minimum)
-    return low if low < 0 else max(low, _NOTHING), p.to_internal(p.maximum)
-
-
-def _total(
-    problem: Problem, point: Point, eliminated: Sequence[Eliminated], found: Sequence[Evaluated] = ()
-) -> tuple[Floats, Floats, float]:
-    """Gradient and curvature of the parameters in the coordinates of the fit, and the cost."""
-    chain = problem.slopes(point.x)
-    gradient = sum(e.gradient for e in eliminated)
-    curvature = sum(e.curvature for e in eliminated)
-    if problem.prior is not None:
-        _, slope, more = problem.prior(problem.values(point.x))
-        gradient, curvature = gradient + slope, curvature + more
-    cost = _cost(problem, point, found) if found else 0.0
-    return gradient * chain + point.tilt, curvature * np.outer(chain, chain), cost
-
-
-def _cost(problem: Problem, point: Point, found: Sequence[Evaluated]) -> float:
-    cost = sum(e.cost for e in found) + float(point.tilt @ point.x)
-    if problem.prior is not None:
-        cost += problem.prior(problem.values(point.x))[0]
-    return cost if np.isfinite(cost) else np.inf
 
 
 def determinant_steps(problem: Problem, point: Point, information: Floats) -> Floats:

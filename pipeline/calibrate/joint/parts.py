@@ -75,6 +75,12 @@ def stops(unknown: Unknown) -> bool:
     return unknown.hypotheses[0].kinetic_mev is None
 
 
+def late_of(unknown: Unknown) -> tuple[str, ...]:
+    """Parameters that move only with what simulated tracks tell (see `marginal`): particles that do not stop tell them
+    by the shape of their losses alone."""
+    return () if stops(unknown) else ("birks_kb", "box_beta")
+
+
 def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:
     """What is believed of chains: see `Unknown`."""
     kink = np.zeros(0)

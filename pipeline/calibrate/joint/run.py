@@ -26,9 +26,10 @@ from ..progress import Progress, State
 from ..uncertainty import GEOMETRY_KNOWN, MARGINAL, SEGMENTS_KNOWN, SIMULATED, from_information
 from .aligning import aligned
 from .expected import Likeness
-from .marginal import WIDENED, WIDENED_SLOW, Expected, Maximum, Point, Problem, maximise
+from .marginal import Maximum, maximise
 from .part import Part
-from .parts import of_tracks, parts_of, stops
+from .parts import late_of, of_tracks, parts_of, stops
+from .problem import WIDENED, WIDENED_SLOW, Expected, Point, Problem
 from .structure import structure_of, with_structure
 
 #: What the history holds besides the free parameters.
@@ -90,6 +91,7 @@ def fit_unknown(
         widened=WIDENED_SLOW if stops(method.unknown) else WIDENED,
         prior=prior,
         expected=None if likeness is None else likeness.expected,
+        late=() if likeness is None else tuple(n for n in late_of(method.unknown) if n in method.free),
     )
     states = tuple(part.found for part in parts)
     start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
@@ -272,8 +274,8 @@ def _result(
     extra: Mapping[str, float],
 ) -> FitResult:
     free, values = problem.free, problem.values(end.point.x)
-    expected, slopes = end.point.expected, problem.slopes(end.point.x)
-    measured = Measurements.of(method.priors).information(problem.names) * np.outer(slopes, slopes)
+    expected = end.point.expected
+    measured = problem.measured(end.point.x)
     found = from_information(_told(end, measured), free, values, kind=MARGINAL if expected is None else SIMULATED)
     assumed = {GEOMETRY_KNOWN: end.energies, SEGMENTS_KNOWN: end.known}
     if expected is not None:

@@ -10,9 +10,11 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
-from pipeline.calibrate.joint.marginal import Held, Point, Problem, begun_anew, maximise
+from pipeline.calibrate.joint import marginal
+from pipeline.calibrate.joint.marginal import Held, begun_anew, maximise
 from pipeline.calibrate.joint.part import Evaluated
 from pipeline.calibrate.joint.parts import parts_of
+from pipeline.calibrate.joint.problem import Expected, Point, Problem
 from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
@@ -184,25 +186,64 @@ def test_hits_that_tell_nothing_of_the_parameters_are_refused() -> None:
         maximise(Problem([part], free, nominal_values()), start)  # type: ignore[list-item]
 
 
-def test_a_parameter_at_the_end_of_its_range_holds_up_no_other() -> None:
-    """The hits ask for a negative diffusion: it goes to next to nothing, and the field to its best value there."""
+def quadratic(names: tuple[str, str], best: Floats, information: Floats) -> tuple[Problem, Point]:
+    """A problem whose cost is quadratic in two coordinates, whatever the state, and where to begin."""
     chains = Chains.of(tracks(1), loose=True)
-    n, free = chains.size, [lookup("longitudinal_diffusion", "test"), lookup("electric_field", "test")]
+    n, free = chains.size, [lookup(name, "test") for name in names]
     nominal = np.array([p.nominal for p in free])
-    best, information = np.array([-0.5, 1.04]) * nominal, np.array([[400.0, 1200.0], [1200.0, 9e4]])
-    information = information / np.outer(nominal, nominal)
+    curvature = information / np.outer(nominal, nominal)
 
     def at(state: Chains, values: dict[str, float], *given: object, **more: object) -> Evaluated:
-        off = np.array([values[p.name] for p in free]) - best
+        off = np.array([values[p.name] for p in free]) - best * nominal
         return Evaluated(
-            state, float(0.5 * off @ information @ off), np.zeros(1), information @ off, np.zeros((1, 2)), np.zeros(n),
-            information, np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 100, 0, np.zeros((100, 2)),
+            state, float(0.5 * off @ curvature @ off), np.zeros(1), curvature @ off, np.zeros((1, 2)), np.zeros(n),
+            curvature, np.zeros((n, 2)), sparse.csc_array(np.eye(n)), 100, 0, np.zeros((100, 2)),
         )  # fmt: skip
 
     part = SimpleNamespace(planned=lambda state, values: None, at=at)
     start = Point(np.array([p.to_internal(p.nominal) for p in free]), (chains,))
-    end = maximise(Problem([part], free, nominal_values(), determinant=False), start)  # type: ignore[list-item]
+    return Problem([part], free, nominal_values()), start  # type: ignore[list-item]
+
+
+def test_a_parameter_at_the_end_of_its_range_holds_up_no_other() -> None:
+    """The hits ask for a negative diffusion: it goes to next to nothing, and the field to its best value there."""
+    best, information = np.array([-0.5, 1.04]), np.array([[400.0, 1200.0], [1200.0, 9e4]])
+    problem, start = quadratic(("longitudinal_diffusion", "electric_field"), best, information)
+    end = maximise(replace(problem, determinant=False), start)
     assert end.converged
     assert end.point.x[0] == pytest.approx(0.01, abs=0.002)
     beside = 1.04 - (end.point.x[0] + 0.5) * 1200 / 9e4
     assert end.point.x[1] == pytest.approx(beside, abs=1e-3)
+
+
+@pytest.mark.parametrize("true", [(1.02, 1.1), (0.97, 0.8), (1.05, 2.2)])
+def test_late_parameters_are_found_where_the_likelihood_alone_leads_far_away(
+    true: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cost alone has its minimum at 30 times the nominal k_B. What is expected of its gradient grows with k_B, so
+    that it, less of that, is a steeper function than the cost says, and not of one slope."""
+    monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
+    information, best = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]]), np.array([4.0, 30.0])
+    problem, start = quadratic(("birks_ab", "birks_kb"), best, information)
+    steeper = np.array([[0.0, 80.0], [0.0, 10.0]])
+    rough: list[bool] = []
+
+    def expected(_: Problem, x: Floats, steps: Floats, roughly: bool) -> Expected:
+        rough.append(roughly)
+        off = x - true
+        less = information @ off + steeper @ off * (1 + 0.2 * off[1])
+        return Expected(information @ (x - best) - less, information, 1000)
+
+    end = maximise(replace(problem, expected=expected, late=("birks_kb",)), start)
+    assert end.converged and rough[0] and not any(rough[1:]) and len(rough) == end.point.simulations >= 2
+    # To a part of their standard deviations.
+    off = np.abs(end.point.x - true) / np.sqrt(np.diag(np.linalg.inv(information)))
+    assert off.max() < 0.3
+
+
+def test_late_parameters_do_not_move_where_nothing_is_simulated() -> None:
+    information = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]])
+    problem, start = quadratic(("birks_ab", "birks_kb"), np.array([4.0, 30.0]), information)
+    end = maximise(replace(problem, determinant=False, late=("birks_kb",)), start)
+    assert end.converged and end.point.x[1] == start.x[1]
+    assert end.point.x[0] == pytest.approx(4.0 - 28 / 250 * 29, abs=1e-4)

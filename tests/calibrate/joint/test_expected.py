@@ -15,14 +15,15 @@ import pytest
 
 from pipeline.calibrate.joint import expected, run
 from pipeline.calibrate.joint.expected import Likeness, _scatter
-from pipeline.calibrate.joint.marginal import Expected, Problem
 from pipeline.calibrate.joint.parts import parts_of
+from pipeline.calibrate.joint.problem import Expected, Problem
 from pipeline.calibrate.joint.run import fit_unknown
 from pipeline.calibrate.joint.simulated import Thrown, simulated
 from pipeline.calibrate.joint.structure import Structure, structure_of
 from pipeline.calibrate.joint.tracks import Chains
 from pipeline.calibrate.progress import Progress
 from pipeline.config.methods import STANDARD_METHODS
+from pipeline.config.priors import Prior
 from pipeline.config.unknown import Hypothesis, Unknown
 from pipeline.errors import FitError
 from pipeline.parameters import lookup
@@ -206,14 +207,20 @@ def test_what_other_processes_get_is_small() -> None:
     assert len(pickle.dumps(likeness_of(tracks(3), MUON))) < 100_000
 
 
-def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("free", [FREE, ("birks_ab", "birks_kb", "transverse_diffusion")])
+def test_a_fit_that_is_broken_off_simulates_the_same_again(
+    free: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And goes on to the same end in processes of its own, of which it had none before."""
     monkeypatch.setattr(expected, "_PAIRS", 0)
     monkeypatch.setattr(run, "structure_of", partial(structure_of, length=300.0))
     segments = tracks(2, pieces=8)
     data = data_of(segments, 1)
     unknown = MUON.model_copy(update={"part_length_cm": 5.0})
-    method = STANDARD_METHODS["unknown_segments"].model_copy(update={"free": FREE, "unknown": unknown})
+    known = {"birks_kb": Prior(value=TRUTH["birks_kb"], uncertainty=0.1 * TRUTH["birks_kb"])}
+    method = STANDARD_METHODS["unknown_segments"].model_copy(
+        update={"free": free, "unknown": unknown, "priors": {n: p for n, p in known.items() if n in free}}
+    )
     kept: list[Progress] = []
 
     def fitted(threads: int, **more: object) -> FitResult:
@@ -223,8 +230,12 @@ def test_a_fit_that_is_broken_off_simulates_the_same_again(monkeypatch: pytest.M
     found = fitted(1, on_iteration=kept.append)
     assert found.converged and found.uncertainty is not None
     # Simulated tracks make it wider: they are as many again as there are data, twice.
-    known = np.diag(found.uncertainty.others["segments known"])
-    assert (np.diag(found.uncertainty.covariance) > known).all()
+    certain = np.diag(found.uncertainty.others["segments known"])
+    assert (np.diag(found.uncertainty.covariance) > certain).all()
+    by_name = {p.name: p for p in found.parameters}
+    if "birks_kb" in free:  # the measurement of it tells more than 16 cm
+        assert by_name["birks_kb"].uncertainty == pytest.approx(0.1 * TRUTH["birks_kb"], rel=0.2)
+        assert by_name["birks_kb"].value == pytest.approx(TRUTH["birks_kb"], rel=0.1)
     # After the first simulation, before the second.
     begun = []
 
