@@ -29,6 +29,8 @@ from .tracks import Chains
 
 #: Longest step [cm] of the simulated particles: much finer than segments.
 _STEP = 0.1
+#: Length of found tracks [cm] along which particles are followed at once: 400 of them take five times as long as 10.
+_TOGETHER_CM = 2000.0
 #: Particles start at least so far [cm] inside the detector.
 _INSIDE = 1e-3
 #: Energy [MeV] above which struck electrons are followed, where nothing else is said.
@@ -67,7 +69,7 @@ class Simulated:
 class Thrown:
     """Particles of the hypotheses on what is `unknown`, thrown where the tracks of a fit start, in their direction.
 
-    `groups` of them, of about the length of a part each; they have one number each as `event_id`, in which those that
+    `groups` of them, of about `_TOGETHER_CM` each; they have one number each as `event_id`, in which those that
     are apart by the number of `different` tracks start alike. No group has both first and later ones of these.
     Segments of particles that stop are not longer than `longest` [cm]. Models are as `like` that of the fit. `seed`:
     that of the fit, and the number of a stream.
@@ -90,7 +92,7 @@ class Thrown:
         # The first of each are groups of their own, as they are all of a rough answer.
         again = thrown.event_id >= different
         ahead = np.cumsum(length) - length - again * length[:different].sum()
-        group = np.floor(ahead / unknown.part_length_cm)
+        group = np.floor(ahead / _TOGETHER_CM)
         border = np.flatnonzero((np.diff(group) != 0) | np.diff(again)) + 1
         groups = tuple(thrown.take(rows) for rows in np.split(np.arange(len(chosen)), border))
         longest = float(np.median(np.concatenate([c.segments.length for c in found])))

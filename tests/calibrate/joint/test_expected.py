@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.calibrate.joint import expected, run
+from pipeline.calibrate.joint import simulated as module
 from pipeline.calibrate.joint.expected import Likeness, _scatter
 from pipeline.calibrate.joint.parts import parts_of
 from pipeline.calibrate.joint.problem import Expected, Problem
@@ -38,7 +39,7 @@ MUON = Unknown(production_cut_mev=0.273, stray_above_mev=0.273, min_track_cm=5.0
 FREE = ("birks_ab", "electric_field", "transverse_diffusion")
 
 
-def test_particles_follow_the_tracks_that_were_found() -> None:
+def test_particles_follow_the_tracks_that_were_found(monkeypatch: pytest.MonkeyPatch) -> None:
     segments = tracks(3)
     model = ForwardModel(segments, MODULE0, SETTINGS)
     found = [Chains.of(segments, loose=True, sliding=False)]
@@ -55,8 +56,9 @@ def test_particles_follow_the_tracks_that_were_found() -> None:
     # Segments hold what the particle lost, and are those of a fit.
     assert like.tracks.dE.sum() == pytest.approx(like.segments.dE[like.own].sum())
     assert like.tracks.length.max() < 0.51
-    # Groups are as long as parts, of one copy each, and all that there is.
-    thrown = Thrown.along(found, model, MUON.model_copy(update={"part_length_cm": 20.0}), 2.0, (1, 99))
+    # Groups are of one copy each, and all that there is.
+    monkeypatch.setattr(module, "_TOGETHER_CM", 20.0)
+    thrown = Thrown.along(found, model, MUON, 2.0, (1, 99))
     assert thrown.different == 3 and [g.event_id.tolist() for g in thrown.groups] == [[0, 1], [2], [3, 4], [5]]
     assert np.unique(thrown.followed(2).tracks.event_id).tolist() == [3, 4]
     a, b = (simulated(model, found, MUON, 2.0, seed=(1, 99)).data(TRUTH) for _ in range(2))
@@ -167,7 +169,8 @@ def test_what_is_expected_is_for_the_length_of_the_data(monkeypatch: pytest.Monk
 
 
 def test_a_rough_answer_is_of_every_track_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    segments, asked = tracks(3), MUON.model_copy(update={"simulated": 12.0, "part_length_cm": 40.0})
+    monkeypatch.setattr(module, "_TOGETHER_CM", 40.0)
+    segments, asked = tracks(3), MUON.model_copy(update={"simulated": 12.0})
     likeness = likeness_of(segments, asked)
     events: list[list[int]] = []
 
@@ -179,7 +182,7 @@ def test_a_rough_answer_is_of_every_track_once(monkeypatch: pytest.MonkeyPatch) 
     for rough in (True, False):
         likeness.expected(Problem([], [], {}), np.ones(3), np.ones(3), rough)
     assert events == [[0, 1, 2], list(range(36))]
-    # Other groups are as long as parts, whichever tracks begin alike in them.
+    # Other groups are as long, whichever tracks begin alike in them.
     assert [len(g.event_id) for g in likeness.thrown.groups[:3]] == [3, 4, 3]
 
 
@@ -214,6 +217,7 @@ def test_a_fit_that_is_broken_off_simulates_the_same_again(
     """And goes on to the same end in processes of its own, of which it had none before."""
     monkeypatch.setattr(expected, "_PAIRS", 0)
     monkeypatch.setattr(run, "structure_of", partial(structure_of, length=300.0))
+    monkeypatch.setattr(module, "_TOGETHER_CM", 5.0)
     segments = tracks(2, pieces=8)
     data = data_of(segments, 1)
     unknown = MUON.model_copy(update={"part_length_cm": 5.0})
