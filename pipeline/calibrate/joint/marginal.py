@@ -59,7 +59,7 @@ _STEP = 1.5
 _BOTH, _ONE = (-1, 1), (0, 1)
 #: They are not longer than this part of the coordinate.
 _WIDEST = 0.3
-#: The expected gradient is taken so often: near the result, and at it.
+#: The expected gradient is taken so often: near the result, and at it; where some are late, at least.
 _SIMULATIONS = 2
 #: Late coordinates go no further than this part of their value in a step.
 _LATE_STEP = 0.5
@@ -72,8 +72,9 @@ _LEAST_DAMPING, _MOST_DAMPING = 1e-9, 1e4
 @dataclass(frozen=True)
 class Maximum:
     """The end of a fit: the `point`, whether it `converged` and why it ended, the information `(P, P)` on the
-    parameters in the coordinates of the fit with states eliminated (`information`), with energies alone eliminated
-    (`energies`) and with all states known (`known`), `cost`, and the numbers of hits and outliers."""
+    parameters in the coordinates of the fit, external measurements included, with states eliminated (`information`),
+    with energies alone eliminated (`energies`) and with all states known (`known`), `cost`, and the numbers of hits and
+    outliers."""
 
     point: Point
     converged: bool
@@ -155,10 +156,12 @@ def _stepped(problem: Problem, point: Point) -> Point:
     eliminated = problem.map(lambda e: e.eliminated(), found)
     gradient, information, _ = problem.total(point, eliminated)
     late, (low, high) = problem.is_late, problem.room(point.x)
-    farthest = _LATE_STEP * np.abs(point.x[late])
-    led = damped_step(gradient, information, 0.0, low, high)[late] / max(1, point.simulations - _SIMULATIONS + 1)
-    low[late] = high[late] = np.clip(led, -farthest, farthest)
-    step = damped_step(gradient, information, 0.0, low, high)
+    farthest = _LATE_STEP * np.abs(point.x)
+    led = -np.linalg.solve(information, gradient) / max(1, point.simulations - _SIMULATIONS + 1)
+    step = np.clip(led, np.maximum(low, -farthest), np.minimum(high, farthest))
+    # The others go to where they are best with the step that late ones take.
+    pull, own = gradient[~late] + information[np.ix_(~late, late)] @ step[late], information[np.ix_(~late, ~late)]
+    step[~late] = damped_step(pull, own, 0.0, low[~late], high[~late])
     in_values = step * problem.slopes(point.x)
     states = tuple(_moved(e.state, gone.follow @ in_values) for e, gone in zip(found, eliminated, strict=True))
     return replace(point, x=point.x + step, states=states)

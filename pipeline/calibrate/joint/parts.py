@@ -75,10 +75,17 @@ def stops(unknown: Unknown) -> bool:
     return unknown.hypotheses[0].kinetic_mev is None
 
 
+def simulates(unknown: Unknown) -> bool:
+    """Whether tracks like the fitted ones can be simulated, and should be."""
+    tracks_alone = unknown.stray_above_mev is not None or (unknown.geometry and stops(unknown))
+    fitted = unknown.energy == "fitted" and unknown.relative_width is None and unknown.determinant
+    return unknown.simulated > 0 and tracks_alone and fitted
+
+
 def late_of(unknown: Unknown) -> tuple[str, ...]:
     """Parameters that move only with what simulated tracks tell (see `marginal`): particles that do not stop tell them
     by the shape of their losses alone."""
-    return () if stops(unknown) else ("birks_kb", "box_beta")
+    return () if stops(unknown) or not simulates(unknown) else ("birks_kb", "box_beta")
 
 
 def beliefs_of(chains: Chains, unknown: Unknown, tracks: Tracks | None) -> Beliefs:

@@ -91,7 +91,7 @@ class Problem:
     the cost, gradient `(P,)` and curvature `(P, P)` of external measurements of the parameters at values.
     `expected` gives what is expected of the gradient of a problem like this at coordinates `(P,)`, with steps `(P,)` of
     the determinant's differences, roughly if that is enough; None: nothing is.
-    `late`: those of the free parameters that move only when that is taken.
+    `late`: parameters that move, if they are free, only when that is taken.
     `processes`: others that work on parts; None: threads of this one do. Python lets hardly more than one of these run.
     """
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from ...config.methods import Method
-from ...config.unknown import Unknown
 from ...detector import argon
 from ...parameters import Parameter, calibrated, lookup, nominal_values
 from ...reconstruct.distance import distance_to_truth
@@ -28,7 +27,7 @@ from .aligning import aligned
 from .expected import Likeness
 from .marginal import Maximum, maximise
 from .part import Part
-from .parts import late_of, of_tracks, parts_of, stops
+from .parts import late_of, of_tracks, parts_of, simulates, stops
 from .problem import WIDENED, WIDENED_SLOW, Expected, Point, Problem
 from .structure import structure_of, with_structure
 
@@ -75,7 +74,7 @@ def fit_unknown(
     begun = {**fixed, **initial}
     structure = structure_of(model, [part.found for part in parts], method.unknown, begun, seed)
     likeness = None
-    if _simulates(method.unknown):
+    if simulates(method.unknown):
         likeness = Likeness.of(model, parts, method.unknown, structure, begun, seed)
         parts = [likeness.prepared(part) for part in parts]
     else:
@@ -91,7 +90,7 @@ def fit_unknown(
         widened=WIDENED_SLOW if stops(method.unknown) else WIDENED,
         prior=prior,
         expected=None if likeness is None else likeness.expected,
-        late=() if likeness is None else tuple(n for n in late_of(method.unknown) if n in method.free),
+        late=late_of(method.unknown),
     )
     states = tuple(part.found for part in parts)
     start = Point(np.array([p.to_internal(initial[p.name]) for p in free]), states)
@@ -131,13 +130,6 @@ def _side_by_side(problem: Problem) -> Iterator[Problem]:
         return
     with processes(problem.threads) as others:
         yield replace(problem, processes=others)
-
-
-def _simulates(unknown: Unknown) -> bool:
-    """Whether tracks like the fitted ones can be simulated, and should be."""
-    tracks_alone = unknown.stray_above_mev is not None or (unknown.geometry and stops(unknown))
-    fitted = unknown.energy == "fitted" and unknown.relative_width is None and unknown.determinant
-    return unknown.simulated > 0 and tracks_alone and fitted
 
 
 def _distances(point: Point, truth: Segments) -> dict[str, float]:

@@ -241,6 +241,22 @@ def test_late_parameters_are_found_where_the_likelihood_alone_leads_far_away(
     assert off.max() < 0.3
 
 
+def test_others_go_with_the_step_that_a_late_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go 29 times its value and may go half of it; the other is not led to the end of its range by that."""
+    monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
+    information, best = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]]), np.array([4.0, 30.0])
+    problem, start = quadratic(("birks_ab", "birks_kb"), best, information)
+    found = Expected(np.zeros(2), information, 1000)
+    point = replace(start, expected=found, simulations=2, stage=2, determinant=np.zeros(2), planned=start.states)
+    point = replace(point, planned_x=start.x, dampings=tuple(np.zeros(s.tracks) for s in start.states))
+    once = marginal._stepped(replace(problem, late=("birks_kb",)), point)
+    assert once.x[1] == pytest.approx(1.5)
+    assert once.x[0] == pytest.approx(4.0 - 28 / 250 * 28.5)
+    # The fifth answer counts as one of four.
+    near = replace(point, x=np.array([4.0, 29.0]), planned_x=np.array([4.0, 29.0]), simulations=5)
+    assert marginal._stepped(replace(problem, late=("birks_kb",)), near).x[1] == pytest.approx(29.25)
+
+
 def test_late_parameters_do_not_move_where_nothing_is_simulated() -> None:
     information = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]])
     problem, start = quadratic(("birks_ab", "birks_kb"), np.array([4.0, 30.0]), information)

@@ -223,7 +223,12 @@ def test_a_fit_that_is_broken_off_simulates_the_same_again(
     unknown = MUON.model_copy(update={"part_length_cm": 5.0})
     known = {"birks_kb": Prior(value=TRUTH["birks_kb"], uncertainty=0.1 * TRUTH["birks_kb"])}
     method = STANDARD_METHODS["unknown_segments"].model_copy(
-        update={"free": free, "unknown": unknown, "priors": {n: p for n, p in known.items() if n in free}}
+        update={
+            "free": free,
+            "unknown": unknown,
+            "priors": {n: p for n, p in known.items() if n in free},
+            "initial": {n: 0.8 * p.value for n, p in known.items() if n in free},
+        }
     )
     kept: list[Progress] = []
 
@@ -240,6 +245,7 @@ def test_a_fit_that_is_broken_off_simulates_the_same_again(
     if "birks_kb" in free:  # the measurement of it tells more than 16 cm
         assert by_name["birks_kb"].uncertainty == pytest.approx(0.1 * TRUTH["birks_kb"], rel=0.2)
         assert by_name["birks_kb"].value == pytest.approx(TRUTH["birks_kb"], rel=0.1)
+        assert by_name["birks_kb"].initial == pytest.approx(0.8 * TRUTH["birks_kb"])
     # After the first simulation, before the second.
     begun = []
 
