@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -120,31 +121,53 @@ def _run(command: Sequence[str], folder: Path, timeout: float | None) -> None:
     # PHYSLIST would silently replace the physics list of the configuration.
     environment = {name: value for name, value in os.environ.items() if name != "PHYSLIST"}
     with (folder / _LOG).open("wb") as log:
+        process = None
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that what the program starts can be stopped with it
-            )
+            with _uninterrupted():
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # so that what the program starts can be stopped with it
+                )
+            status = process.wait(timeout)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise ExternalProgramError(f"edep-sim cannot be started: {command[0]}: {reason}.") from error
-        try:
-            status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise ExternalProgramError(
                 f"edep-sim was stopped after {timeout:g} s; make the sample smaller, or the time in "
                 "sample.edep_sim.timeout_s longer."
             ) from error
         finally:
-            _stop(process)
+            if process is not None:
+                _stop(process)
     if status:
         how = f"with status {status}" if status > 0 else f"by the signal {signal.Signals(-status).name}"
         raise ExternalProgramError(f"edep-sim ended {how}{_last_words(folder / _LOG)}.")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that would end this process wait until what is done here is done: a program that runs, but that nobody
+    holds yet, would be left behind. They reach the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

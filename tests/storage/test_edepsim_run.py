@@ -197,6 +197,27 @@ def test_a_program_that_hangs_is_stopped_in_time(stand_in, tmp_path, monkeypatch
     assert list(stand_in.parent.iterdir()) == []
 
 
+def test_an_interrupt_while_the_program_is_started_does_not_leave_it_behind(stand_in, tmp_path, monkeypatch) -> None:
+    pids = tmp_path / "pids"
+    hang(stand_in, pids, "")
+
+    class Interrupted(subprocess.Popen):
+        """Of which the program runs before anybody has it."""
+
+        def __init__(self, *given, **more) -> None:
+            super().__init__(*given, **more)
+            while not pids.exists():
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(edepsim_run.subprocess, "Popen", Interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        produce_with_edepsim(PRIMARIES, GEOMETRY, EdepSim(), 1, stand_in)
+    assert end(pids) and list(stand_in.parent.iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 INTERRUPTED = """
 import signal, sys
 from pathlib import Path
