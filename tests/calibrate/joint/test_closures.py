@@ -31,6 +31,8 @@ from pipeline.tables import FitResult, Floats, Observables, Segments
 from ...simulate.deposits import MODULE0
 from .toys import SETTINGS, TRUTH, WIDTH, data_of, tracks
 
+#: Where A_B and k_B, which hits tell together, would go if nothing were taken off, and the information on them.
+FAR, TOGETHER = np.array([4.0, 30.0]), np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]])
 METHOD = STANDARD_METHODS["unknown_segments"].model_copy(
     update={
         "free": ("birks_ab", "electric_field", "transverse_diffusion"),
@@ -223,30 +225,27 @@ def test_late_parameters_are_found_where_the_likelihood_alone_leads_far_away(
     """The cost alone has its minimum at 30 times the nominal k_B. What is expected of its gradient grows with k_B, so
     that it, less of that, is a steeper function than the cost says, and not of one slope."""
     monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
-    information, best = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]]), np.array([4.0, 30.0])
-    problem, start = quadratic(("birks_ab", "birks_kb"), best, information)
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
     steeper = np.array([[0.0, 80.0], [0.0, 10.0]])
     rough: list[bool] = []
 
     def expected(_: Problem, x: Floats, steps: Floats, roughly: bool) -> Expected:
         rough.append(roughly)
         off = x - true
-        less = information @ off + steeper @ off * (1 + 0.2 * off[1])
-        return Expected(information @ (x - best) - less, information, 1000)
+        less = TOGETHER @ off + steeper @ off * (1 + 0.2 * off[1])
+        return Expected(TOGETHER @ (x - FAR) - less, TOGETHER, 1000)
 
     end = maximise(replace(problem, expected=expected, late=("birks_kb",)), start)
     assert end.converged and rough[0] and not any(rough[1:]) and len(rough) == end.point.simulations >= 2
     # To a part of their standard deviations.
-    off = np.abs(end.point.x - true) / np.sqrt(np.diag(np.linalg.inv(information)))
+    off = np.abs(end.point.x - true) / np.sqrt(np.diag(np.linalg.inv(TOGETHER)))
     assert off.max() < 0.3
 
 
-def test_others_go_with_the_step_that_a_late_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_go_with_the_step_that_a_late_one_takes() -> None:
     """It would go 29 times its value and may go half of it; the other is not led to the end of its range by that."""
-    monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
-    information, best = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]]), np.array([4.0, 30.0])
-    problem, start = quadratic(("birks_ab", "birks_kb"), best, information)
-    found = Expected(np.zeros(2), information, 1000)
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
+    found = Expected(np.zeros(2), TOGETHER, 1000)
     point = replace(start, expected=found, simulations=2, stage=2, determinant=np.zeros(2), planned=start.states)
     point = replace(point, planned_x=start.x, dampings=tuple(np.zeros(s.tracks) for s in start.states))
     once = marginal._stepped(replace(problem, late=("birks_kb",)), point)
@@ -258,8 +257,7 @@ def test_others_go_with_the_step_that_a_late_one_takes(monkeypatch: pytest.Monke
 
 
 def test_late_parameters_do_not_move_where_nothing_is_simulated() -> None:
-    information = np.array([[2.5e5, -2.8e4], [-2.8e4, 3.2e3]])
-    problem, start = quadratic(("birks_ab", "birks_kb"), np.array([4.0, 30.0]), information)
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
     end = maximise(replace(problem, determinant=False, late=("birks_kb",)), start)
     assert end.converged and end.point.x[1] == start.x[1]
     assert end.point.x[0] == pytest.approx(4.0 - 28 / 250 * 29, abs=1e-4)
