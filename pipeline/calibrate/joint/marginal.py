@@ -94,10 +94,12 @@ def maximise(
 ) -> Maximum:
     """Make the marginal likelihood large from `start`; `record` sees every accepted point, and a fit that starts from
     one of those goes on to the same end."""
-    point = start if len(start.determinant) else replace(start, determinant=np.zeros(len(start.x)))
+    nothing = np.zeros(len(start.x))
+    point = start if len(start.determinant) else replace(start, determinant=nothing, led=nothing, turns=nothing)
     point = point if point.planned else _planned_anew(_damped(point, DAMPING))
+    led = False
     while True:
-        point, plans, found, status = _descended(problem, point, record, _MOVING)
+        point, plans, found, status = _descended(problem, point, record, _MOVING, led=led)
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
@@ -111,6 +113,9 @@ def maximise(
                 break
             if point.rounds >= _ROUNDS:
                 status = "the determinant of the states did not settle"
+                if late.any():
+                    named = " and ".join(np.array(problem.names)[late])
+                    status = f"what simulated tracks tell of {named} did not settle"
                 break
         steps = determinant_steps(problem, point, information)
         if anew and point.rounds > 0:
@@ -128,8 +133,7 @@ def maximise(
             expected = problem.expected(problem, point.x, steps, simulations < wanted)
         point = replace(point, determinant=gradient, expected=expected, simulations=simulations)
         point = replace(_planned_anew(_damped(point, _LEAST_DAMPING)), rounds=point.rounds + 1)
-        if expected is not None and late.any():
-            point = _stepped(problem, point)
+        led = expected is not None and bool(late.any())
     chain = problem.slopes(point.x)
     _, information, cost = problem.total(point, eliminated, found)
     scaled, measured = np.outer(chain, chain), problem.measured(point.x)
@@ -146,25 +150,28 @@ def maximise(
     )
 
 
-def _stepped(problem: Problem, point: Point) -> Point:
-    """A point at which gradients were taken after a Newton step of all coordinates, late ones, too.
+def _led(problem: Problem, point: Point, found: Sequence[Evaluated]) -> Point:
+    """A point at which gradients were taken, and all parts `found`, after a Newton step of all coordinates, late ones,
+    too.
 
-    What is expected along these scatters anew wherever it is taken, by a standard deviation: from the second time on
-    that it is not rough they go to the mean of where they were led to.
+    What is expected along these scatters anew wherever it is taken, by a standard deviation: where one is led back it
+    has been passed, and goes half of the way, the next time a third, and so on, which ends at the mean; where it is not
+    it goes all the way, as it may be far off (H. Kesten, Ann. Math. Statist. 29 (1958) 41). Rough answers do not count.
     """
-    found = problem.evaluate(point, problem.plans(point))
     eliminated = problem.map(lambda e: e.eliminated(), found)
     gradient, information, _ = problem.total(point, eliminated)
     late, (low, high) = problem.is_late, problem.room(point.x)
+    led = -np.linalg.solve(information, gradient)
+    turns = point.turns + (led * point.led < 0)
     farthest = _LATE_STEP * np.abs(point.x)
-    led = -np.linalg.solve(information, gradient) / max(1, point.simulations - _SIMULATIONS + 1)
-    step = np.clip(led, np.maximum(low, -farthest), np.minimum(high, farthest))
+    step = np.clip(led / (1 + turns), np.maximum(low, -farthest), np.minimum(high, farthest))
     # The others go to where they are best with the step that late ones take.
     pull, own = gradient[~late] + information[np.ix_(~late, late)] @ step[late], information[np.ix_(~late, ~late)]
     step[~late] = damped_step(pull, own, 0.0, low[~late], high[~late])
     in_values = step * problem.slopes(point.x)
     states = tuple(_moved(e.state, gone.follow @ in_values) for e, gone in zip(found, eliminated, strict=True))
-    return replace(point, x=point.x + step, states=states)
+    known = np.array(led if point.simulations >= _SIMULATIONS else 0 * led, dtype=float)
+    return replace(point, x=point.x + step, states=states, led=known, turns=turns, iteration=point.iteration + 1)
 
 
 def _moved(state: Chains, move: Floats) -> Chains:
@@ -219,13 +226,18 @@ def _begun_anew(problem: Problem, x: Floats, steps: Floats, job: tuple[Part, Cha
 
 
 def _descended(
-    problem: Problem, point: Point, record: Callable[[Point, float, Mapping[str, float]], None], moving: int
+    problem: Problem,
+    point: Point,
+    record: Callable[[Point, float, Mapping[str, float]], None],
+    moving: int,
+    *,
+    led: bool = False,
 ) -> tuple[Point, list[Planned], list[Evaluated], str | None]:
     """A point after Newton steps at its width of the noise and all narrower ones, the plans and parts there, and why
-    the last of them failed, if they did; parameters move from stage `moving` on."""
+    the last of them failed, if they did; parameters move from stage `moving` on, late ones once if they are `led`."""
     while True:
         plans = problem.plans(point)
-        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving)
+        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving, led=led)
         if point.stage + 1 == len(problem.widened):
             return point, plans, found, status
         point = replace(_planned_anew(_damped(point, DAMPING)), stage=point.stage + 1)
@@ -246,14 +258,18 @@ def _newton(
     record: Callable[[Point, float, Mapping[str, float]], None],
     *,
     moving: bool,
+    led: bool,
 ) -> tuple[Point, list[Evaluated], str | None]:
-    """Levenberg-Marquardt steps of states and (`moving`) parameters at one width of the noise; why it failed, if it
-    did."""
+    """Levenberg-Marquardt steps of states and (`moving`) parameters at one width of the noise, after one of late ones
+    if they are `led`; why it failed, if it did."""
     widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
     enough = (_FINE if moving else _FINE_HELD) if last else _ROUGH * widened
     found = problem.evaluate(point, plans)
+    if led:
+        point = _led(problem, point, found)
+        found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
-    if point.iteration == 0 and point.stage == 0:
+    if led or (point.iteration == 0 and point.stage == 0):
         record(point, problem.cost(point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:

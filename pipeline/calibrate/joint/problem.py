@@ -60,6 +60,7 @@ class Point:
     `WIDENED`, the gradient of the determinant `(P,)` and how often (`rounds`) that was taken, what is `expected` of the
     gradient and how often (`simulations`) that was, and steps so far.
 
+    `led` `(P,)`: where what is expected led the coordinates last, and how often (`turns` `(P,)`) that was back.
     `dampings` `(tracks,)` of each part are those of the states of tracks: one that has lost its way holds up no other.
     Pixels and nodes are those of tracks in the states `planned`, at `planned_x`, from which they have moved little.
     """
@@ -75,6 +76,8 @@ class Point:
     rounds: int = 0
     expected: Expected | None = None
     simulations: int = 0
+    led: Floats = field(default_factory=lambda: np.zeros(0))
+    turns: Floats = field(default_factory=lambda: np.zeros(0))
     iteration: int = 0
 
     @property

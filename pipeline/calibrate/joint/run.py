@@ -197,7 +197,7 @@ def packed(point: Point) -> State:
     counts = np.array([float(point.rounds), float(point.simulations)])
     e = point.expected
     expected = [] if e is None else [e.gradient, e.scatter.ravel(), np.array([float(e.pairs)])]
-    memory = [counts, point.determinant, point.planned_x, *point.dampings, *places, *expected]
+    memory = [counts, point.determinant, point.planned_x, point.led, point.turns, *point.dampings, *places, *expected]
     return State(point.x, point.damping, iteration=point.iteration, stage=point.stage, memory=np.concatenate(memory))
 
 
@@ -213,7 +213,7 @@ def unpacked(state: State, start: Point) -> Point:
 
     p = len(start.x)
     rounds, simulations = (int(n) for n in taken(2))
-    determinant, planned_x = taken(p), taken(p)
+    determinant, planned_x, led, turns = (taken(p) for _ in range(4))
     dampings = tuple(taken(chains.tracks) for chains in start.states)
     states = []
     for chains in (*start.states, *start.states):
@@ -233,6 +233,8 @@ def unpacked(state: State, start: Point) -> Point:
         rounds=rounds,
         expected=Expected(taken(p), taken(p, p), int(taken(1)[0])) if len(left[0]) else None,
         simulations=simulations,
+        led=led,
+        turns=turns,
         iteration=state.iteration,
     )
 

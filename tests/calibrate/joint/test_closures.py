@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -218,42 +220,86 @@ def test_a_parameter_at_the_end_of_its_range_holds_up_no_other() -> None:
     assert end.point.x[1] == pytest.approx(beside, abs=1e-3)
 
 
-@pytest.mark.parametrize("true", [(1.02, 1.1), (0.97, 0.8), (1.05, 2.2)])
-def test_late_parameters_are_found_where_the_likelihood_alone_leads_far_away(
-    true: tuple[float, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The cost alone has its minimum at 30 times the nominal k_B. What is expected of its gradient grows with k_B, so
-    that it, less of that, is a steeper function than the cost says, and not of one slope."""
-    monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
-    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
-    steeper = np.array([[0.0, 80.0], [0.0, 10.0]])
-    rough: list[bool] = []
+def expecting(problem: Problem, slope: Callable[[Floats], Floats], rough: list[bool]) -> Problem:
+    """The problem with k_B late, where its gradient less what is expected of it is `slope`; `rough` notes every ask."""
 
     def expected(_: Problem, x: Floats, steps: Floats, roughly: bool) -> Expected:
         rough.append(roughly)
-        off = x - true
-        less = TOGETHER @ off + steeper @ off * (1 + 0.2 * off[1])
-        return Expected(TOGETHER @ (x - FAR) - less, TOGETHER, 1000)
+        return Expected(TOGETHER @ (x - FAR) - slope(x), TOGETHER, 1000)
 
-    end = maximise(replace(problem, expected=expected, late=("birks_kb",)), start)
+    return replace(problem, expected=expected, late=("birks_kb",))
+
+
+@pytest.fixture
+def _no_determinant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marginal, "begun_anew", lambda problem, point, steps: (point, [np.zeros((1, 2))]))
+
+
+#: Standard deviations of the two, which a fit of `TOGETHER` states.
+STATED = np.sqrt(np.diag(np.linalg.inv(TOGETHER)))
+
+
+@pytest.mark.usefixtures("_no_determinant")
+@pytest.mark.parametrize("true", [(1.02, 1.1), (0.97, 0.8), (1.05, 2.2)])
+def test_late_parameters_are_found_where_the_likelihood_alone_leads_far_away(true: tuple[float, float]) -> None:
+    """The cost alone has its minimum at 30 times the nominal k_B. What is expected of its gradient grows with k_B, so
+    that it, less of that, is a steeper function than the cost says, and not of one slope."""
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
+    steeper = np.array([[0.0, 80.0], [0.0, 10.0]])
+    rough: list[bool] = []
+    rows: list[Floats] = []
+
+    def slope(x: Floats) -> Floats:
+        off = x - true
+        return TOGETHER @ off + steeper @ off * (1 + 0.2 * off[1])
+
+    end = maximise(expecting(problem, slope, rough), start, lambda point, *_: rows.append(point.x))
     assert end.converged and rough[0] and not any(rough[1:]) and len(rough) == end.point.simulations >= 2
-    # To a part of their standard deviations.
-    off = np.abs(end.point.x - true) / np.sqrt(np.diag(np.linalg.inv(TOGETHER)))
-    assert off.max() < 0.3
+    assert (np.abs(end.point.x - true) < 0.3 * STATED).all()
+    # Each of its steps is a row of the history: it moves nowhere else.
+    assert sum(a[1] != b[1] for a, b in pairwise(rows)) == len(rough)
+
+
+@pytest.mark.usefixtures("_no_determinant")
+def test_late_parameters_that_are_led_half_of_the_way_arrive() -> None:
+    """Steps that were made shorter the more there are would end on the way: it begins 10 standard deviations away."""
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
+    true = start.x + np.array([0.0, 10 * STATED[1]])
+    end = maximise(expecting(problem, lambda x: 0.5 * TOGETHER @ (x - true), []), start)
+    assert end.converged
+    assert (np.abs(end.point.x - true) < 0.7 * STATED).all()
+
+
+@pytest.mark.usefixtures("_no_determinant")
+def test_late_parameters_go_to_the_mean_of_where_they_are_led() -> None:
+    """What is expected scatters by two standard deviations to both sides, in turn: steps that follow do not end."""
+    problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
+    true, rough = np.array([1.02, 1.1]), list[bool]()
+
+    def slope(x: Floats) -> Floats:
+        return TOGETHER @ (x - true) + [0.0, (-1) ** len(rough) * 2 / STATED[1]]
+
+    end = maximise(expecting(problem, slope, rough), start)
+    assert end.converged and end.point.turns[1] >= 2
+    assert abs(end.point.x[1] - true[1]) < 0.7 * STATED[1]
 
 
 def test_others_go_with_the_step_that_a_late_one_takes() -> None:
     """It would go 29 times its value and may go half of it; the other is not led to the end of its range by that."""
     problem, start = quadratic(("birks_ab", "birks_kb"), FAR, TOGETHER)
-    found = Expected(np.zeros(2), TOGETHER, 1000)
-    point = replace(start, expected=found, simulations=2, stage=2, determinant=np.zeros(2), planned=start.states)
-    point = replace(point, planned_x=start.x, dampings=tuple(np.zeros(s.tracks) for s in start.states))
-    once = marginal._stepped(replace(problem, late=("birks_kb",)), point)
-    assert once.x[1] == pytest.approx(1.5)
-    assert once.x[0] == pytest.approx(4.0 - 28 / 250 * 28.5)
-    # The fifth answer counts as one of four.
-    near = replace(point, x=np.array([4.0, 29.0]), planned_x=np.array([4.0, 29.0]), simulations=5)
-    assert marginal._stepped(replace(problem, late=("birks_kb",)), near).x[1] == pytest.approx(29.25)
+    late, nothing = replace(problem, late=("birks_kb",)), np.zeros(2)
+    point = replace(start, expected=Expected(nothing, TOGETHER, 1000), simulations=2, stage=2)
+    point = replace(point, determinant=nothing, led=nothing, turns=nothing)
+
+    def once(point: Point) -> Point:
+        return marginal._led(late, point, late.evaluate(point, [None]))  # type: ignore[list-item]
+
+    assert once(point).x[1] == pytest.approx(1.5)
+    assert once(point).x[0] == pytest.approx(4.0 - 28 / 250 * 28.5)
+    # Led back, it goes half of the way, and a third where that was so once before.
+    near = replace(point, x=np.array([4.0, 29.0]), led=np.array([0.0, -1.0]))
+    assert once(near).x[1] == pytest.approx(29.5)
+    assert once(replace(near, turns=np.ones(2))).x[1] == pytest.approx(29 + 1 / 3)
 
 
 def test_late_parameters_do_not_move_where_nothing_is_simulated() -> None:
