@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tables import Segments
+from pipeline.tables import Segments, common_numbers
 
 
 def table(rows: int, seed: int = 1) -> Segments:
@@ -100,3 +100,14 @@ def test_tracks_are_numbered_by_event_and_trajectory(pairs: list[tuple[int, int]
     number = table(rows).replace(event_id=event, traj_id=trajectory).track_index()
 
     assert dict(zip(sorted(set(pairs)), range(len(set(pairs))))) == {p: int(n) for p, n in zip(pairs, number)}
+
+
+def test_equal_keys_of_several_tables_have_equal_numbers_in_the_order_of_the_keys() -> None:
+    rng = np.random.default_rng(3)
+    a, b, none = rng.integers(-3, 3, (200, 3)), rng.integers(-3, 3, (50, 3)), np.zeros((0, 3), dtype=np.int64)
+    found = common_numbers(a, none, b)
+    keys = [tuple(row) for row in np.concatenate([a, b]).tolist()]
+    wanted = {key: n for n, key in enumerate(sorted(set(keys)))}
+    assert np.concatenate(found).tolist() == [wanted[key] for key in keys]
+    assert [len(n) for n in found] == [200, 0, 50]
+    assert common_numbers(none)[0].tolist() == []

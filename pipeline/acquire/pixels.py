@@ -6,7 +6,7 @@ import numpy as np
 
 from ..config.data import Channels, Columns
 from ..detector.geometry import DetectorGeometry
-from ..tables import Bools, Floats, Ints
+from ..tables import Bools, Floats, Ints, common_numbers
 from .raw import RawTable, numbers, whole_numbers
 
 #: Other ways to read positions that lie off the plane: what they are multiplied with, whether x and y are exchanged.
@@ -74,15 +74,14 @@ def mapped(
     Raises `HitsError` for channels that the map does not have or has twice, and for pixels that are not there.
     """
     keys = [whole_columns(t, settings.keys) for t in (channels, table)]
-    number = np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].reshape(-1)
-    known, wanted = number[: len(channels)], number[len(channels) :]
+    known, wanted = common_numbers(*keys)
     order = np.argsort(known, kind="stable")
     again = np.zeros(len(known), dtype=bool)
     again[order[1:]] = np.diff(known[order]) == 0
     channels.refuse(again, lambda i: f"channel {_told(channels, settings, i)} is listed above already; keep one")
     tpc, pixel_x, pixel_y = (channels.columns[name] for name in ("tpc", "pixel_x", "pixel_y"))
     _check(channels, tpc, pixel_x, pixel_y, geometry)
-    place = np.full(number.max(initial=-1) + 1, -1)
+    place = np.full(max(known.max(initial=-1), wanted.max(initial=-1)) + 1, -1)
     place[known] = np.arange(len(known))
     row = place[wanted]
     table.refuse(

@@ -99,7 +99,7 @@ def compare_fit(model: SupplyingModel, data: Observables, result: FitResult) -> 
 
 def _reasons(table: Comparison, model: Observables, data: Observables, supply: Supply | None) -> Ints:
     """`(n,)` numbers of `Reason`; where several hold, the last one set below is the plainest."""
-    pixel = np.unique(np.stack([table.event, table.channel], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    pixel = common_numbers(np.stack([table.event, table.channel], axis=1))[0]
     hits = [np.bincount(pixel, weights=side, minlength=1)[pixel] for side in (table.in_model, table.in_data)]
     model_only, data_only = ~table.in_data, ~table.in_model
     reason = np.full(len(table), int(Reason.MATCHED))

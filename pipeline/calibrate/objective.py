@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..tables import Bools, Floats, Ints, Linearised, Observables
+from ..tables import Bools, Floats, Ints, Linearised, Observables, common_numbers
 from .residuals import Match, match, residuals, restricted
 
 
@@ -130,7 +130,7 @@ class MatchedResiduals:
         at = self._matched(values, names)
         of_hits = -np.einsum("mk,mkp->mp", self._weight(at.r) * at.r, at.j)
         pixel = np.stack([self.data.event, self.data.channel], axis=1)[at.pairs.data]
-        group = np.unique(pixel, axis=0, return_inverse=True)[1].reshape(-1)
+        group = common_numbers(pixel)[0]
         scores = np.zeros((int(group.max(initial=-1)) + 1, len(names)))
         np.add.at(scores, group, of_hits)
         return scores

@@ -21,7 +21,7 @@ from ..storage.kind import kind_of
 from ..storage.provenance import file_hash, read_provenance
 from ..storage.segments import examine_segments
 from ..storage.timings import seconds_of
-from ..tables import FitResult, FittedParameter, Hits, Ints, Observables, Segments
+from ..tables import FitResult, FittedParameter, Hits, Ints, Observables, Segments, common_numbers
 from .findings import counted, quiet
 
 #: Settings that differ are listed up to this many.
@@ -235,8 +235,7 @@ def _hit_name(hits: Hits) -> list[str]:
 def _observables(a: Hits, b: Hits) -> tuple[Observables, Observables]:
     """Both tables with one numbering of pixels, whatever the detector."""
     pixels = [np.stack([h.tpc, h.pixel_x, h.pixel_y], axis=1) for h in (a, b)]
-    number = np.unique(np.concatenate(pixels), axis=0, return_inverse=True)[1].reshape(-1)
-    channels = number[: len(a)], number[len(a) :]
+    channels = common_numbers(*pixels)
     return tuple(  # type: ignore[return-value]
         Observables(
             h.event_id,

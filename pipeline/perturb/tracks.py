@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..tables import Floats, Ints, Segments
+from ..tables import Floats, Ints, Segments, common_numbers
 
 #: Deposits of a track that are further apart [cm] have a gap between them; rounding of single precision is far below.
 GAP_CM = 0.01
@@ -73,7 +73,7 @@ def occurrence(*columns: Ints) -> Ints:
     """`(n,)` how many earlier rows have the same values: 0 everywhere where rows are unique."""
     if not len(columns[0]):
         return np.zeros(0, dtype=np.int64)
-    number = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    number = common_numbers(np.stack(columns, axis=1))[0]
     order = np.argsort(number, kind="stable")
     position = np.arange(len(number))
     head = np.concatenate([[0], np.flatnonzero(np.diff(number[order])) + 1])

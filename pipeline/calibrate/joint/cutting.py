@@ -12,7 +12,7 @@ import numpy as np
 
 from ...detector.geometry import DetectorGeometry
 from ...errors import FitError
-from ...tables import Floats, Ints, Segments
+from ...tables import Floats, Ints, Segments, common_numbers
 
 #: Lengths [cm] between which segments are.
 SHORTEST, LONGEST = 0.15, 0.5
@@ -136,7 +136,7 @@ def joined(segments: Segments, shortest: float) -> Segments:
     group = np.cumsum(long)
     first = np.searchsorted(track, track)
     group = np.maximum(group, group[first] + ~long[first])
-    key = np.unique(np.stack([track, group], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    key = common_numbers(np.stack([track, group], axis=1))[0]
     begin = np.searchsorted(key, np.arange(int(key.max(initial=-1)) + 1))
     last = np.searchsorted(key, np.arange(len(begin)), side="right") - 1
     kept, energy = segments.take(begin), np.bincount(key, segments.dE)
