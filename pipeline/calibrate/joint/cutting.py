@@ -12,7 +12,7 @@ import numpy as np
 
 from ...detector.geometry import DetectorGeometry
 from ...errors import FitError
-from ...tables import Floats, Ints, Segments, common_numbers
+from ...tables import Bools, Floats, Ints, Segments, common_numbers
 
 #: Lengths [cm] between which segments are.
 SHORTEST, LONGEST = 0.15, 0.5
@@ -20,6 +20,9 @@ SHORTEST, LONGEST = 0.15, 0.5
 _SHORT = 0.05
 #: A track that passes over so many pixels has been in the rows on both sides of one: those know where in it it was.
 _ROWS = 2
+#: A track that ends within this part of the drift length of a cathode may end there: so far drift velocities are known
+#: before any track across it has told them.
+_AT_CATHODE = 0.05
 
 
 def cut_at_pixels(
@@ -91,21 +94,24 @@ class NothingLocated(FitError):
 
 def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, fast: bool) -> Segments:
     """Those of tracks that hits tell the places of: not shorter than `shortest` [cm], not along a side of the detector,
-    and, of `fast` particles, not along a row of pixels (two of them or less in x or in y).
+    with no end at a cathode, and, of `fast` particles, not along a row of pixels (two of them or less in x or in y).
 
-    Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows. In a
-    row of pixels a fast particle and its mirror image leave nearly the same hits; of slow ones the rows beside get
-    enough to tell.
+    Of charge on both sides of the last pixels one half is lost: which, and so the loss of energy, nobody knows. A track
+    that at another drift velocity ends beyond a cathode would lose its charge there, and seem to tell the velocity as
+    one does that is on both sides. In a row of pixels a fast particle and its mirror image leave nearly the same hits;
+    of slow ones the rows beside get enough to tell.
 
     Raises `NothingLocated` where there are none.
     """
     track = segments.track_index()
     length = np.bincount(track, segments.length)
+    low, high = _extent(segments, track)
     beside = geometry.side_distance(segments.centre) < geometry.pixel_pitch
     reasons = {
         f"shorter than {shortest:g} cm (unknown.min_track_cm)": length < shortest,
         "along a side of the detector": np.bincount(track, segments.length * beside) > 0.5 * length,
-        "along a row of pixels": (_across(segments, track) < _ROWS * geometry.pixel_pitch).any(axis=1) & fast,
+        "with an end at a cathode": _at_cathode(low[:, 2], geometry) | _at_cathode(high[:, 2], geometry),
+        "along a row of pixels": ((high - low)[:, :2] < _ROWS * geometry.pixel_pitch).any(axis=1) & fast,
     }
     left_out = np.any(list(reasons.values()), axis=0)
     if left_out.all():
@@ -116,14 +122,20 @@ def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, 
     return segments.take(~left_out[track])
 
 
-def _across(segments: Segments, track: Ints) -> Floats:
-    """`(tracks, 2)` extent [cm] of tracks in x and y."""
-    low = np.full((int(track.max(initial=-1)) + 1, 2), np.inf)
+def _extent(segments: Segments, track: Ints) -> tuple[Floats, Floats]:
+    """`(tracks, 3)` the lowest and the highest coordinates [cm] of tracks."""
+    low = np.full((int(track.max(initial=-1)) + 1, 3), np.inf)
     high = -low
     for ends in (segments.start, segments.end):
-        np.minimum.at(low, track, ends[:, :2])
-        np.maximum.at(high, track, ends[:, :2])
-    return np.asarray(high - low)
+        np.minimum.at(low, track, ends)
+        np.maximum.at(high, track, ends)
+    return low, high
+
+
+def _at_cathode(z: Floats, geometry: DetectorGeometry) -> Bools:
+    """`(n,)` which drift coordinates are near a cathode."""
+    distance = [np.abs(z - t.z_cathode) < _AT_CATHODE * abs(t.z_cathode - t.z_anode) for t in geometry.tpcs]
+    return np.asarray(np.any(distance, axis=0))
 
 
 def joined(segments: Segments, shortest: float) -> Segments:

@@ -148,7 +148,7 @@ def none_left() -> FitError:
     """What is said where no simulated track can be fitted."""
     return FitError(
         "none of the tracks like those found, simulated, can be fitted: all are too short (unknown.min_track_cm), "
-        "along a side of the detector or along a row of pixels; select other tracks, or more."
+        "along a side of the detector, end at a cathode or run along a row of pixels; select other tracks, or more."
     )
 
 

@@ -65,6 +65,21 @@ def test_tracks_that_hits_do_not_tell_the_place_of_are_left_out() -> None:
         assert np.unique(parts[0].found.segments.event_id).tolist() == left
 
 
+def test_tracks_that_end_at_a_cathode_are_left_out_and_those_across_it_are_not() -> None:
+    """Velocities are known to 5 %: at the true one an end within 1.5 cm of the cathode may be on its other side."""
+    lengths = np.linspace(0.0, 1.0, 13)[:, None]
+    ends = {0: (5.0, 2.0), 1: (5.0, 1.0), 2: (5.0, -1.0), 3: (5.0, -5.0), 4: (-2.0, -28.0), 5: (-0.5, -28.0)}
+    found = []
+    for event, (first, last) in ends.items():
+        straight = tracks(1).replace(event_id=np.full(12, event))
+        points = np.array([-10.0, -20.0, first]) + lengths * np.array([12.0, 8.0, last - first])
+        found.append(straight.replace(start=points[:-1], end=points[1:]))
+    left = located(Segments.concatenate(found), MODULE0, 1.0, fast=True)
+    assert np.unique(left.event_id).tolist() == [0, 3, 4]
+    with pytest.raises(FitError, match=r"none of 1 tracks \(1 with an end at a cathode\)"):
+        located(found[1], MODULE0, 1.0, fast=True)
+
+
 def test_short_tracks_are_left_out_and_what_none_is_left_of_is_said() -> None:
     segments = Segments.concatenate([tracks(1), tracks(2, pieces=5).take(np.arange(5, 10))])
     assert located(segments, MODULE0, 10.0, fast=True).length.sum() == pytest.approx(12.0, rel=1e-3)
