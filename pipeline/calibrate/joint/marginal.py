@@ -97,9 +97,9 @@ def maximise(
     nothing = np.zeros(len(start.x))
     point = start if len(start.determinant) else replace(start, determinant=nothing, led=nothing, turns=nothing)
     point = point if point.planned else _planned_anew(_damped(point, DAMPING))
-    led = False
+    step_late = False
     while True:
-        point, plans, found, status = _descended(problem, point, record, _MOVING, led=led)
+        point, plans, found, status = _descended(problem, point, record, _MOVING, step_late=step_late)
         eliminated = problem.map(lambda e: e.eliminated(), found)
         if status is not None or not problem.determinant:
             break
@@ -133,7 +133,7 @@ def maximise(
             expected = problem.expected(problem, point.x, steps, simulations < wanted)
         point = replace(point, determinant=gradient, expected=expected, simulations=simulations)
         point = replace(_planned_anew(_damped(point, _LEAST_DAMPING)), rounds=point.rounds + 1)
-        led = expected is not None and bool(late.any())
+        step_late = expected is not None and bool(late.any())
     chain = problem.slopes(point.x)
     _, information, cost = problem.total(point, eliminated, found)
     scaled, measured = np.outer(chain, chain), problem.measured(point.x)
@@ -150,7 +150,7 @@ def maximise(
     )
 
 
-def _led(problem: Problem, point: Point, found: Sequence[Evaluated]) -> Point:
+def _late_step(problem: Problem, point: Point, found: Sequence[Evaluated]) -> Point:
     """A point at which gradients were taken, and all parts `found`, after a Newton step of all coordinates, late ones,
     too.
 
@@ -170,7 +170,7 @@ def _led(problem: Problem, point: Point, found: Sequence[Evaluated]) -> Point:
     step[~late] = damped_step(pull, own, 0.0, low[~late], high[~late])
     in_values = step * problem.slopes(point.x)
     states = tuple(_moved(e.state, gone.follow @ in_values) for e, gone in zip(found, eliminated, strict=True))
-    known = np.array(led if point.simulations >= _SIMULATIONS else 0 * led, dtype=float)
+    known = np.asarray(led * (point.simulations >= _SIMULATIONS), dtype=float)
     return replace(point, x=point.x + step, states=states, led=known, turns=turns, iteration=point.iteration + 1)
 
 
@@ -231,13 +231,14 @@ def _descended(
     record: Callable[[Point, float, Mapping[str, float]], None],
     moving: int,
     *,
-    led: bool = False,
+    step_late: bool = False,
 ) -> tuple[Point, list[Planned], list[Evaluated], str | None]:
     """A point after Newton steps at its width of the noise and all narrower ones, the plans and parts there, and why
-    the last of them failed, if they did; parameters move from stage `moving` on, late ones once if they are `led`."""
+    the last of them failed, if they did; parameters move from stage `moving` on, late ones once before, if
+    `step_late`."""
     while True:
         plans = problem.plans(point)
-        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving, led=led)
+        point, found, status = _newton(problem, point, plans, record, moving=point.stage >= moving, step_late=step_late)
         if point.stage + 1 == len(problem.widened):
             return point, plans, found, status
         point = replace(_planned_anew(_damped(point, DAMPING)), stage=point.stage + 1)
@@ -258,18 +259,18 @@ def _newton(
     record: Callable[[Point, float, Mapping[str, float]], None],
     *,
     moving: bool,
-    led: bool,
+    step_late: bool,
 ) -> tuple[Point, list[Evaluated], str | None]:
     """Levenberg-Marquardt steps of states and (`moving`) parameters at one width of the noise, after one of late ones
-    if they are `led`; why it failed, if it did."""
+    if `step_late`; why it failed, if it did."""
     widened, last = problem.widened[point.stage], point.stage + 1 == len(problem.widened)
     enough = (_FINE if moving else _FINE_HELD) if last else _ROUGH * widened
     found = problem.evaluate(point, plans)
-    if led:
-        point = _led(problem, point, found)
+    if step_late:
+        point = _late_step(problem, point, found)
         found = problem.evaluate(point, plans)
     hits = sum(e.hits for e in found)
-    if led or (point.iteration == 0 and point.stage == 0):
+    if step_late or (point.iteration == 0 and point.stage == 0):
         record(point, problem.cost(point, found), _counts(found))
     while True:
         if point.iteration >= problem.max_iterations:

@@ -292,7 +292,7 @@ def test_others_go_with_the_step_that_a_late_one_takes() -> None:
     point = replace(point, determinant=nothing, led=nothing, turns=nothing)
 
     def once(point: Point) -> Point:
-        return marginal._led(late, point, late.evaluate(point, [None]))  # type: ignore[list-item]
+        return marginal._late_step(late, point, late.evaluate(point, [None]))  # type: ignore[list-item]
 
     assert once(point).x[1] == pytest.approx(1.5)
     assert once(point).x[0] == pytest.approx(4.0 - 28 / 250 * 28.5)
