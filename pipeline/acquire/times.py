@@ -64,7 +64,7 @@ def check_times(table: RawTable, t: Floats, geometry: DetectorGeometry, velocity
             "that is stated"
         ),
     )
-    longest = max(abs(v.z_anode - v.z_cathode) for v in geometry.tpcs) / velocity
+    longest = max(v.drift_length for v in geometry.tpcs) / velocity
     late = t > _LATEST * longest
     if late.sum() > _LATE * len(t):
         raise HitsError(

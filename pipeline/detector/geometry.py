@@ -58,6 +58,11 @@ class Tpc(_Part):
             raise ValueError(f"z_anode and z_cathode are both {self.z_anode:g} cm; between them electrons drift")
         return self
 
+    @property
+    def drift_length(self) -> float:
+        """The longest way [cm] of electrons."""
+        return abs(self.z_anode - self.z_cathode)
+
 
 class ReadoutConstants(_Part):
     """Self-triggered charge readout: threshold [electrons], times [us], voltages [mV]."""

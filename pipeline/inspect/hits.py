@@ -180,7 +180,7 @@ def depth(view: View) -> list[Finding]:
     what = "have a z that is not their time at the drift velocity of the file"
     advice = "the fit uses the times only, but pictures would be wrong: which of the three is mistaken?"
     found = view.rows_that("warning", "drift_coordinate", apart, what, advice)
-    longest = np.array([abs(t.z_anode - t.z_cathode) for t in g.tpcs])[tpc]
+    longest = np.array([t.drift_length for t in g.tpcs])[tpc]
     deep = there & (g.response_start + h.drift_velocity * h.t > longest + BEYOND_CM)
     what = "come later than charge from the cathode would"
     advice = "late deposits (decays, captures) do; so would times in another unit."

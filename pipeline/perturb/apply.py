@@ -68,7 +68,7 @@ def check_perturbations(perturbations: Sequence[Perturbation], geometry: Detecto
         "x": high[0] - low[0],
         "y": high[1] - low[1],
         "z": high[2] - low[2],
-        "drift": max(abs(tpc.z_anode - tpc.z_cathode) for tpc in geometry.tpcs),
+        "drift": max(tpc.drift_length for tpc in geometry.tpcs),
     }
     for number, settings in enumerate(perturbations):
         for setting, along, distance in settings.displacements():

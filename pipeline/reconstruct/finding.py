@@ -90,7 +90,7 @@ def _crossings(
     """
     ends = [(ends_of(points, a, settings), ends_of(points, b, settings)) for a, b in pieces]
     faces = one.z_cathode, other.z_cathode
-    largest = settings.velocity_tolerance * abs(one.z_anode - one.z_cathode) + _DELAY_ERROR
+    largest = settings.velocity_tolerance * one.drift_length + _DELAY_ERROR
     found = [crossings(*event, faces, (-largest, largest), 0.0, settings) for event in ends]
     every = [crossing for event in found for crossing in event]
     if len(every) < _ENOUGH:

@@ -77,7 +77,7 @@ def infer_t0(
     to correct them.
     """
     found = {}
-    drift = np.array([abs(tpc.z_anode - tpc.z_cathode) for tpc in geometry.tpcs])
+    drift = np.array([tpc.drift_length for tpc in geometry.tpcs])
     distance = velocity * (hits.t - delay) + geometry.response_start
     for event in np.unique(hits.event_id):
         offers = []

@@ -127,7 +127,7 @@ def _stretch(points: Floats, second: Bools, a: int, b: int, geometry: DetectorGe
 
 def _shortest(geometry: DetectorGeometry) -> float:
     """The shortest of the drift lengths [cm]."""
-    return min(abs(t.z_anode - t.z_cathode) for t in geometry.tpcs)
+    return min(t.drift_length for t in geometry.tpcs)
 
 
 def _innermost(along: Floats, chosen: Bools, points: Floats, cathode: float) -> Floats:

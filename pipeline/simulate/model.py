@@ -248,7 +248,7 @@ class ForwardModel:
         parameters.check_values(full, "forward model")
         table = parameters.table()
         velocity = argon.scaled_drift_velocity(full, self.geometry.temperature)
-        drift = max(abs(t.z_anode - t.z_cathode) for t in self.geometry.tpcs)
+        drift = max(t.drift_length for t in self.geometry.tpcs)
         spread = math.sqrt(2 * full["longitudinal_diffusion"] * drift / velocity) / velocity
         if spread > SIGMA_RANGE[1]:
             raise ModelRangeError(

@@ -110,7 +110,7 @@ def located(segments: Segments, geometry: DetectorGeometry, shortest: float, *, 
     reasons = {
         f"shorter than {shortest:g} cm (unknown.min_track_cm)": length < shortest,
         "along a side of the detector": np.bincount(track, segments.length * beside) > 0.5 * length,
-        "with an end at a cathode": _at_cathode(low[:, 2], geometry) | _at_cathode(high[:, 2], geometry),
+        "with an end at a cathode": _at_cathode(np.stack([low, high])[..., 2], geometry).any(axis=0),
         "along a row of pixels": ((high - low)[:, :2] < _ROWS * geometry.pixel_pitch).any(axis=1) & fast,
     }
     left_out = np.any(list(reasons.values()), axis=0)
@@ -133,8 +133,8 @@ def _extent(segments: Segments, track: Ints) -> tuple[Floats, Floats]:
 
 
 def _at_cathode(z: Floats, geometry: DetectorGeometry) -> Bools:
-    """`(n,)` which drift coordinates are near a cathode."""
-    distance = [np.abs(z - t.z_cathode) < _AT_CATHODE * abs(t.z_cathode - t.z_anode) for t in geometry.tpcs]
+    """Which drift coordinates are near a cathode, in the shape of `z` [cm]."""
+    distance = [np.abs(z - t.z_cathode) < _AT_CATHODE * t.drift_length for t in geometry.tpcs]
     return np.asarray(np.any(distance, axis=0))
 
 
