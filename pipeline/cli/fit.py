@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config.methods import Method
     from ..config.models import Config
-    from ..tables import Assumed, FitResult, FittedParameter
+    from ..tables import FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"
 
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.comparison import compare_fit
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
-    from ..calibrate.run import fit_hits
+    from ..calibrate.run import begun_at, fit_hits
     from ..errors import ConfigError
     from ..reconstruct.t0 import retimed
     from ..simulate.conditions import different_conditions
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> None:
     segments, geometry = read_with_detector(args.segments, config)
     assumed = read_assumed(args.segments)
     if assumed is not None:
-        method = _begun_at(assumed, method)
+        method = begun_at(assumed.values, method)
         if assumed.times is not None:
             hits = retimed(hits, {event: offset.value for event, offset in assumed.times.items()}, geometry)
             say(f"{args.hits}: times of {len(assumed.times)} events are those that were found with {args.segments}.")
@@ -121,14 +121,6 @@ def main(args: argparse.Namespace) -> None:
     for sentence in (*result.warnings, *(c for c in caveats if c not in result.warnings)):
         say(sentence)
     print(table(result))
-
-
-def _begun_at(assumed: Assumed, method: Method) -> Method:
-    """A method that starts from the values at which its segments were reconstructed, unless it names others: only there
-    are hits and segments in the same place.
-    """
-    values = {name: assumed.values[name] for name in method.free if math.isfinite(assumed.values.get(name, math.inf))}
-    return method.model_copy(update={"initial": {**values, **method.initial}})
 
 
 def table(result: FitResult) -> str:

@@ -26,10 +26,11 @@ from .velocity import VelocityEstimate
 @dataclass(frozen=True)
 class FromHits:
     """What hits alone tell: the `reconstruction`, and what it rests on; `velocity` is None where it was assumed, or no
-    tracks told it.
+    tracks told it. `hits` are those of events whose time is known, counted from it.
     """
 
     reconstruction: Reconstruction
+    hits: Hits
     assumed: Assumed
     velocity: VelocityEstimate | None
 
@@ -66,8 +67,8 @@ def from_hits(
     if settings.stopping is not None:
         resolution = settings.particles.charge_resolution
         recombination = model_settings.recombination
-        found, _ = stopping_tracks(found, settings.stopping, geometry, resolution, values, recombination, where)
+        found, values = stopping_tracks(found, settings.stopping, geometry, resolution, values, recombination, where)
     found = with_model_losses(found, settings)
     hit_track = np.full(len(hits), -1)
     hit_track[np.isin(hits.event_id, list(used.event_t0))] = found.hit_track
-    return FromHits(replace(found, hit_track=hit_track), Assumed(values, times), velocity)
+    return FromHits(replace(found, hit_track=hit_track), used, Assumed(values, times), velocity)

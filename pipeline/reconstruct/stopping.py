@@ -28,17 +28,17 @@ def stopping_tracks(
     where: str,
 ) -> tuple[Reconstruction, dict[str, float]]:
     """The tracks of `settings.species` that end where the particle stopped, all turned to end there; and the parameter
-    values with the recombination that these ask for, by which they were chosen (`recombination_of_stops`).
+    values with the recombination that these ask for (`recombination_of_stops`), at which they have their dE/dx.
 
-    Their dE/dx stays that of `values`. `charge_resolution` as for `evidence`; `where` (the file) begins the sentence of
-    an error. Raises `SelectionError` if there is none.
+    `charge_resolution` as for `evidence`; `where` (the file) begins the sentence of an error. Raises `SelectionError`
+    if there is none.
     """
     measured = recombination_of_stops(found, geometry, values, recombination, settings.species, charge_resolution)
     track = track_of_segments(found)
     ends = may_stop(found.tracks.contained[track], found.residual_range)
     dedx = loss_with_knock_ons(density_of_charge(found, geometry, measured), track, ends, measured, recombination)
-    seen = replace(found, segments=found.segments.replace(dEdx=dedx))
-    stops = ends_of_range(seen, geometry, charge_resolution, settings.species, settings.within_cm)
+    found = replace(found, segments=found.segments.replace(dEdx=dedx, dE=dedx * found.segments.length))
+    stops = ends_of_range(found, geometry, charge_resolution, settings.species, settings.within_cm)
     kept = (stops.sum(axis=0) >= settings.probability) & (found.tracks.length >= settings.min_length_cm)
     if not kept.any():
         raise SelectionError(

@@ -11,7 +11,7 @@ import numpy as np
 from ..config.methods import Method
 from ..config.models import Config
 from ..detector.geometry import DetectorGeometry
-from ..errors import FitError, ModelRangeError, SegmentError, SelectionError
+from ..errors import FitError, ModelRangeError, ReconstructionError, SegmentError, SelectionError
 from ..parameters import table
 from ..perturb.apply import perturb
 from ..perturb.base import Perturbation
@@ -86,7 +86,7 @@ class Trials:
         draw = Draw(values, noise_seed(self.seed, job.target, job.draw), self.seed)
         try:
             result = series.estimator.fit(self.source.trial(job), draw, method, self.name)
-        except (FitError, ModelRangeError, SegmentError, SelectionError) as refused:
+        except (FitError, ModelRangeError, ReconstructionError, SegmentError, SelectionError) as refused:
             return {**told, **nothing(str(refused)), "position_rms_um": None, "path": {}}
         told |= {"hits": int(result.diagnostics.get("hits_used", 0)), **outcome(result, values), "scores": {}}
         told["position_rms_um"] = result.diagnostics.get("position_rms_um")

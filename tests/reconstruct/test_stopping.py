@@ -122,6 +122,14 @@ def test_with_a_detector_that_is_not_the_nominal_one_the_same_tracks_stop(proton
         for values in (measured, truth)
     )
     assert told == pytest.approx(true, rel=0.06)
+    # Energies are the true ones, not those that the charge has at the values before.
+    lost = {(e, t): protons[0].segments.dE[track_of_segments(protons[0]) == i].sum()
+            for i, (e, t) in enumerate(zip(protons[0].tracks.event_id, protons[0].tracks.track_id))}  # fmt: skip
+    owner = track_of_segments(kept)
+    ratio = [kept.segments.dE[owner == i].sum() / lost[e, t]
+             for i, (e, t) in enumerate(zip(kept.tracks.event_id, kept.tracks.track_id))]  # fmt: skip
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.05)
+    assert kept.segments.dE == pytest.approx(kept.segments.dEdx * kept.segments.length)
     # What has nothing to do with it stays.
     moved = {n for n in measured if measured[n] != begun[n]}
     assert moved == {*(("birks_ab", "birks_kb") if recombination == "birks" else ("box_alpha", "box_beta")),

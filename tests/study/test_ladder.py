@@ -12,24 +12,35 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.cli.main import run
 from pipeline.config.methods import Method
 from pipeline.config.models import Config
 from pipeline.config.robustness import STANDARD_CASES, Campaign, Case, Robustness
-from pipeline.errors import ConfigError, FitError
+from pipeline.errors import (
+    ConfigError,
+    FitError,
+    GradcalError,
+    ModelRangeError,
+    ReconstructionError,
+    SegmentError,
+    SelectionError,
+)
 from pipeline.parameters import nominal_values
 from pipeline.report.plots import image
 from pipeline.report.studies import ladder as ladder_figure
 from pipeline.report.studies import robustness as robustness_figure
 from pipeline.storage.detector import load_geometry
+from pipeline.storage.fit import read_fit
+from pipeline.storage.hits import write_hits
 from pipeline.storage.kept_answers import KeptAnswers
 from pipeline.storage.provenance import Provenance
 from pipeline.study import ladder, robustness
 from pipeline.study import published_ladder as published
-from pipeline.study.estimators import FromHits, KnownDeposits, Task, Trial, _first_events, estimator, marginal
+from pipeline.study.estimators import Draw, FromHits, KnownDeposits, Task, Trial, estimator, marginal
 from pipeline.study.experiment import PixelExperiment
 from pipeline.study.processes import work_through
 from pipeline.study.trials import Job, Series, Trials
-from tests.calibrate.joint.toys import TRUTH, tracks
+from tests.calibrate.joint.toys import tracks
 from tests.study.gaussian import GaussianExperiment
 
 FREE = ("birks_ab", "electric_field", "electron_lifetime")
@@ -51,11 +62,14 @@ class Late:
         return Trial(GaussianExperiment(600, bias=LATE * job.series), GaussianExperiment(600))
 
 
+@dataclass(frozen=True)
 class Refused:
     """No fit at all."""
 
+    why: GradcalError
+
     def fit(self, trial: Trial, draw: Any, method: Method, name: str) -> Any:
-        raise FitError("nothing to fit.")
+        raise self.why
 
 
 def series(name: str, **more: Any) -> Series:
@@ -108,8 +122,9 @@ def test_paths_are_kept_of_the_first_fits_of_the_series_that_want_them(fits: lis
     assert path["electric_field"][-1] == pytest.approx(1, abs=0.01)
 
 
-def test_refused_fits_are_answers_and_no_limit_is_kept() -> None:
-    answers = made((series("x"), series("refused", estimator=Refused())), 1)
+@pytest.mark.parametrize("kind", [FitError, ModelRangeError, ReconstructionError, SegmentError, SelectionError])
+def test_refused_fits_are_answers_and_no_limit_is_kept(kind: type[GradcalError]) -> None:
+    answers = made((series("x"), series("refused", estimator=Refused(kind("nothing to fit.")))), 1)
     rows = robustness.rows_of(answers, (series("refused"),), FREE)["refused"]
     assert rows["fits"] == 2 and rows["converged"] == 0
     assert not rows["parameters"]["birks_ab"]["kept"]
@@ -271,13 +286,30 @@ def test_what_is_left_open_is_told_to_the_fit() -> None:
     assert fitted.objective == "marginal_likelihood" and fitted.free == METHOD.free
 
 
-def test_the_first_of_two_fits_is_of_whole_events_with_enough_hits() -> None:
-    experiment = PixelExperiment(tracks(3), load_geometry("module0"), Config())
-    hits = experiment.hits(TRUTH, 1)
-    each = np.bincount(hits.event_id)
-    for enough, events in ((1, 1), (each[0], 1), (each[0] + 1, 2), (each[:2].sum(), 2), (10**6, 3)):
-        assert np.bincount(_first_events(hits, enough).event_id).tolist() == each[:events].tolist()
-    assert len(_first_events(hits.take(np.zeros(0, dtype=np.int64)), 5)) == 0
+def test_from_hits_a_study_fits_as_the_commands_do(tmp_path: Path) -> None:
+    """What is shown of the study is what users get: the same values to the digits that files keep."""
+    settings = {
+        "seed": 5,
+        "simulate": {"threads": 1},
+        "methods": {"m": {"objective": "marginal_likelihood", "optimiser": "fisher_scoring", "free": ["birks_ab"],
+                          "unknown": {"determinant": False, "simulated": 0.0, "part_length_cm": 30.0}}},
+    }  # fmt: skip
+    config = Config.model_validate(settings)
+    geometry = load_geometry("module0")
+    truth = {**nominal_values(), "birks_ab": 0.83}
+    experiment = PixelExperiment(tracks(2), geometry, config)
+    method = config.methods["m"]
+    unknown = FromHits(method.unknown, config)
+    of_study = unknown.fit(Trial(experiment, experiment), Draw(truth, 5, 5), method, "m")
+    hits, found, fit = (tmp_path / name for name in ("hits.h5", "found.h5", "fit.h5"))
+    write_hits(hits, experiment.hits(truth, 5), Provenance("simulate", {}, {}, "0"), truth)
+    told = ["--config-json", json.dumps(settings)]
+    assert run(["reconstruct", *told, str(hits), str(found)]) == 0
+    assert run(["fit", *told, "--method", "m", "--segments", str(found), "--hits", str(hits), str(fit)]) == 0
+    (mine,), (theirs,) = ([p for p in result.parameters if p.free] for result in (of_study, read_fit(fit)))
+    assert mine.initial == theirs.initial == nominal_values()["birks_ab"]
+    assert theirs.value == pytest.approx(mine.value, rel=1e-6) and mine.value != mine.initial
+    assert theirs.uncertainty == pytest.approx(mine.uncertainty, rel=1e-3)
 
 
 def test_data_of_another_recombination_have_a_configuration_of_their_own() -> None:
