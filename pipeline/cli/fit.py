@@ -113,7 +113,8 @@ def main(args: argparse.Namespace) -> None:
         )
     noise_assumed = model.model.settings.noise if method.for_noise else None
     notes = different_conditions(hits.recording, model.model.pixels, noise_assumed)
-    result = replace(result, warnings=(*notes, *result.warnings))
+    torn = [] if args.truth is None else _torn(args.truth, method)
+    result = replace(result, warnings=(*notes, *torn, *result.warnings))
     write_fit(args.output, result, provenance, compare_fit(model, data, result))
     checkpoint.remove()
     say(f"{args.output}: {result.status}")
@@ -121,6 +122,28 @@ def main(args: argparse.Namespace) -> None:
     for sentence in (*result.warnings, *(c for c in caveats if c not in result.warnings)):
         say(sentence)
     print(table(result))
+
+
+def _torn(truth: Path, method: Method) -> list[str]:
+    """A sentence where a fit expects electrons beside the tracks that struck them, and cuts may have taken these out of
+    the true segments."""
+    from ..errors import FileFormatError
+    from ..select.cuts import torn_by
+    from ..storage.segments import read_cut_flow
+
+    if method.objective != "marginal_likelihood" or method.unknown.stray_above_mev is None:
+        return []
+    try:
+        cuts = torn_by(read_cut_flow(truth))
+    except FileFormatError:  # not a selection
+        return []
+    if not cuts:
+        return []
+    return [
+        f"{truth}: the selection took single tracks ({', '.join(f'select.{c}' for c in cuts)}), also electrons of "
+        "particles that it kept; this fit expects them in the data, so switch these cuts off (null), and take fewer "
+        "events for less length."
+    ]
 
 
 def table(result: FitResult) -> str:

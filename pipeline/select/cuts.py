@@ -6,8 +6,9 @@ of `CUTS`. Cuts on whole tracks come before the one that drops segments, so a tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,15 @@ def apply_cuts(segments: Segments, select: Select, geometry: DetectorGeometry, s
         segments, rows = segments.take(keep), rows[keep]
         flow.append(_step(cut.name, description, segments))
     return Selection(rows, segments, tuple(flow))
+
+
+def torn_by(cut_flow: Sequence[CutStep]) -> list[str]:
+    """Names of the cuts that took single tracks or parts of them, such as electrons of particles that were kept.
+
+    Not the one on delays: what comes late was struck by nobody.
+    """
+    steps = pairwise(cut_flow)
+    return [now.name for before, now in steps if now.segments < before.segments and now.name != max_delay_us.__name__]
 
 
 def _extent(segments: Segments) -> str:

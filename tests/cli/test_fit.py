@@ -17,7 +17,10 @@ import pytest
 import torch
 
 from pipeline.calibrate.progress import Progress
+from pipeline.cli.fit import _torn
 from pipeline.cli.main import run
+from pipeline.config.methods import STANDARD_METHODS
+from pipeline.config.selection import Select
 from pipeline.storage.checkpoint import Checkpoint
 from pipeline.storage.detector import detector_path
 from pipeline.storage.fit import read_comparisons, read_fit
@@ -395,3 +398,23 @@ def test_hits_are_compared_at_the_start_and_at_the_end(whole):
         assert file["history/matched"][0] > 0
     rms = {name: np.sqrt(np.mean((c.model - c.data)[c.matched] ** 2, axis=0)) for name, c in found.items()}
     assert rms["fitted"][1] < rms["initial"][1], "times at least are better than at the start"
+
+
+@pytest.mark.parametrize(
+    ("method", "cuts", "said"),
+    [
+        ("unknown_segments", {"max_total_length_cm": 30.0}, "took single tracks (select.max_total_length_cm)"),
+        ("unknown_segments", {"max_total_length_cm": 600.0}, None),
+        ("unknown_dedx", {"max_total_length_cm": 30.0}, None),  # knows no struck electrons but as tracks
+        ("likelihood", {"max_total_length_cm": 30.0}, None),
+        ("unknown_segments", None, None),
+    ],
+)
+def test_a_fit_that_expects_struck_electrons_says_where_a_selection_took_them(sample, tmp_path, method, cuts, said):
+    truth = sample.segments
+    if cuts is not None:
+        truth = tmp_path / "selected.h5"
+        config = json.dumps({"select": {n: None for n in Select.model_fields if n != "species"} | cuts})
+        assert run(["select", "--config-json", config, str(sample.segments), str(truth)]) == 0
+    told = _torn(truth, STANDARD_METHODS[method])
+    assert (said is None and not told) or (len(told) == 1 and said in told[0])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.models import Checks, Select
 from pipeline.errors import SelectionError
-from pipeline.select.cuts import CUTS, apply_cuts
+from pipeline.select.cuts import CUTS, apply_cuts, torn_by
 from pipeline.storage.detector import load_geometry
 from pipeline.storage.segments import read_segments
 from pipeline.tables import Segments
@@ -185,3 +185,16 @@ def test_published_muon_sample_shrinks_to_7028_cm(shared_data):
     selection = run(read.segments, Select(max_total_length_cm=None))
     assert selection.cut_flow[0].length_cm == pytest.approx(51819, abs=2)  # 152 deposits lie on the border
     assert selection.cut_flow[-1].length_cm == pytest.approx(7028, abs=1)
+
+
+def test_cuts_that_take_electrons_from_their_particle_are_known():
+    """Those that left every track whole, and the one on decays, did not."""
+    muon, electron = straight_track(), straight_track(start=(0, 1, 5), traj=1, pdg=11, segments=2)
+    late = dataclasses.replace(straight_track(traj=2), t0=np.full(10, 5000.0))
+    flow = run(
+        Segments.concatenate([muon, electron, late]),
+        only(max_delay_us=1000.0, track_anode_margin_cm=0.1, min_track_length_cm=5.0, max_total_length_cm=600.0),
+    ).cut_flow
+    assert [step.tracks for step in flow] == [3, 2, 2, 1, 1]
+    assert torn_by(flow) == ["min_track_length_cm"]
+    assert torn_by(flow[:3]) == torn_by(flow[:1]) == []
