@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..calibrate.run import begun_at, fit_hits
+from ..calibrate.joint.parts import late_of
+from ..calibrate.run import fit_hits
 from ..config.methods import STANDARD_METHODS, Method
 from ..config.models import Config
 from ..config.robustness import UnknownFits
 from ..config.unknown import Unknown
-from ..reconstruct.from_hits import from_hits
+from ..parameters import nominal_values
+from ..reconstruct.field import with_measured_field
+from ..reconstruct.reconstruct import reconstruct
+from ..reconstruct.stopping import stopping_tracks
 from ..simulate.observe import PixelObservables, observables_of_hits
 from ..simulate.setup import forward_model, model_settings
-from ..storage.identity import load_classifier
 from ..storage.pixels import load_pixels
-from ..tables import FitResult
+from ..tables import FitResult, Hits
 from .experiment import Experiment, PixelExperiment
 
 #: Steps that such fits may take: tracks find their places first.
 _ITERATIONS = STANDARD_METHODS["unknown_segments"].max_iterations
+#: As many hits (some 5000 cm) tell the field to a few 1e-4, which is as much as where tracks are found needs.
+_ENOUGH = 10_000
 #: Tracks of unknown places that are shorter than this [cm] are left out: two or three hits do not hold a track.
 _SHORTEST = 10.0
 
@@ -105,31 +110,58 @@ class UnknownDeposits:
 
 @dataclass(frozen=True)
 class FromHits:
-    """What `gradcal reconstruct` and `gradcal fit` make of the hits: nothing of the deposits is used.
+    """The marginal likelihood of tracks that were found in the hits: nothing of the deposits is used.
 
-    Tracks are found with the values that the fit starts from; what hits tell of the field and of recombination before
-    that, as far as the configuration asks for it, it starts from, too.
+    Tracks are found with the values that the fit starts from (the field by tracks across the cathode, if so
+    configured), and again with the fitted ones, `rounds` times in all: which hits belong to a track, and which tracks
+    stop, stays as it is during a fit. All fits but the last are of so many events as have `_ENOUGH` hits.
     """
 
     unknown: Unknown
     config: Config
+    rounds: int = 2
 
     def fit(self, trial: Trial, draw: Draw, method: Method, name: str) -> FitResult:
         """See `Estimator.fit`."""
         truth = _pixels(trial.truth)
-        geometry, steps = truth.geometry, self.config.reconstruct
-        made = from_hits(
-            truth.hits(draw.values, draw.noise), geometry, {**method.fixed, **method.initial}, steps,
-            model_settings(self.config), pixels=load_pixels(self.config.readout.pixels, geometry),
-            classifier=load_classifier(steps.particles), where="hits of a study",
-        )  # fmt: skip
-        found = made.reconstruction
-        return fit_hits(
-            PixelObservables(forward_model(found.segments, geometry, self.config)),
-            observables_of_hits(made.hits, geometry),
-            begun_at(made.assumed.values, marginal(method, self.unknown)), name,
-            target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks, truth=truth.segments,
-        )  # fmt: skip
+        hits, geometry = truth.hits(draw.values, draw.noise), truth.geometry
+        settings, pixels = model_settings(self.config), load_pixels(self.config.readout.pixels, geometry)
+        values = {**nominal_values(), **method.fixed, **method.initial}
+        method, steps = marginal(method, self.unknown), self.config.reconstruct
+        if steps.velocity == "crossers" and "electric_field" in method.free:
+            values, _ = with_measured_field(hits, geometry, values, steps, settings)
+        rough = self.unknown.model_copy(update={"determinant": False, "simulated": 0.0})
+        # Nothing is simulated for these.
+        late = late_of(self.unknown)
+        first = tuple(n for n in method.free if n not in late)
+        for left in reversed(range(self.rounds if first else 1)):
+            seen = _first_events(hits, _ENOUGH) if left else hits
+            found = reconstruct(seen, geometry, values, steps, settings, pixels=pixels)
+            if steps.stopping is not None:
+                resolution, recombination = steps.particles.charge_resolution, settings.recombination
+                found, measured = stopping_tracks(
+                    found, steps.stopping, geometry, resolution, values, recombination, "hits of a study"
+                )
+                if left:  # at nominal values the first fit would have a long way to go
+                    values |= {n: measured[n] for n in method.free}
+            model = PixelObservables(forward_model(found.segments, geometry, self.config))
+            free, unknown = (first, rough) if left else (method.free, self.unknown)
+            fixed = method.fixed | {n: values[n] for n in method.free if n not in free}
+            initial = {n: values[n] for n in free}
+            begun = method.model_copy(update={"free": free, "fixed": fixed, "initial": initial, "unknown": unknown})
+            result = fit_hits(
+                model, observables_of_hits(seen, geometry), begun, name,
+                target=draw.values, seed=draw.noise, noisy=True, tracks=found.tracks,
+                truth=None if left else truth.segments,
+            )  # fmt: skip
+            values |= {p.name: p.value for p in result.parameters if p.free}
+        return result
+
+
+def _first_events(hits: Hits, enough: int) -> Hits:
+    """Hits of the first events that have `enough` of them; all, where there are no more."""
+    last = hits.event_id[min(enough, len(hits)) - 1] if len(hits) else 0
+    return hits.take(hits.event_id <= last)
 
 
 def _pixels(experiment: Experiment) -> PixelExperiment:

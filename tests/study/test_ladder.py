@@ -36,11 +36,11 @@ from pipeline.storage.kept_answers import KeptAnswers
 from pipeline.storage.provenance import Provenance
 from pipeline.study import ladder, robustness
 from pipeline.study import published_ladder as published
-from pipeline.study.estimators import Draw, FromHits, KnownDeposits, Task, Trial, estimator, marginal
+from pipeline.study.estimators import Draw, FromHits, KnownDeposits, Task, Trial, _first_events, estimator, marginal
 from pipeline.study.experiment import PixelExperiment
 from pipeline.study.processes import work_through
 from pipeline.study.trials import Job, Series, Trials
-from tests.calibrate.joint.toys import tracks
+from tests.calibrate.joint.toys import TRUTH, tracks
 from tests.study.gaussian import GaussianExperiment
 
 FREE = ("birks_ab", "electric_field", "electron_lifetime")
@@ -286,8 +286,8 @@ def test_what_is_left_open_is_told_to_the_fit() -> None:
     assert fitted.objective == "marginal_likelihood" and fitted.free == METHOD.free
 
 
-def test_from_hits_a_study_fits_as_the_commands_do(tmp_path: Path) -> None:
-    """What is shown of the study is what users get: the same values to the digits that files keep."""
+def test_a_study_fits_tracks_that_it_found_as_the_commands_do(tmp_path: Path) -> None:
+    """The same values to the digits that files keep, where tracks are found once."""
     settings = {
         "seed": 5,
         "simulate": {"threads": 1},
@@ -299,7 +299,7 @@ def test_from_hits_a_study_fits_as_the_commands_do(tmp_path: Path) -> None:
     truth = {**nominal_values(), "birks_ab": 0.83}
     experiment = PixelExperiment(tracks(2), geometry, config)
     method = config.methods["m"]
-    unknown = FromHits(method.unknown, config)
+    unknown = FromHits(method.unknown, config, rounds=1)
     of_study = unknown.fit(Trial(experiment, experiment), Draw(truth, 5, 5), method, "m")
     hits, found, fit = (tmp_path / name for name in ("hits.h5", "found.h5", "fit.h5"))
     write_hits(hits, experiment.hits(truth, 5), Provenance("simulate", {}, {}, "0"), truth)
@@ -310,6 +310,15 @@ def test_from_hits_a_study_fits_as_the_commands_do(tmp_path: Path) -> None:
     assert mine.initial == theirs.initial == nominal_values()["birks_ab"]
     assert theirs.value == pytest.approx(mine.value, rel=1e-6) and mine.value != mine.initial
     assert theirs.uncertainty == pytest.approx(mine.uncertainty, rel=1e-3)
+
+
+def test_the_first_of_two_fits_is_of_whole_events_with_enough_hits() -> None:
+    experiment = PixelExperiment(tracks(3), load_geometry("module0"), Config())
+    hits = experiment.hits(TRUTH, 1)
+    each = np.bincount(hits.event_id)
+    for enough, events in ((1, 1), (each[0], 1), (each[0] + 1, 2), (each[:2].sum(), 2), (10**6, 3)):
+        assert np.bincount(_first_events(hits, enough).event_id).tolist() == each[:events].tolist()
+    assert len(_first_events(hits.take(np.zeros(0, dtype=np.int64)), 5)) == 0
 
 
 def test_data_of_another_recombination_have_a_configuration_of_their_own() -> None:
