@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", metavar="NAME=VALUE", nargs="+", action="extend", help="parameter values to assume; others nominal"
     )
     parser.add_argument(
+        "--at", metavar="FIT.h5", type=Path, help="assume the values of this fit, its field too; --set goes before them"
+    )
+    parser.add_argument(
         "--dedx", choices=("mip", "range", "charge"), help="where dE/dx comes from (instead of reconstruct.dedx)"
     )
 
@@ -42,6 +45,7 @@ def main(args: argparse.Namespace) -> None:
     from ..simulate.setup import model_settings
     from ..storage.atomic import check_output
     from ..storage.detector import load_geometry
+    from ..storage.fit import read_fit
     from ..storage.hits import read_hits
     from ..storage.identity import load_classifier, training_path
     from ..storage.pixels import load_pixels
@@ -53,8 +57,15 @@ def main(args: argparse.Namespace) -> None:
     config = model_config(args)
     if args.dedx is not None:
         config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
-    given = {**nominal_values(), **parse_assignments(args.set, "--set")}
-    check_output(args.output, args.hits, *config_files(args, config))
+    fitted: dict[str, float] = {}
+    if args.at is not None:
+        fitted = {p.name: p.value for p in read_fit(args.at).parameters}
+        # Tracks on both sides of the cathode told the field before the fit; it knows it better.
+        steps = config.reconstruct.model_copy(update={"velocity": "assumed"})
+        config = config.model_copy(update={"reconstruct": steps})
+    given = {**nominal_values(), **fitted, **parse_assignments(args.set, "--set")}
+    before = [] if args.at is None else [args.at]
+    check_output(args.output, args.hits, *before, *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     hits = read_hits(args.hits)
     particles = config.reconstruct.particles
@@ -75,6 +86,8 @@ def main(args: argparse.Namespace) -> None:
         del settings["simulate"][name]
     settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in given.items()}
     inputs = {"hits": args.hits, **detector_files(config)}
+    if args.at is not None:
+        inputs["fit"] = args.at
     learned = training_path(particles)
     if learned is not None:
         inputs["training"] = learned

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from pipeline.reconstruct.distance import distance_to_truth
 from pipeline.reconstruct.t0 import retimed
 from pipeline.storage.fit import read_fit
 from pipeline.storage.hits import write_hits
-from pipeline.storage.provenance import Provenance
+from pipeline.storage.provenance import Provenance, read_provenance
 from pipeline.storage.reconstruction import read_assumed, read_reconstruction
 from pipeline.tables import Assumed, Segments
 
@@ -66,6 +68,30 @@ def test_a_fit_with_known_segments_takes_the_dedx_of_the_mode(hits, tmp_path, mo
     (fitted,) = (p for p in read_fit(fit).parameters if p.free)
     expected = 0.8 * escaping(2.1) / escaping(np.median(dedx))
     assert fitted.value == pytest.approx(expected, abs=4 * fitted.uncertainty) and fitted.uncertainty < 0.006
+
+
+def test_tracks_are_found_again_at_the_values_of_a_fit(hits, tmp_path, capsys):
+    """All of them, the field too; what is set by hand goes before, and what is no fit is refused in a sentence."""
+    segments, fit, again = (tmp_path / name for name in ("reconstructed.h5", "fit.h5", "again.h5"))
+    assert reconstruct(hits, segments) == 0
+    method = {"free": ["birks_ab", "transverse_diffusion"], "fixed": {"electric_field": 0.51}}
+    config = json.dumps({"methods": {"m": method | {"max_iterations": 5}}})
+    assert run(["fit", "--config-json", config, "--segments", str(segments), "--hits", str(hits), str(fit)]) == 0
+    fitted = {p.name: p.value for p in read_fit(fit).parameters}
+    assert fitted["electric_field"] == 0.51 and fitted["birks_ab"] != nominal_values()["birks_ab"]
+    capsys.readouterr()
+    assert reconstruct(hits, again, "--at", fit, "--set", "birks_ab=0.82") == 0
+    assert "cross the cathode" not in capsys.readouterr().err
+    assert read_assumed(again) == Assumed({**nominal_values(), **fitted, "birks_ab": 0.82})
+    with h5py.File(again) as file:
+        assert read_provenance(file)["inputs"]["fit"] == hashlib.sha256(fit.read_bytes()).hexdigest()
+    written = again.read_bytes(), fit.read_bytes()
+    for wrong in (segments, tmp_path / "missing.h5"):
+        assert reconstruct(hits, again, "--at", wrong) == 2
+        said = capsys.readouterr().err
+        assert str(wrong) in said and said.count("\n") == 1
+    assert reconstruct(hits, fit, "--at", fit) == 2
+    assert (again.read_bytes(), fit.read_bytes()) == written
 
 
 #: Three muons in each of two events, which enter through an anode and leave through the sides or another anode.
