@@ -26,11 +26,10 @@ from .velocity import VelocityEstimate
 @dataclass(frozen=True)
 class FromHits:
     """What hits alone tell: the `reconstruction`, and what it rests on; `velocity` is None where it was assumed, or no
-    tracks told it. `hits` are those of events whose time is known, counted from it.
+    tracks told it.
     """
 
     reconstruction: Reconstruction
-    hits: Hits
     assumed: Assumed
     velocity: VelocityEstimate | None
 
@@ -71,4 +70,4 @@ def from_hits(
     found = with_model_losses(found, settings)
     hit_track = np.full(len(hits), -1)
     hit_track[np.isin(hits.event_id, list(used.event_t0))] = found.hit_track
-    return FromHits(replace(found, hit_track=hit_track), used, Assumed(values, times), velocity)
+    return FromHits(replace(found, hit_track=hit_track), Assumed(values, times), velocity)
