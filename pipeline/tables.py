@@ -66,6 +66,10 @@ class Segments:
         """A copy with some columns replaced."""
         return Segments(**{f.name: columns.get(f.name, getattr(self, f.name)) for f in fields(self)})
 
+    def with_dedx(self, dedx: Floats) -> Segments:
+        """The same pieces with other losses `(n,)` [MeV/cm], and the energies that these are along them."""
+        return self.replace(dEdx=dedx, dE=dedx * self.length)
+
     @property
     def length(self) -> Floats:
         """`(n,)` distance from start to end [cm]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -45,14 +44,6 @@ class Objectives:
             # The first one only: the others are never made.
             part = next(observable_batches(model.model, data, method.approach_length_cm, seed, known))
         return Objectives(whole, approach=matched_residuals(method, *part))
-
-
-def begun_at(values: Mapping[str, float], method: Method) -> Method:
-    """A method that starts from the values at which its segments were reconstructed, unless it names others: only there
-    are hits and segments in the same place.
-    """
-    known = {name: values[name] for name in method.free if math.isfinite(values.get(name, math.inf))}
-    return method.model_copy(update={"initial": {**known, **method.initial}})
 
 
 def fit_hits(

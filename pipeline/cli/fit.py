@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config.methods import Method
     from ..config.models import Config
-    from ..tables import FitResult, FittedParameter
+    from ..tables import Assumed, FitResult, FittedParameter
 
 HELP = "fit detector parameters to hits"
 
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..calibrate.comparison import compare_fit
     from ..calibrate.fit import check_method
     from ..calibrate.progress import Progress
-    from ..calibrate.run import begun_at, fit_hits
+    from ..calibrate.run import fit_hits
     from ..errors import ConfigError
     from ..reconstruct.t0 import retimed
     from ..simulate.conditions import different_conditions
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> None:
     segments, geometry = read_with_detector(args.segments, config)
     assumed = read_assumed(args.segments)
     if assumed is not None:
-        method = begun_at(assumed.values, method)
+        method = _begun_at(assumed, method)
         if assumed.times is not None:
             hits = retimed(hits, {event: offset.value for event, offset in assumed.times.items()}, geometry)
             say(f"{args.hits}: times of {len(assumed.times)} events are those that were found with {args.segments}.")
@@ -124,19 +124,23 @@ def main(args: argparse.Namespace) -> None:
     print(table(result))
 
 
+def _begun_at(assumed: Assumed, method: Method) -> Method:
+    """A method that starts from the values at which its segments were reconstructed, unless it names others: only there
+    are hits and segments in the same place.
+    """
+    values = {name: assumed.values[name] for name in method.free if math.isfinite(assumed.values.get(name, math.inf))}
+    return method.model_copy(update={"initial": {**values, **method.initial}})
+
+
 def _torn(truth: Path, method: Method) -> list[str]:
     """A sentence where a fit expects electrons beside the tracks that struck them, and cuts may have taken these out of
     the true segments."""
-    from ..errors import FileFormatError
     from ..select.cuts import torn_by
-    from ..storage.segments import read_cut_flow
+    from ..storage.segments import cut_flow_of
 
     if method.objective != "marginal_likelihood" or method.unknown.stray_above_mev is None:
         return []
-    try:
-        cuts = torn_by(read_cut_flow(truth))
-    except FileFormatError:  # not a selection
-        return []
+    cuts = torn_by(cut_flow_of(truth) or ())
     if not cuts:
         return []
     return [

@@ -21,14 +21,14 @@ def main(args: argparse.Namespace) -> None:
     """Read, perturb, write; say what each perturbation did."""
     import json
 
-    from ..errors import ConfigError, FileFormatError
+    from ..errors import ConfigError
     from ..perturb.apply import perturb
     from ..storage.atomic import check_output
     from ..storage.detector import detector_path, load_geometry
     from ..storage.perturbed import Truth, write_perturbed
     from ..storage.provenance import Provenance
     from ..storage.reconstruction import read_assumed
-    from ..storage.segments import read_cut_flow
+    from ..storage.segments import cut_flow_of
     from .common import config_files, config_of, read_checked, say, scenario_slice
 
     config = config_of(args)
@@ -43,10 +43,6 @@ def main(args: argparse.Namespace) -> None:
         config, "perturb", "sample.sensitive_detectors", "sample.event_number", "checks", "detector.file"
     )
     inputs = {"segments": args.input, "detector": detector_path(config.detector.file)}
-    try:
-        cut_flow = read_cut_flow(args.input)
-    except FileFormatError:  # not a selection
-        cut_flow = None
     write_perturbed(
         args.output,
         result.segments,
@@ -54,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
         result.steps,
         Provenance.of("perturb", settings, inputs=inputs, module="pipeline.cli.perturb"),
         assumed=read_assumed(args.input),
-        cut_flow=cut_flow,
+        cut_flow=cut_flow_of(args.input),
         drift_axis=geometry.drift_axis,
     )
     for step in result.steps:

@@ -55,17 +55,17 @@ def main(args: argparse.Namespace) -> None:
     from .select import cut_flow_table
 
     config = model_config(args)
+    inputs, given, steps = {"hits": args.hits}, nominal_values(), {}
     if args.dedx is not None:
-        config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update={"dedx": args.dedx})})
-    fitted: dict[str, float] = {}
+        steps["dedx"] = args.dedx
     if args.at is not None:
-        fitted = {p.name: p.value for p in read_fit(args.at).parameters}
+        inputs["fit"] = args.at
+        given |= {p.name: p.value for p in read_fit(args.at).parameters}
         # Tracks on both sides of the cathode told the field before the fit; it knows it better.
-        steps = config.reconstruct.model_copy(update={"velocity": "assumed"})
-        config = config.model_copy(update={"reconstruct": steps})
-    given = {**nominal_values(), **fitted, **parse_assignments(args.set, "--set")}
-    before = [] if args.at is None else [args.at]
-    check_output(args.output, args.hits, *before, *config_files(args, config))
+        steps["velocity"] = "assumed"
+    given |= parse_assignments(args.set, "--set")
+    config = config.model_copy(update={"reconstruct": config.reconstruct.model_copy(update=steps)})
+    check_output(args.output, *inputs.values(), *config_files(args, config))
     geometry = load_geometry(config.detector.file)
     hits = read_hits(args.hits)
     particles = config.reconstruct.particles
@@ -85,9 +85,7 @@ def main(args: argparse.Namespace) -> None:
     for name in ("threads", "memory_limit_mib"):
         del settings["simulate"][name]
     settings["set"] = {name: v if math.isfinite(v) else str(v) for name, v in given.items()}
-    inputs = {"hits": args.hits, **detector_files(config)}
-    if args.at is not None:
-        inputs["fit"] = args.at
+    inputs |= detector_files(config)
     learned = training_path(particles)
     if learned is not None:
         inputs["training"] = learned

@@ -37,4 +37,4 @@ def with_model_losses(found: Reconstruction, settings: Reconstruct) -> Reconstru
         dedx[stops] = mean_at_range(species[stops], length[stops], found.residual_range[heavy][stops])
     whole = segments.dEdx.copy()
     whole[heavy] = dedx
-    return replace(found, segments=segments.replace(dEdx=whole, dE=whole * segments.length))
+    return replace(found, segments=segments.with_dedx(whole))

@@ -37,7 +37,7 @@ def stopping_tracks(
     track = track_of_segments(found)
     ends = may_stop(found.tracks.contained[track], found.residual_range)
     dedx = loss_with_knock_ons(density_of_charge(found, geometry, measured), track, ends, measured, recombination)
-    found = replace(found, segments=found.segments.replace(dEdx=dedx, dE=dedx * found.segments.length))
+    found = replace(found, segments=found.segments.with_dedx(dedx))
     stops = ends_of_range(found, geometry, charge_resolution, settings.species, settings.within_cm)
     kept = (stops.sum(axis=0) >= settings.probability) & (found.tracks.length >= settings.min_length_cm)
     if not kept.any():

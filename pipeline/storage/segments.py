@@ -232,6 +232,14 @@ def read_cut_flow(path: Path | str) -> list[CutStep]:
         ]
 
 
+def cut_flow_of(path: Path | str) -> list[CutStep] | None:
+    """The cut flow of a file of segments, None where no selection wrote it."""
+    try:
+        return read_cut_flow(path)
+    except FileFormatError:
+        return None
+
+
 _FLOW_TYPES = {"events": "i8", "tracks": "i8", "segments": "i8", "length_cm": "f8"}
 
 
